@@ -1,0 +1,1 @@
+"""The only callers of folium; every text from outside is escaped here."""

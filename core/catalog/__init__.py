@@ -1,0 +1,1 @@
+"""Which tiles there are, and where their files lie."""

@@ -1,0 +1,73 @@
+"""One tile: what its files say about it, and where they lie."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from shapely import Polygon
+
+from core.errors import NoImage, NoLabels
+from core.types import Bounds
+
+#: Products with red, green and blue as the first bands, the best one first.
+COLOUR = ("RGB-PanSharpen", "PS-RGB", "3band")
+#: Products with WorldView's eight bands, the one meant for the thesis recipe first.
+EIGHT_BANDS = ("8band", "MUL", "MS", "MUL-PanSharpen", "PS-MS")
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A square of ground with its images and labels. Counts and shares are None where there is nothing to count."""
+
+    id: str  #: for example AOI_2_Vegas_img225
+    aoi: str  #: for example AOI_2_Vegas
+    products: Mapping[str, Path]  #: product name, as SpaceNet calls it, to file
+    footprints: Path | None  #: the label file
+    footprint: Polygon  #: the ground it covers, longitude and latitude
+    width: int
+    height: int
+    bands: int  #: of the image
+    dtype: str
+    crs: str
+    gsd_m: float  #: metres a pixel, mean of both sides
+    buildings: int | None
+    built_share: float | None  #: of the ground with a picture
+    nodata_share: float | None
+    repairs: str = ""  #: what had to be mended in the labels
+    attribution: str = ""
+
+    @property
+    def image(self) -> Path:
+        """The file to show and to train on; raises NoImage."""
+        for product in (*COLOUR, *EIGHT_BANDS, *self.products):
+            if product in self.products:
+                return self.products[product]
+        raise NoImage(tile=self.id)
+
+    @property
+    def eight_bands(self) -> Path | None:
+        """The file with WorldView's eight bands, where there is one."""
+        return next((self.products[p] for p in EIGHT_BANDS if p in self.products), None)
+
+    @property
+    def labels(self) -> Path:
+        """The footprint file; raises NoLabels."""
+        if self.footprints is None:
+            raise NoLabels(tile=self.id)
+        return self.footprints
+
+    @property
+    def bounds(self) -> Bounds:
+        """West, south, east, north in degrees."""
+        west, south, east, north = self.footprint.bounds
+        return west, south, east, north
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether it has an image and a label file."""
+        return self.footprints is not None and bool(self.products)
+
+    @property
+    def short_id(self) -> str:
+        """The id without its AOI: img225."""
+        return self.id.removeprefix(self.aoi).strip("_") or self.id

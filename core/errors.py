@@ -1,0 +1,161 @@
+"""Every error that a person may meet. A class's docstring is its message and says what to do next.
+
+Raise with the facts the docstring names: ``raise TruncatedRaster(name="tile.tif")``.
+"""
+
+import inspect
+from pathlib import Path
+
+
+class GroundplanError(Exception):
+    """{detail}"""
+
+    def __init__(self, **facts: object) -> None:
+        self.facts = facts
+        named = {k: v.name if isinstance(v, Path) else v for k, v in facts.items()}
+        template = " ".join(inspect.cleandoc(type(self).__doc__ or "").split())
+        super().__init__(template.format(**named))
+
+
+class RasterError(GroundplanError, OSError):
+    """{name}: {detail}"""
+
+
+class NotARaster(RasterError):
+    """{name} is not a GeoTIFF ({found}). Save it as GeoTIFF, for example with gdal_translate, and try again."""
+
+
+class TruncatedRaster(RasterError):
+    """{name} is damaged or ends too early. Copy or download it again."""
+
+
+class RasterTooLarge(RasterError):
+    """{name} declares {size}, more than the limit of {limit}. Cut it into tiles, or raise {variable}."""
+
+
+class RasterWithoutCRS(RasterError):
+    """{name} does not say where on the earth it lies. Give it a CRS, for example with gdal_edit.py -a_srs EPSG:4326."""
+
+
+class MissingBand(RasterError):
+    """{name} has {found} bands, band {wanted} was asked for. Choose an image with more bands."""
+
+
+class VectorError(GroundplanError, ValueError):
+    """{name}: {detail}"""
+
+
+class NotGeoJSON(VectorError):
+    """{name} is not a GeoJSON FeatureCollection ({detail}). Export the footprints again as GeoJSON."""
+
+
+class NotFootprintsCSV(VectorError):
+    """{name} is not a SpaceNet CSV ({detail}). It needs the columns ImageId, BuildingId and PolygonWKT_Pix."""
+
+
+class FootprintsWithoutCRS(VectorError):
+    """{name} has coordinates that are not longitude and latitude and names no CRS.
+    Add a "crs" member, or export it again in EPSG:4326."""
+
+
+class VectorTooLarge(VectorError):
+    """{name} has {size}, more than the limit of {limit}. Split it, or raise {variable}."""
+
+
+class UnknownFootprintFormat(VectorError):
+    """{name} has a suffix no footprint format has. Use one of {known}."""
+
+
+class CatalogError(GroundplanError, LookupError):
+    """{detail}"""
+
+
+class NoSuchPath(CatalogError):
+    """{name} does not exist. Check the path."""
+
+
+class UnknownLayout(CatalogError):
+    """{name} holds no tile in a SpaceNet layout. Expected names like RGB-PanSharpen_AOI_2_Vegas_img225.tif,
+    SN2_buildings_train_AOI_2_Vegas_PS-RGB_img225.tif or 3band_AOI_1_RIO_img1.tif."""
+
+
+class NoSuchTile(CatalogError):
+    """The catalogue has no tile named {tile}. `python -m core catalog list` shows those there are."""
+
+
+class NoImage(CatalogError):
+    """{tile} has no image on this machine. Add the folder that holds it with `python -m core catalog add`."""
+
+
+class NoLabels(CatalogError):
+    """{tile} has no building footprints. Choose a tile that is labelled."""
+
+
+class DamagedCatalog(CatalogError):
+    """The catalogue {name} cannot be read. Move it away and add the folders again with `python -m core catalog add`."""
+
+
+class RunError(GroundplanError, LookupError):
+    """{detail}"""
+
+
+class NoSuchRun(RunError):
+    """There is no run at {name}. Train one first, or check the path."""
+
+
+class DamagedRun(RunError):
+    """{name} cannot be used: {detail}. Train it again."""
+
+
+class RunExists(RunError):
+    """{name} already holds a run. Choose another folder, so that nothing is overwritten."""
+
+
+class TrainingError(GroundplanError, ValueError):
+    """{detail}"""
+
+
+class TooFewTiles(TrainingError):
+    """Training needs at least one labelled tile with an image, and none of the chosen ones has both.
+    Choose labelled tiles."""
+
+
+class UnknownNetwork(TrainingError):
+    """There is no network named {name}. Choose one of {known}."""
+
+
+class MixedBands(TrainingError):
+    """The chosen tiles do not all have {bands} channels ({tile} has {found}). Choose tiles of one kind."""
+
+
+class TooFewBands(TrainingError):
+    """{tile} gives {found} channels, the run {run} was trained on {wanted}. Choose a run trained on such images."""
+
+
+class ScoreError(GroundplanError, ValueError):
+    """{detail}"""
+
+
+class DifferentCoordinates(ScoreError):
+    """{truth} and {proposals} cannot be compared: one is in pixels, the other on the ground.
+    Give both as SpaceNet CSV or both as GeoJSON."""
+
+
+class JobError(GroundplanError, RuntimeError):
+    """{detail}"""
+
+
+class NoSuchJob(JobError):
+    """There is no job number {job}. It may have been deleted."""
+
+
+class UnknownTask(JobError):
+    """{task} is not a task this worker runs. Known tasks: {known}."""
+
+
+class DiskFull(GroundplanError, OSError):
+    """There is no room left on the disk to write {name}. Free some space and try again; nothing was half-written."""
+
+
+class CannotWrite(GroundplanError, OSError):
+    """{name} cannot be written ({detail}). Choose a folder you may write to."""

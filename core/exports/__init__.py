@@ -1,0 +1,1 @@
+"""Footprints as files that other programs open."""

@@ -1,0 +1,121 @@
+"""Where pixels lie: size, affine transform and CRS of an array, and the way between pixels and the ground."""
+
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from math import sqrt
+
+import numpy as np
+import pyproj
+import shapely
+from affine import Affine
+from shapely import Polygon
+
+from core.types import Bounds, Geometries
+
+LONLAT = pyproj.CRS.from_epsg(4326)
+WEB_MERCATOR = pyproj.CRS.from_epsg(3857)
+
+
+@cache
+def transformer(source: pyproj.CRS, target: pyproj.CRS) -> pyproj.Transformer:
+    """Coordinates of one CRS into another, always x (longitude, easting) first."""
+    return pyproj.Transformer.from_crs(source, target, always_xy=True)
+
+
+def reproject(geometries: Geometries, source: pyproj.CRS, target: pyproj.CRS) -> Geometries:
+    """The same shapes in another CRS, vertex by vertex; Z is dropped."""
+    if source == target or len(geometries) == 0:
+        return np.asarray(shapely.force_2d(geometries), dtype=object)
+    turn = transformer(source, target)
+    return shapely.transform(shapely.force_2d(geometries), turn.transform, interleaved=False)
+
+
+def equal_area_crs(geometries: Geometries, crs: pyproj.CRS) -> pyproj.CRS:
+    """Lambert's equal-area projection in metres around the shapes: areas in it are areas on the ground."""
+    west, south, east, north = shapely.total_bounds(geometries)
+    lon, lat = transformer(crs, LONLAT).transform((west + east) / 2, (south + north) / 2)
+    return pyproj.CRS.from_dict({"proj": "laea", "lat_0": round(lat, 6), "lon_0": round(lon, 6), "datum": "WGS84"})
+
+
+def area_m2(geometries: Geometries, crs: pyproj.CRS) -> np.ndarray:
+    """Area of each shape in square metres on the ground; float64 of the same length."""
+    if len(geometries) == 0:
+        return np.zeros(0)
+    return np.asarray(shapely.area(reproject(geometries, crs, equal_area_crs(geometries, crs))))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A raster's georeference. `transform` takes (column, row) of pixel corners to (x, y) of `crs`."""
+
+    width: int
+    height: int
+    transform: Affine
+    crs: pyproj.CRS
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        return self.height, self.width
+
+    @property
+    def rim(self) -> Polygon:
+        """The four corners in the grid's CRS, right also where the grid is rotated."""
+        corners = [(0, 0), (self.width, 0), (self.width, self.height), (0, self.height)]
+        return Polygon([self.transform @ corner for corner in corners])
+
+    @cached_property
+    def footprint(self) -> Polygon:
+        """The ground it covers in longitude and latitude."""
+        rim: Polygon = reproject(np.array([self.rim]), self.crs, LONLAT)[0]
+        return rim
+
+    @property
+    def bounds(self) -> Bounds:
+        """West, south, east, north in degrees."""
+        west, south, east, north = self.footprint.bounds
+        return west, south, east, north
+
+    @cached_property
+    def pixel_m(self) -> tuple[float, float]:
+        """Width and height of the middle pixel in metres on the ground (geodesic, whatever the CRS)."""
+        column, row = self.width / 2, self.height / 2
+        ends = [(column - 0.5, row), (column + 0.5, row), (column, row - 0.5), (column, row + 0.5)]
+        x, y = zip(*(self.transform @ end for end in ends), strict=True)
+        lon, lat = transformer(self.crs, LONLAT).transform(x, y)
+        geod = self.crs.get_geod() or LONLAT.get_geod()
+        assert geod is not None
+        _, _, (across, down) = geod.inv([lon[0], lon[2]], [lat[0], lat[2]], [lon[1], lon[3]], [lat[1], lat[3]])
+        return across, down
+
+    @property
+    def gsd_m(self) -> float:
+        """Ground sample distance in metres: the side of the square as large as one pixel."""
+        across, down = self.pixel_m
+        return sqrt(across * down)
+
+    def to_pixels(self, geometries: Geometries, crs: pyproj.CRS | None = None) -> Geometries:
+        """Shapes from the ground (`crs`, the grid's own by default) into (column, row), no half-pixel shift."""
+        ground = reproject(geometries, crs or self.crs, self.crs)
+        return _affine(ground, ~self.transform)
+
+    def to_ground(self, pixels: Geometries) -> Geometries:
+        """Shapes from (column, row) into the grid's CRS."""
+        return _affine(pixels, self.transform)
+
+    def resized(self, width: int, height: int) -> "Grid":
+        """The same ground cut into another number of pixels."""
+        scale = Affine.scale(self.width / width, self.height / height)
+        return replace(self, width=width, height=height, transform=self.transform @ scale)
+
+    def window(self, column: int, row: int, width: int, height: int) -> "Grid":
+        """A part of the grid; (column, row) is its first pixel."""
+        return replace(self, width=width, height=height, transform=self.transform @ Affine.translation(column, row))
+
+
+def _affine(geometries: Geometries, by: Affine) -> Geometries:
+    def move(xy: np.ndarray) -> np.ndarray:
+        x, y = xy[:, 0], xy[:, 1]
+        return np.column_stack([by.a * x + by.b * y + by.c, by.d * x + by.e * y + by.f])
+
+    return shapely.transform(geometries, move)

@@ -1,0 +1,1 @@
+"""A queue on disk, a worker that claims jobs, one child process a job."""

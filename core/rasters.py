@@ -1,0 +1,235 @@
+"""The only door for rasters: opening, reading and writing GeoTIFF. Every failure is one sentence.
+
+Only GeoTIFF comes in, named so to GDAL: a VRT called tile.tif would read any file of this machine.
+"""
+
+import errno
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyproj
+import rasterio
+from rasterio.enums import Resampling
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader, DatasetWriter
+from rasterio.warp import calculate_default_transform
+from rasterio.warp import reproject as warp
+from rasterio.windows import Window
+
+from core.errors import (
+    CannotWrite,
+    DiskFull,
+    MissingBand,
+    NoSuchPath,
+    NotARaster,
+    RasterTooLarge,
+    RasterWithoutCRS,
+    TruncatedRaster,
+)
+from core.grids import WEB_MERCATOR, Grid
+from core.settings import settings
+from core.types import Pixels, Where
+
+# We refuse rasters without a georeference ourselves, by name.
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+
+#: Kept by every process that opens rasters; the launcher also sets them before GDAL loads (docs/decisions/0004).
+GDAL_GUARD = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_SKIP": "VRT OGR_VRT",
+    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "none",
+}
+
+_MAGIC = {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
+_OTHERS = {
+    b"\xff\xd8\xff": "a JPEG",
+    b"\x89PNG": "a PNG",
+    b"<VRT": "a VRT",
+    b"PK\x03\x04": "a ZIP archive",
+    b"%PDF": "a PDF",
+}
+
+
+@dataclass(frozen=True)
+class RasterInfo:
+    """What a file's header says."""
+
+    path: Path
+    grid: Grid
+    bands: int
+    dtype: str
+    nodata: float | None
+
+
+@dataclass(frozen=True)
+class Raster:
+    """Pixels (bands, rows, columns) with their georeference."""
+
+    pixels: Pixels
+    grid: Grid
+    nodata: float | None = None
+
+    @property
+    def valid(self) -> Where:
+        """Where there is a picture: some band is not no-data (0 where the file declares none)."""
+        empty = 0 if self.nodata is None else self.nodata
+        blank = np.isnan(self.pixels) if np.isnan(empty) else self.pixels == empty
+        return ~blank.all(axis=0)
+
+
+def _refuse_other_formats(path: Path) -> None:
+    if not path.is_file():
+        raise NoSuchPath(name=path)
+    with path.open("rb") as file:
+        head = file.read(16)
+    if head[:4] not in _MAGIC:
+        found = next((what for magic, what in _OTHERS.items() if head.startswith(magic)), "an unknown format")
+        raise NotARaster(name=path, found="an empty file" if not head else found)
+
+
+@contextmanager
+def open_raster(path: Path) -> Iterator[DatasetReader]:
+    """The dataset, for reading windows.
+
+    Raises NoSuchPath, NotARaster for other formats, TruncatedRaster where GDAL cannot read what the header promises.
+    """
+    _refuse_other_formats(path)
+    try:
+        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"), rasterio.open(path, driver="GTiff") as dataset:
+            yield dataset
+    except RasterioError as error:
+        raise TruncatedRaster(name=path) from error
+
+
+def grid_of(dataset: DatasetReader, path: Path) -> Grid:
+    """The dataset's georeference; raises RasterWithoutCRS."""
+    if dataset.crs is None or dataset.transform.is_identity:
+        raise RasterWithoutCRS(name=path)
+    crs = pyproj.CRS.from_user_input(dataset.crs.to_wkt())
+    epsg = dataset.crs.to_epsg()
+    return Grid(dataset.width, dataset.height, dataset.transform, pyproj.CRS.from_epsg(epsg) if epsg else crs)
+
+
+def describe(path: Path) -> RasterInfo:
+    """The header of a file, without reading pixels."""
+    with open_raster(path) as dataset:
+        return RasterInfo(path, grid_of(dataset, path), dataset.count, dataset.dtypes[0], dataset.nodata)
+
+
+def read(
+    path: Path,
+    bands: tuple[int, ...] | None = None,
+    shape: tuple[int, int] | None = None,
+    resampling: Resampling = Resampling.bilinear,
+) -> Raster:
+    """All pixels, or `bands` (counted from 1), resampled to `shape` (rows, columns) where given.
+
+    Raises RasterTooLarge when the decoded array would exceed the limit, MissingBand, and what open_raster raises.
+    """
+    with open_raster(path) as dataset:
+        wanted = bands or tuple(range(1, dataset.count + 1))
+        if max(wanted) > dataset.count:
+            raise MissingBand(name=path, found=dataset.count, wanted=max(wanted))
+        rows, columns = shape or dataset.shape
+        _check_size(path, dataset, rows * columns * len(wanted))
+        pixels = dataset.read(wanted, out_shape=(len(wanted), rows, columns), resampling=resampling)
+        return Raster(pixels, grid_of(dataset, path).resized(columns, rows), dataset.nodata)
+
+
+def _check_size(path: Path, dataset: DatasetReader, samples: int) -> None:
+    limit = settings().max_raster_bytes
+    size = samples * np.dtype(dataset.dtypes[0]).itemsize
+    if size > limit:
+        raise RasterTooLarge(
+            name=path,
+            size=f"{size / 1e9:.1f} GB",
+            limit=f"{limit / 1e9:.1f} GB",
+            variable="GROUNDPLAN_MAX_RASTER_BYTES",
+        )
+
+
+def read_window(dataset: DatasetReader, box: tuple[int, int, int, int], shape: tuple[int, int]) -> Pixels:
+    """A part of an open dataset; box is (column, row, width, height), outside the raster it is 0.
+
+    Returns (bands, *shape), bilinear where the shape differs from the box.
+    """
+    return dataset.read(
+        window=Window(*box),
+        out_shape=(dataset.count, *shape),
+        boundless=True,
+        fill_value=0,
+        resampling=Resampling.bilinear,
+    )
+
+
+def to_web_mercator(raster: Raster, resampling: Resampling = Resampling.nearest) -> Raster:
+    """The raster warped into Web Mercator, as browser maps draw it; outside its ground it is 0."""
+    crs, grid = WEB_MERCATOR.to_wkt(), raster.grid
+    transform, width, height = calculate_default_transform(
+        grid.crs.to_wkt(), crs, grid.width, grid.height, *grid.rim.bounds
+    )
+    out = np.zeros((len(raster.pixels), height, width), raster.pixels.dtype)
+    warp(
+        raster.pixels, out, src_transform=grid.transform, src_crs=grid.crs.to_wkt(),
+        dst_transform=transform, dst_crs=crs, resampling=resampling,
+    )  # fmt: skip
+    return Raster(out, Grid(width, height, transform, WEB_MERCATOR), raster.nodata)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its place once it is whole; on failure nothing is left.
+
+    Raises DiskFull or CannotWrite.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix="".join(path.suffixes[-2:]))
+        os.close(handle)
+    except OSError as error:
+        raise _write_error(path, error) from error
+    part = Path(name)
+    try:
+        yield part
+        part.chmod(0o644)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise _write_error(path, error) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write_error(path: Path, error: OSError) -> Exception:
+    if isinstance(error, DiskFull | CannotWrite):
+        return error
+    if error.errno == errno.ENOSPC or "space" in str(error).lower():
+        return DiskFull(name=path)
+    return CannotWrite(name=path, detail=error.strerror or str(error))
+
+
+@contextmanager
+def writer(path: Path, grid: Grid, bands: int, dtype: str, nodata: float | None = None) -> Iterator[DatasetWriter]:
+    """A GeoTIFF (LZW, tiled when large) to be written window by window; it appears only when it is whole."""
+    large = max(grid.shape) > 2048
+    layout = {"tiled": True, "blockxsize": 512, "blockysize": 512} if large else {}
+    with replacing(path) as part, rasterio.open(
+        part, "w", driver="GTiff", width=grid.width, height=grid.height, count=bands, dtype=dtype,
+        crs=grid.crs.to_wkt(), transform=grid.transform, nodata=nodata, compress="lzw", **layout,
+    ) as dataset:  # fmt: skip
+        yield dataset
+
+
+def write(path: Path, raster: Raster) -> Path:
+    """The raster as GeoTIFF with LZW compression, in one piece or not at all."""
+    bands = len(raster.pixels)
+    with writer(path, raster.grid, bands, str(raster.pixels.dtype), raster.nodata) as dataset:
+        dataset.write(raster.pixels)
+    return path

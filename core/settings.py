@@ -1,0 +1,63 @@
+"""Limits and paths, read once from the environment and typed."""
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+_MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a deployment may change. Each field is the environment variable GROUNDPLAN_<NAME>."""
+
+    data: Path  #: folder of the catalogue, the sample city, runs, predictions and the queue
+    max_raster_bytes: int  #: decoded size of one raster read into memory at once
+    max_vector_bytes: int  #: size of one footprint file
+    max_vertices: int  #: vertices in one footprint file
+
+    @property
+    def catalog(self) -> Path:
+        """The GeoParquet file with one row a tile."""
+        return self.data / "catalog.parquet"
+
+    @property
+    def runs(self) -> Path:
+        """One folder a training run."""
+        return self.data / "runs"
+
+    @property
+    def predictions(self) -> Path:
+        """One folder a run, and in it one a tile."""
+        return self.data / "predictions"
+
+    @property
+    def labels(self) -> Path:
+        """Label files that were asked for, one folder a tile."""
+        return self.data / "labels"
+
+    @property
+    def sample(self) -> Path:
+        """The generated city."""
+        return self.data / "sample-city"
+
+    @property
+    def queue(self) -> Path:
+        """The SQLite file of the job queue."""
+        return self.data / "jobs.sqlite"
+
+
+def _number(name: str, default: int) -> int:
+    return int(os.environ.get(f"GROUNDPLAN_{name}", default))
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process."""
+    return Settings(
+        data=Path(os.environ.get("GROUNDPLAN_DATA", "data")).expanduser().resolve(),
+        max_raster_bytes=_number("MAX_RASTER_BYTES", 2_000 * _MEGABYTE),
+        max_vector_bytes=_number("MAX_VECTOR_BYTES", 200 * _MEGABYTE),
+        max_vertices=_number("MAX_VERTICES", 5_000_000),
+    )

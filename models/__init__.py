@@ -1,0 +1,1 @@
+"""Networks: a config in, a keras.Model out. No files, no paths."""
