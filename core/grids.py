@@ -27,7 +27,8 @@ def reproject(geometries: Geometries, source: pyproj.CRS, target: pyproj.CRS) ->
     if source == target or len(geometries) == 0:
         return np.asarray(shapely.force_2d(geometries), dtype=object)
     turn = transformer(source, target)
-    return shapely.transform(shapely.force_2d(geometries), turn.transform, interleaved=False)
+    moved = turn.transform(*shapely.get_coordinates(geometries).T)
+    return np.asarray(shapely.set_coordinates(shapely.force_2d(geometries), np.column_stack(moved)), dtype=object)
 
 
 def equal_area_crs(geometries: Geometries, crs: pyproj.CRS) -> pyproj.CRS:

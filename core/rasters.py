@@ -79,8 +79,9 @@ class Raster:
     def valid(self) -> Where:
         """Where there is a picture: some band is not no-data (0 where the file declares none)."""
         empty = 0 if self.nodata is None else self.nodata
-        blank = np.isnan(self.pixels) if np.isnan(empty) else self.pixels == empty
-        return ~blank.all(axis=0)
+        blank = np.isnan(self.pixels) if np.isnan(empty) else np.equal(self.pixels, empty)
+        valid: Where = ~np.all(blank, axis=0)
+        return valid
 
 
 def _refuse_other_formats(path: Path) -> None:

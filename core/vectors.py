@@ -100,6 +100,12 @@ class Footprints:
         assert self.crs is not None, "pixel coordinates have no square metres"
         return area_m2(self.geometries, self.crs)
 
+    def of_image(self, image: str) -> "Footprints":
+        """Only those of one image, where the file tells images apart."""
+        if not any(self.images):
+            return self
+        return Footprints(self.frame[self.frame["image"] == image], (image,), self.repairs)
+
     def to_crs(self, crs: pyproj.CRS) -> "Footprints":
         """The same footprints in another CRS."""
         assert self.crs is not None, "pixel coordinates have no CRS"

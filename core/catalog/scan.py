@@ -1,0 +1,150 @@
+"""From a folder to tiles: what is there, what was wrong with it. One bad file never stops the rest."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from rasterio.enums import Resampling
+
+from core import rasters
+from core.catalog import spacenet
+from core.catalog.tile import COLOUR, EIGHT_BANDS, Tile
+from core.errors import GroundplanError, NoSuchPath, UnknownLayout
+from core.labels import Labels
+from core.progress import Report, silent
+from core.vectors import Repairs, read_footprints
+
+#: Pixels a side from which on the share of no-data is counted on a smaller copy.
+_COUNTED = 2048
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a scan came upon."""
+
+    tiles: tuple[Tile, ...]
+    problems: tuple[str, ...] = ()  #: one sentence each, naming the file
+    repairs: Repairs = field(default_factory=Repairs)
+
+    def summary(self) -> str:
+        """The scan in a few words."""
+        labelled = sum(tile.is_labelled for tile in self.tiles)
+        buildings = sum(tile.buildings or 0 for tile in self.tiles)
+        aois = len({tile.aoi for tile in self.tiles})
+        return (
+            f"{len(self.tiles)} tiles in {aois} areas, {labelled} labelled with {buildings} buildings"
+            f" ({self.repairs}), {len(self.problems)} problems"
+        )
+
+
+@dataclass
+class _Files:
+    """The files of one tile while the folder is walked through."""
+
+    aoi: str
+    products: dict[str, Path] = field(default_factory=dict)
+    labels: Path | None = None
+
+
+def scan(folder: Path, attribution: str = "", report: Report = silent) -> Found:
+    """Every tile below a folder (or of one file), in whichever SpaceNet layout.
+
+    Raises NoSuchPath, and UnknownLayout where nothing in it has a known name.
+    """
+    if not folder.exists():
+        raise NoSuchPath(name=folder)
+    files, problems = _sort_files(folder)
+    if not files:
+        raise UnknownLayout(name=folder)
+    tiles, repairs = [], Repairs()
+    for n, (name, found) in enumerate(sorted(files.items(), key=lambda item: _natural(item[0])), 1):
+        report(n / len(files), f"reading {name}")
+        if not found.products:
+            problems.append(f"{_name(found.labels)} has no image beside it. Put the image of {name} into the folder.")
+            continue
+        try:
+            tile, mended = _tile(name, found, attribution, problems)
+        except GroundplanError as error:
+            problems.append(str(error))
+            continue
+        tiles.append(tile)
+        repairs += mended
+    return Found(tuple(tiles), tuple(problems), repairs)
+
+
+def _natural(name: str) -> tuple[str, int]:
+    stem, _, number = name.rpartition("_img")
+    return stem, int(number or 0)
+
+
+def _name(path: Path | None) -> str:
+    return path.name if path else "a label file"
+
+
+def _sort_files(folder: Path) -> tuple[dict[str, _Files], list[str]]:
+    """Files by the tile they belong to, and a sentence about each image in no known layout."""
+    tiles: dict[str, _Files] = {}
+    problems, summaries = [], []
+    for path in sorted(folder.rglob("*") if folder.is_dir() else [folder]):
+        named = spacenet.parse(path)
+        if named is None:
+            if path.suffix.lower() in (".tif", ".tiff") and path.is_file():
+                problems.append(f"{path.name} has a name in no SpaceNet layout. Rename it, or leave it out.")
+            if spacenet.is_summary(path):
+                summaries.append(path)
+            continue
+        files = tiles.setdefault(named.tile, _Files(named.aoi))
+        if named.product == spacenet.LABELS:
+            files.labels = path.resolve()
+        else:
+            files.products[named.product] = path.resolve()
+    _use_summaries(tiles, summaries, problems)
+    return tiles, problems
+
+
+def _use_summaries(tiles: Mapping[str, _Files], summaries: Iterable[Path], problems: list[str]) -> None:
+    """Tiles without a GeoJSON take their labels from SpaceNet's table of the AOI, where it names them."""
+    if all(files.labels for files in tiles.values()):
+        return
+    for path in summaries:
+        try:
+            named = set(read_footprints(path).images)
+        except GroundplanError as error:
+            problems.append(str(error))
+            continue
+        for name in named & tiles.keys():
+            tiles[name].labels = tiles[name].labels or path.resolve()
+
+
+def _tile(name: str, files: _Files, attribution: str, problems: list[str]) -> tuple[Tile, Repairs]:
+    """One row of the catalogue; unreadable labels leave it unlabelled and are told."""
+    order = (*COLOUR, *EIGHT_BANDS, *files.products)
+    image = next(files.products[product] for product in order if product in files.products)
+    info = rasters.describe(image)
+    valid = _valid_share(image, info.grid.shape)
+    buildings = built = None
+    repairs, labels = Repairs(), files.labels
+    if labels is not None:
+        try:
+            footprints = read_footprints(labels).of_image(name)
+            made = Labels.of(info.grid, footprints)
+            buildings, repairs = len(made), footprints.repairs
+            built = min(1.0, made.built_share / valid) if valid else 0.0
+        except GroundplanError as error:
+            problems.append(str(error))
+            labels = None
+    tile = Tile(
+        id=name, aoi=files.aoi, products=files.products, footprints=labels, footprint=info.grid.footprint,
+        width=info.grid.width, height=info.grid.height, bands=info.bands, dtype=info.dtype,
+        crs=info.grid.crs.to_string(), gsd_m=info.grid.gsd_m, buildings=buildings, built_share=built,
+        nodata_share=1 - valid, repairs=str(repairs) if repairs != Repairs() else "",
+        attribution=attribution or spacenet.attribution(files.aoi),
+    )  # fmt: skip
+    return tile, repairs
+
+
+def _valid_share(image: Path, shape: tuple[int, int]) -> float:
+    """Share of the pixels that show something."""
+    rows, columns = (min(side, _COUNTED) for side in shape)
+    return float(np.mean(rasters.read(image, shape=(rows, columns), resampling=Resampling.nearest).valid))

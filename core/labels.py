@@ -1,0 +1,124 @@
+"""What a network learns from: outlines in pixels, building mask, signed distance, boundary and contact masks.
+
+The first three are the labels of the thesis; the distance is that of Yuan 2016 (arXiv 1602.06564), in metres.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import edt
+import numpy as np
+import shapely
+from rasterio.enums import MergeAlg
+from rasterio.features import rasterize
+
+from core import rasters
+from core.catalog.tile import Tile
+from core.grids import Grid
+from core.types import Distance, Geometries, Mask
+from core.vectors import Footprints, read_footprints
+
+#: Metres at which the signed distance is clipped.
+CLIP_M = 64.0
+#: Width of the line drawn along every wall, in metres.
+BOUNDARY_M = 1.5
+#: Two buildings nearly touch where less than this lies between them, in metres.
+CONTACT_M = 3.0
+INSIDE = 255
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Footprints of one tile, in tile pixels (column, row) and on the ground (the grid's CRS)."""
+
+    grid: Grid
+    pixels: Geometries
+    ground: Geometries
+
+    @classmethod
+    def of(cls, grid: Grid, footprints: Footprints) -> "Labels":
+        """Footprints brought onto a grid by the inverse affine; those without a CRS are pixels of it already."""
+        shapes = footprints.geometries
+        if footprints.crs is None:
+            return cls(grid, shapes, grid.to_ground(shapes))
+        return cls(grid, grid.to_pixels(shapes, footprints.crs), footprints.to_crs(grid.crs).geometries)
+
+    @classmethod
+    def of_tile(cls, tile: Tile) -> "Labels":
+        """The labels of a catalogue entry on its image's grid; raises NoLabels, NoImage."""
+        return cls.of(rasters.describe(tile.image).grid, read_footprints(tile.labels).of_image(tile.id))
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @cached_property
+    def mask(self) -> Mask:
+        """(rows, columns) uint8: 255 where a pixel's centre lies in a building, else 0 (solaris's convention)."""
+        return _burn(self.pixels, self.grid)
+
+    @cached_property
+    def distance(self) -> Distance:
+        """(rows, columns) float32: metres to the nearest wall, positive inside, clipped at ±64.
+
+        Centre-to-centre distances less half a pixel, so that a wall lies between two pixels on both sides alike.
+        """
+        return signed_distance(self.mask, self.grid.pixel_m)
+
+    @cached_property
+    def boundary(self) -> Mask:
+        """(rows, columns) uint8: 255 on a line of 1.5 m along every wall, also between adjoining houses."""
+        return _burn(self._in_metres(np.asarray(shapely.boundary(self.pixels)), BOUNDARY_M / 2), self.grid)
+
+    @cached_property
+    def contact(self) -> Mask:
+        """(rows, columns) uint8: 255 where two buildings nearly touch.
+
+        That is within 1.5 m of at least two of them, walls they share included.
+        """
+        count = _burn(self._in_metres(self.pixels, CONTACT_M / 2), self.grid, value=1, merge=MergeAlg.add)
+        return np.where(count >= 2, INSIDE, 0).astype(np.uint8)
+
+    @cached_property
+    def area_m2(self) -> np.ndarray:
+        """Square metres on the ground, one a building."""
+        return Footprints.of(self.ground, self.grid.crs).area_m2
+
+    @property
+    def built_share(self) -> float:
+        """Share of the tile's pixels that are building."""
+        return float(np.count_nonzero(self.mask)) / self.mask.size
+
+    def outlines(self, image: str) -> Footprints:
+        """The footprints in pixel coordinates, as SpaceNet's PolygonWKT_Pix has them."""
+        return Footprints.of(self.pixels, None, image=image, images=(image,))
+
+    def _in_metres(self, shapes: Geometries, radius_m: float) -> Geometries:
+        """Shapes of pixels widened by metres, the same on the ground in both axes."""
+        across, down = self.grid.pixel_m
+        ground = shapely.transform(shapes, lambda xy: xy * (across, down))
+        wide = shapely.buffer(ground, radius_m, join_style="mitre")
+        return shapely.transform(wide, lambda xy: xy / (across, down))
+
+
+def _burn(shapes: Geometries, grid: Grid, value: int = INSIDE, merge: MergeAlg = MergeAlg.replace) -> Mask:
+    """Pixels whose centre lies in a shape."""
+    if len(shapes) == 0:
+        return np.zeros(grid.shape, np.uint8)
+    return rasterize(shapes, out_shape=grid.shape, default_value=value, merge_alg=merge, dtype="uint8")
+
+
+def signed_distance(mask: Mask, pixel_m: tuple[float, float], clip_m: float = CLIP_M) -> Distance:
+    """Metres from every pixel to the nearest pixel of the other kind, less half a pixel; positive where mask is set.
+
+    One exact Euclidean transform (Felzenszwalb and Huttenlocher 2012, package edt) of the two-label image instead of
+    one a side. Where a side has no pixel at all the distance is the clip.
+    """
+    inside = mask != 0
+    if not inside.any() or inside.all():
+        return np.full(mask.shape, clip_m if inside.any() else -clip_m, np.float32)
+    across, down = pixel_m
+    labels = inside.view(np.uint8) + np.uint8(1)
+    distance: Distance = edt.edt(labels, anisotropy=(down, across), black_border=False)
+    distance -= (across + down) / 4
+    np.negative(distance, out=distance, where=~inside)
+    return np.clip(distance, -clip_m, clip_m, out=distance)
