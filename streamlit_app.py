@@ -1,0 +1,16 @@
+"""The entry: `streamlit run streamlit_app.py`. Imported once it is the web server, run at every page view the frame.
+
+It lies at the root so that `core` and `app` can be imported, and beside no folder named pages, which Streamlit would
+make a navigation of its own from.
+"""
+
+import streamlit as st
+
+from app.components.frame import frame
+from app.messages import show_error
+from app.routes import ROUTES
+
+if __name__ == "__main__":
+    frame().run()
+else:
+    app = st.App(__file__, routes=ROUTES, on_script_error=show_error)

@@ -41,6 +41,10 @@ class MissingBand(RasterError):
     """{name} has {found} bands, band {wanted} was asked for. Choose an image with more bands."""
 
 
+class DifferentGround(RasterError):
+    """{name} does not cover the same ground as {image}. Choose the files of one and the same tile."""
+
+
 class VectorError(GroundplanError, ValueError):
     """{name}: {detail}"""
 
@@ -64,6 +68,10 @@ class VectorTooLarge(VectorError):
 
 class UnknownFootprintFormat(VectorError):
     """{name} has a suffix no footprint format has. Use one of {known}."""
+
+
+class ExportWithoutGrid(VectorError):
+    """{name} cannot be written: the footprints do not say where the image lies. Name the image they belong to."""
 
 
 class CatalogError(GroundplanError, LookupError):
@@ -128,6 +136,19 @@ class MixedBands(TrainingError):
     """The chosen tiles do not all have {bands} channels ({tile} has {found}). Choose tiles of one kind."""
 
 
+class InvalidSetting(TrainingError):
+    """{setting} cannot be {value}: {detail}. Change it and start again."""
+
+
+class NoTrainingGround(TrainingError):
+    """The chosen tiles cannot be divided into ground to train on and other ground to check on: {detail}.
+    Choose more tiles, or smaller crops."""
+
+
+class Diverged(TrainingError):
+    """In epoch {epoch} the loss stopped being a number. Choose a smaller learning rate and train again."""
+
+
 class TooFewBands(TrainingError):
     """{tile} gives {found} channels, the run {run} was trained on {wanted}. Choose a run trained on such images."""
 
@@ -153,9 +174,33 @@ class UnknownTask(JobError):
     """{task} is not a task this worker runs. Known tasks: {known}."""
 
 
+class CannotStart(JobError):
+    """Job {job} could not be started ({detail}). Free some memory or disk space, then submit it again."""
+
+
+class JobIsRunning(JobError):
+    """Job {job} is still running. Stop it first, then delete it."""
+
+
+class LeaseLost(JobError):
+    """Job {job} no longer belongs to the worker {worker}: it is over, or another worker has it. Nothing was changed."""
+
+
+class QueueBusy(JobError):
+    """The job queue {name} is held by another program. Try again in a minute."""
+
+
+class DamagedQueue(JobError):
+    """The job queue {name} cannot be read. Move it away: a new one is made, and finished runs are kept."""
+
+
 class DiskFull(GroundplanError, OSError):
     """There is no room left on the disk to write {name}. Free some space and try again; nothing was half-written."""
 
 
 class CannotWrite(GroundplanError, OSError):
     """{name} cannot be written ({detail}). Choose a folder you may write to."""
+
+
+class PortTaken(GroundplanError, OSError):
+    """Port {port} of {host} cannot be used, most likely because another program uses it. Choose another with --port."""

@@ -169,18 +169,26 @@ def read_window(dataset: DatasetReader, box: tuple[int, int, int, int], shape: t
     )
 
 
+def web_mercator_grid(grid: Grid) -> Grid:
+    """The grid in Web Mercator, as browser maps draw it, that holds all of a grid at about its resolution."""
+    if grid.crs == WEB_MERCATOR:
+        return grid
+    source, target = grid.crs.to_wkt(), WEB_MERCATOR.to_wkt()
+    transform, width, height = calculate_default_transform(source, target, grid.width, grid.height, *grid.rim.bounds)
+    return Grid(width, height, transform, WEB_MERCATOR)
+
+
 def to_web_mercator(raster: Raster, resampling: Resampling = Resampling.nearest) -> Raster:
-    """The raster warped into Web Mercator, as browser maps draw it; outside its ground it is 0."""
-    crs, grid = WEB_MERCATOR.to_wkt(), raster.grid
-    transform, width, height = calculate_default_transform(
-        grid.crs.to_wkt(), crs, grid.width, grid.height, *grid.rim.bounds
-    )
-    out = np.zeros((len(raster.pixels), height, width), raster.pixels.dtype)
+    """The raster warped onto its web_mercator_grid; outside its ground it is 0."""
+    grid, target = raster.grid, web_mercator_grid(raster.grid)
+    if grid == target:
+        return raster
+    out = np.zeros((len(raster.pixels), *target.shape), raster.pixels.dtype)
     warp(
         raster.pixels, out, src_transform=grid.transform, src_crs=grid.crs.to_wkt(),
-        dst_transform=transform, dst_crs=crs, resampling=resampling,
+        dst_transform=target.transform, dst_crs=WEB_MERCATOR.to_wkt(), resampling=resampling,
     )  # fmt: skip
-    return Raster(out, Grid(width, height, transform, WEB_MERCATOR), raster.nodata)
+    return Raster(out, target, raster.nodata)
 
 
 @contextmanager

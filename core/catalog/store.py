@@ -9,12 +9,14 @@ import geopandas as gpd
 import orjson
 import pandas as pd
 import pyarrow
+import shapely
 
 from core.catalog.tile import Tile
 from core.errors import DamagedCatalog, NoSuchTile
 from core.grids import LONLAT
 from core.rasters import replacing
 from core.settings import settings
+from core.types import Bounds
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,20 @@ class Catalog:
         """Names of the areas of interest."""
         return tuple(dict.fromkeys(tile.aoi for tile in self.tiles))
 
+    @property
+    def bounds(self) -> Bounds:
+        """West, south, east, north of all tiles together, in degrees."""
+        west, south, east, north = shapely.total_bounds([tile.footprint for tile in self.tiles])
+        return float(west), float(south), float(east), float(north)
+
     def of_aoi(self, aoi: str) -> "Catalog":
         """Only the tiles of one area."""
         return Catalog(tuple(tile for tile in self.tiles if tile.aoi == aoi))
+
+    @property
+    def showpiece(self) -> Tile:
+        """The tile to show first: labelled, much of it building and all of it picture."""
+        return max(self.tiles, key=lambda tile: (tile.built_share or 0.0) * (1 - (tile.nodata_share or 0.0)))
 
     @property
     def labelled(self) -> "Catalog":

@@ -1,0 +1,19 @@
+# Web server and worker in one container: docker build -t groundplan . && docker run -p 8501:8501 -v groundplan:/data groundplan
+FROM python:3.11-slim-bookworm
+RUN pip install --no-cache-dir uv==0.13.9 && useradd --create-home --uid 1000 groundplan \
+ && mkdir /data && chown groundplan /data
+WORKDIR /app
+COPY requirements.txt .
+RUN uv pip install --system --no-cache --compile-bytecode -r requirements.txt
+COPY --chown=groundplan . .
+USER groundplan
+# GDAL reads nothing but the file it is given: no side-car files, no VRT, no address on the network.
+ENV GROUNDPLAN_DATA=/data \
+    GDAL_DISABLE_READDIR_ON_OPEN=EMPTY_DIR \
+    GDAL_SKIP="VRT OGR_VRT" \
+    CPL_VSIL_CURL_ALLOWED_EXTENSIONS=none \
+    PYTHONUNBUFFERED=1
+VOLUME /data
+EXPOSE 8501
+HEALTHCHECK --start-period=90s CMD python -c "import urllib.request as u; u.urlopen('http://localhost:8501/_stcore/health')"
+CMD ["python", "-m", "core", "app", "--host", "0.0.0.0"]

@@ -1,0 +1,164 @@
+// The map inside its frame: a panel of layers with opacities, the grid of tiles, and gpShow, which puts a scene on the map.
+// rows: key, name, swatch (CSS), on, opacity, legend {ramp, marks}. A scene: layers, focus [w, s, e, n], selected tile.
+// Text from outside reaches the page through textContent alone.
+"use strict";
+window.gpStart = function (map, rows, gridUrl) {
+  const state = {}, shown = {}, asked = {};
+  let wanted = {}, focus = null, selected = null, grid = null;
+  for (const [pane, z] of [["tiles", 300], ["pictures", 350], ["vectors", 420], ["grid", 440]]) {
+    map.createPane(pane).style.zIndex = z;
+  }
+  const kept = JSON.parse(sessionStorage.getItem("groundplan-layers") || "{}");
+  for (const row of rows) state[row.key] = Object.assign({on: row.on, opacity: row.opacity}, kept[row.key]);
+
+  function apply(key) {
+    ensure(key);
+    const layer = shown[key] && shown[key].layer, s = state[key];
+    if (!layer || !s) return;
+    const opacity = s.on ? s.opacity : 0;
+    if (layer.setOpacity) layer.setOpacity(opacity);
+    else layer.setStyle(f => styled(shown[key].style, f, opacity));
+  }
+  function styled(style, feature, opacity) {
+    const own = (feature && style.by && style.by[feature.properties.verdict]) || {};
+    const s = Object.assign({}, style, own);
+    return {color: s.color, weight: s.weight || 2, dashArray: s.dash || null, opacity: opacity,
+            fillColor: s.color, fill: true, fillOpacity: (s.fill || 0) * opacity};
+  }
+  function keep() { sessionStorage.setItem("groundplan-layers", JSON.stringify(state)); }
+
+  function panel() {
+    const control = L.control({position: "topright"});
+    control.onAdd = function () {
+      const box = L.DomUtil.create("details", "gp-panel");
+      box.open = map.getSize().x > 560;
+      L.DomUtil.create("summary", "", box).textContent = "Layers";
+      for (const row of rows) {
+        const line = L.DomUtil.create("label", "gp-row", box), s = state[row.key];
+        const tick = L.DomUtil.create("input", "", line);
+        tick.type = "checkbox"; tick.checked = s.on; tick.setAttribute("data-layer", row.key);
+        L.DomUtil.create("span", "gp-swatch", line).style.cssText = row.swatch;
+        L.DomUtil.create("span", "", line).textContent = row.name;
+        const slide = L.DomUtil.create("input", "", line);
+        slide.type = "range"; slide.min = 0; slide.max = 100; slide.value = s.opacity * 100;
+        slide.setAttribute("aria-label", "Opacity of " + row.name); slide.title = "Opacity";
+        let legend = null;
+        if (row.legend) {
+          legend = L.DomUtil.create("div", "gp-legend", box);
+          L.DomUtil.create("div", "gp-ramp", legend).style.background =
+            "linear-gradient(to right, " + row.legend.ramp + ")";
+          const marks = L.DomUtil.create("div", "gp-marks", legend);
+          for (const [place, text] of row.legend.marks) {
+            const mark = L.DomUtil.create("span", "", marks);
+            mark.textContent = text; mark.style.left = place + "%";
+          }
+          legend.hidden = !s.on;
+        }
+        tick.onchange = () => { s.on = tick.checked; if (legend) legend.hidden = !s.on; apply(row.key); keep(); };
+        slide.oninput = () => {
+          s.opacity = slide.value / 100; s.on = tick.checked = true;
+          if (legend) legend.hidden = false;
+          apply(row.key); keep();
+        };
+      }
+      L.DomEvent.disableClickPropagation(box); L.DomEvent.disableScrollPropagation(box);
+      return box;
+    };
+    if (rows.length) control.addTo(map);
+  }
+
+  function readout() {
+    const control = L.control({position: "bottomleft"});
+    control.onAdd = () => L.DomUtil.create("div", "gp-readout");
+    control.addTo(map);
+    const box = control.getContainer(); box.hidden = true;
+    map.on("mousemove", e => {
+      box.hidden = false;
+      box.textContent = e.latlng.lat.toFixed(5) + "°, " + e.latlng.lng.toFixed(5) + "°";
+    });
+  }
+
+  function gridStyle(feature) {
+    const chosen = feature.properties.id === selected;
+    return {color: chosen ? "#e69f00" : "#c9d1de", weight: chosen ? 2.5 : 1, opacity: chosen ? 1 : 0.55,
+            dashArray: feature.properties.labelled ? null : "4 4", fill: true, fillOpacity: 0};
+  }
+  const thumbnails = {};
+  function thumbnail() {
+    if (!grid) return;
+    const view = map.getBounds();
+    let room = 150 - Object.keys(thumbnails).length;
+    grid.eachLayer(tile => {
+      const id = tile.feature.properties.id, b = tile.getBounds();
+      if (thumbnails[id] || room <= 0 || !view.intersects(b)) return;
+      const width = map.latLngToContainerPoint(b.getNorthEast()).x - map.latLngToContainerPoint(b.getSouthWest()).x;
+      if (width < 24) return;
+      room -= 1;
+      thumbnails[id] = L.imageOverlay("../../layers/tiles/" + encodeURIComponent(id) + "/thumbnail", b,
+        {pane: "tiles", opacity: 0.9}).addTo(map);
+    });
+  }
+  if (gridUrl) fetch(gridUrl).then(r => r.json()).then(data => {
+    grid = L.geoJSON(data, {pane: "grid", renderer: L.canvas({pane: "grid"}), style: gridStyle,
+      onEachFeature: (feature, layer) => layer.on("click", () => {
+        window.__GLOBAL_DATA__.last_active_drawing =
+          {type: "Feature", properties: {id: feature.properties.id, at: Date.now()}, geometry: null};
+      })}).addTo(map);
+    grid.bindTooltip(layer => {
+      const p = layer.feature.properties, box = document.createElement("span");
+      box.textContent = p.id + (p.labelled ? " · " + p.buildings + " buildings" : " · no labels");
+      return box;
+    }, {sticky: true});
+    map.on("moveend", thumbnail); thumbnail();
+  });
+
+  function put(key, layer, item) {
+    const old = shown[key];
+    shown[key] = Object.assign({layer: layer}, item);
+    layer.addTo(map); apply(key);
+    if (old) { if (layer.once && item.kind === "image") layer.once("load", () => old.layer.remove()); else old.layer.remove(); }
+  }
+  function add(item) {
+    const bounds = item.bounds && [[item.bounds[1], item.bounds[0]], [item.bounds[3], item.bounds[2]]];
+    if (item.kind === "image") {
+      put(item.key, L.imageOverlay(item.url, bounds, {pane: "pictures", attribution: item.attribution || "",
+        zIndex: item.z || 1}), item);
+      return;
+    }
+    fetch(item.url).then(r => r.ok ? r.json() : null).then(data => {
+      if (!data || asked[item.key] !== item.url) return;
+      put(item.key, L.geoJSON(data, {pane: "vectors", interactive: !gridUrl, renderer: L.canvas({pane: "vectors"}),
+        onEachFeature: (f, layer) => {
+          if (gridUrl || !f.properties.words) return;
+          const box = document.createElement("span"); box.textContent = f.properties.words;
+          layer.bindTooltip(box, {sticky: true});
+        }}), item);
+    });
+  }
+  function ensure(key) {
+    const item = wanted[key];
+    if (!item || asked[key] === item.url || !(state[key] && state[key].on)) return;
+    asked[key] = item.url;
+    add(item);
+  }
+  window.gpShow = function (scene) {
+    wanted = {};
+    for (const item of scene.layers) wanted[item.key] = item;
+    for (const key of Object.keys(asked)) {
+      if (wanted[key] && asked[key] === wanted[key].url) continue;
+      const gone = !wanted[key] || !state[key].on;
+      if (gone && shown[key]) { shown[key].layer.remove(); delete shown[key]; }
+      delete asked[key];
+    }
+    for (const item of scene.layers) ensure(item.key);
+    if (scene.selected !== selected) { selected = scene.selected; if (grid) grid.setStyle(gridStyle); }
+    if (scene.focus && JSON.stringify(scene.focus) !== focus) {
+      focus = JSON.stringify(scene.focus);
+      const [w, s, e, n] = scene.focus;
+      map.fitBounds([[s, w], [n, e]], {animate: false, padding: [12, 12]});
+    }
+  };
+  panel(); readout();
+  L.control.scale({imperial: false, position: "bottomleft"}).addTo(map);
+  map.attributionControl.setPrefix("Leaflet");
+};

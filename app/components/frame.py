@@ -1,0 +1,45 @@
+"""What is on every page: navigation, style sheet, and the chip that says what the worker does."""
+
+import streamlit as st
+from streamlit.navigation.page import StreamlitPage
+
+from app.assets import ASSETS
+from app.components.text import number, safe
+from core.jobs.store import Queue, State
+from core.settings import settings
+
+_PAGES = {"explore": "map", "labels": "layers", "train": "model_training", "predict": "home_pin"}
+
+
+def frame() -> StreamlitPage:
+    """Style, navigation and status chip; returns the page that was asked for, to be run."""
+    st.set_page_config(page_title="Groundplan", page_icon=str(ASSETS / "icon.png"), layout="wide")
+    st.html(ASSETS / "frame.css")
+    page = st.navigation(
+        [
+            st.Page(f"app/pages/{name}.py", title=name.title(), icon=f":material/{icon}:", default=name == "explore")
+            for name, icon in _PAGES.items()
+        ],
+        position="top",
+    )
+    _chip()
+    return page
+
+
+@st.fragment(run_every=3)
+def _chip() -> None:
+    queue = Queue(settings().queue)
+    alive = [worker for worker in queue.workers() if worker.alive]
+    queued = sum(job.state is State.QUEUED for job in queue.jobs())
+    busy = next((worker for worker in alive if worker.busy_with is not None), None)
+    device = next((worker.device for worker in alive if worker.device), None)
+    if not alive:
+        colour, words = "#D55E00", "no worker"
+    elif busy:
+        colour, words = "#E69F00", f"job {busy.busy_with} running"
+    else:
+        colour, words = "#009E73", "worker idle"
+    parts = [words, *([device.split(",")[0]] if device else []), f"{number(queued)} queued"]
+    dot = f'<span class="gp-dot" style="background:{colour}"></span>'
+    title = "Start one with `python -m core worker`" if not alive else "Opens Train"
+    st.html(f'<a class="gp-chip" href="train" target="_self" title="{safe(title)}">{dot}{safe(" · ".join(parts))}</a>')

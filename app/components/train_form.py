@@ -1,0 +1,70 @@
+"""What to train on, and how: the form that submits a training job."""
+
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from app import state
+from app.components.text import number
+from core.catalog.store import Catalog
+from core.catalog.tile import Tile
+from core.jobs.store import Job, Queue
+from core.settings import settings
+from core.training import networks
+
+_SCALINGS = {
+    "percentile": "2nd to 98th percentile of the training tiles",
+    "thesis": "the thesis's: /255, and /65535 for 16 bits",
+}
+
+
+def train_form(catalog: Catalog) -> None:
+    """Area, tiles, network and epochs; one button that puts the job into the queue."""
+    labelled = catalog.labelled
+    aoi = st.selectbox("Area", labelled.aois, index=_place(labelled, state.selected_tile(catalog)))
+    tiles = labelled.of_aoi(aoi).tiles
+    with_buildings = [tile for tile in tiles if tile.buildings]
+    chosen = st.multiselect(
+        "Tiles", tiles, with_buildings or tiles, format_func=_label, key=f"tiles of {aoi}",
+        help="A fifth of the ground is kept for validation; it never overlaps what is trained on.",
+    )  # fmt: skip
+    buildings = sum(tile.buildings or 0 for tile in chosen)
+    st.caption(f"{len(chosen)} tiles, {number(buildings)} buildings, {_channels(chosen)}")
+    epochs = st.number_input("Epochs", 1, 1000, 10, help="How often every crop is seen.")
+    with st.expander("Network and recipe"):
+        network = st.selectbox("Network", list(networks()), format_func=lambda name: networks()[name].title)
+        batch_norm = st.checkbox("Batch-normalised variant", help="The variant the thesis's text describes.")
+        scaling = st.selectbox("Scaling of the pixels", _SCALINGS, format_func=lambda name: _SCALINGS[name])
+        batch = st.number_input("Crops a step", 1, 256, 16)
+        rate = st.number_input("Learning rate", 1e-6, 1.0, 1e-3, format="%.6f")
+        seed = st.number_input("Seed", 0, 2**32 - 1, 0, help="The same seed gives the same losses.")
+    name = st.text_input("Name", placeholder="made from area and time", max_chars=60)
+    config = {
+        "network": network, "options": {"batch_norm": batch_norm}, "epochs": epochs, "batch": batch,
+        "learning_rate": rate, "seed": seed, "recipe": {"scaling": scaling}, "name": name.strip(),
+    }  # fmt: skip
+    if st.button("Train", type="primary", width="stretch", icon=":material/play_arrow:", disabled=not chosen):
+        job = _submit(aoi, chosen, config)
+        state.select_run(job.params["run"])
+        st.toast(f"Job {job.id} is in the queue.")
+
+
+def _place(catalog: Catalog, tile: Tile) -> int:
+    return catalog.aois.index(tile.aoi) if tile.aoi in catalog.aois else 0
+
+
+def _label(tile: Tile) -> str:
+    return f"{tile.short_id} · {tile.buildings} buildings"
+
+
+def _channels(tiles: list[Tile]) -> str:
+    eight = bool(tiles) and all(tile.eight_bands for tile in tiles)
+    return "4 channels (red, green, blue and band 8)" if eight else "3 channels"
+
+
+def _submit(aoi: str, tiles: list[Tile], config: dict[str, object]) -> Job:
+    moment = datetime.now(UTC)
+    run = f"{aoi}-{moment:%Y%m%d-%H%M%S}"
+    title = str(config["name"]) or f"{aoi}, {len(tiles)} tiles"
+    params = {"run": run, "tiles": [tile.id for tile in tiles], "config": {**config, "name": title}}
+    return Queue(settings().queue).submit("train", params, title)

@@ -1,0 +1,29 @@
+"""Labels: one tile's image, outlines, mask and signed distance side by side, with numbers and files."""
+
+import streamlit as st
+
+from app.components.inspector import attribution, choose_tile, empty_catalog
+from app.components.label_views import label_downloads, label_numbers, label_views, no_labels
+from core.catalog.store import read_catalog
+from core.labels import Labels
+
+catalog = read_catalog()
+if not catalog.tiles:
+    empty_catalog()
+    st.stop()
+
+views, facts = st.columns([2.6, 1], gap="medium")
+with facts:
+    tile = choose_tile(catalog)
+with views:
+    label_views(tile)
+    attribution(tile.attribution)
+with facts:
+    if tile.is_labelled:
+        labels = Labels.of_tile(tile)
+        label_numbers(tile, labels)
+        label_downloads(tile, labels)
+        if st.button("Train on it", type="primary", width="stretch", icon=":material/model_training:"):
+            st.switch_page("app/pages/train.py")
+    else:
+        no_labels(tile)

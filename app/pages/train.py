@@ -1,0 +1,23 @@
+"""Train: choose tiles, press the button, watch; the job goes on when the page is closed."""
+
+import streamlit as st
+
+from app import state
+from app.components.inspector import empty_catalog
+from app.components.job_card import queue, queue_table
+from app.components.train_form import train_form
+from app.components.training_view import training_view
+from core.catalog.store import read_catalog
+
+catalog = read_catalog()
+if not catalog.labelled.tiles:
+    empty_catalog()
+    st.stop()
+
+watching, form = st.columns([2, 1], gap="medium")
+with form:
+    train_form(catalog)
+with watching:
+    training_view(state.selected_run())
+    st.markdown("**Queue**")
+    queue_table(queue().jobs())

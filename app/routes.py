@@ -1,0 +1,100 @@
+"""What the map fetches by URL: Leaflet itself, tile outlines, and the layers of tiles and predictions.
+
+Callers name things by their ids only, never by a path; an id is looked up among those there are.
+"""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import orjson
+from shapely import to_geojson
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from xstatic.pkg import jquery, leaflet
+
+from app.assets import ASSETS
+from core import pictures, predicted
+from core.catalog.store import read_catalog
+from core.errors import CatalogError, GroundplanError
+from core.exports import as_geojson
+from core.grids import LONLAT
+from core.labels import Labels
+from core.vectors import Footprints
+
+_PICTURE = {"png": "image/png", "webp": "image/webp"}
+
+
+def _answer(make: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
+    """Runs in a thread, so that drawing never holds up the pages; errors become a status and a sentence."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            response = await run_in_threadpool(make, request)
+        except GroundplanError as error:
+            return PlainTextResponse(str(error), 404 if isinstance(error, CatalogError) else 422)
+        response.headers.setdefault("Cache-Control", "private, max-age=600")
+        return response
+
+    return endpoint
+
+
+def _geojson(text: bytes) -> Response:
+    return Response(text, media_type="application/geo+json")
+
+
+def _tiles(_request: Request) -> Response:
+    features = [
+        {
+            "type": "Feature",
+            "properties": {"id": tile.id, "aoi": tile.aoi, "labelled": tile.is_labelled, "buildings": tile.buildings},
+            "geometry": orjson.Fragment(to_geojson(tile.footprint)),
+        }
+        for tile in read_catalog().tiles
+    ]
+    response = _geojson(orjson.dumps({"type": "FeatureCollection", "features": features}))
+    response.headers["Cache-Control"] = "no-cache"
+    return response
+
+
+def _tile_layer(request: Request) -> Response:
+    tile, layer = read_catalog().tile(request.path_params["tile"]), request.path_params["layer"]
+    if layer not in (*pictures.LAYERS, "thumbnail"):
+        return PlainTextResponse("There is no such layer.", 404)
+    picture = pictures.thumbnail(tile) if layer == "thumbnail" else pictures.overlay(pictures.draw(tile, layer))
+    return Response(picture.data, media_type=picture.media_type)
+
+
+def _outlines(request: Request) -> Response:
+    labels = Labels.of_tile(read_catalog().tile(request.path_params["tile"]))
+    footprints = Footprints.of(labels.ground, labels.grid.crs).to_crs(LONLAT)
+    return _geojson(as_geojson(footprints))
+
+
+def _probability(request: Request) -> Response:
+    found = predicted.find(request.path_params["run"], request.path_params["tile"])
+    picture = pictures.probability_overlay(found.probability)
+    return Response(picture.data, media_type=picture.media_type)
+
+
+def _verdicts(request: Request) -> Response:
+    found = predicted.find(request.path_params["run"], request.path_params["tile"])
+    return _geojson(found.verdicts_geojson())
+
+
+def _assets(package: object) -> StaticFiles:
+    return StaticFiles(directory=Path(package.BASE_DIR))  # type: ignore[attr-defined]
+
+
+ROUTES: list[BaseRoute] = [
+    Mount("/assets/leaflet", _assets(leaflet)),
+    Mount("/assets/jquery", _assets(jquery)),
+    Mount("/assets/groundplan", StaticFiles(directory=ASSETS)),
+    Route("/layers/tiles.geojson", _answer(_tiles)),
+    Route("/layers/tiles/{tile}/outlines.geojson", _answer(_outlines)),
+    Route("/layers/tiles/{tile}/{layer}", _answer(_tile_layer)),
+    Route("/layers/predictions/{run}/{tile}/probability", _answer(_probability)),
+    Route("/layers/predictions/{run}/{tile}/verdicts.geojson", _answer(_verdicts)),
+]

@@ -1,0 +1,55 @@
+"""What the pages remember for one visitor, by name and type, and the part of it that the address carries."""
+
+from typing import cast
+
+import streamlit as st
+
+from core.catalog.store import Catalog
+from core.catalog.tile import Tile
+from core.types import Bounds
+
+_TILE, _FOCUS, _RUN = "tile", "focus", "run"
+
+
+def selected_tile(catalog: Catalog) -> Tile:
+    """The tile the visitor looks at: chosen before, named in the address, or the showpiece."""
+    name = st.session_state.get(_TILE) or st.query_params.get(_TILE)
+    found = next((tile for tile in catalog.tiles if tile.id == name), None)
+    tile = found or catalog.showpiece
+    st.session_state[_TILE] = st.query_params[_TILE] = tile.id
+    st.session_state.setdefault(_FOCUS, around(tile.bounds))
+    return tile
+
+
+def select(tile: Tile, move: bool = True) -> None:
+    """Look at another tile; `move` takes the map there (a click on the map keeps the view)."""
+    st.session_state[_TILE] = st.query_params[_TILE] = tile.id
+    if move:
+        st.session_state[_FOCUS] = around(tile.bounds)
+
+
+def look_at(bounds: Bounds) -> None:
+    """Take the map to some ground."""
+    st.session_state[_FOCUS] = around(bounds, 0.02)
+
+
+def focus() -> Bounds:
+    """Where the map was last told to look, in degrees."""
+    return cast(Bounds, st.session_state[_FOCUS])
+
+
+def around(bounds: Bounds, margin: float = 0.06) -> Bounds:
+    """Bounds with some ground around them."""
+    west, south, east, north = bounds
+    across, down = (east - west) * margin, (north - south) * margin
+    return west - across, south - down, east + across, north + down
+
+
+def selected_run() -> str | None:
+    """The run the visitor chose last."""
+    return cast(str | None, st.session_state.get(_RUN))
+
+
+def select_run(name: str) -> None:
+    """Look at another run."""
+    st.session_state[_RUN] = name

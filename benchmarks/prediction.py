@@ -1,0 +1,160 @@
+"""A large scene through the thesis network: our windows, the thesis's crops, and the bare network.
+
+    nice python -m benchmarks.prediction [--full]
+
+The thesis cuts crops of 128 that overlap by half and calls `predict` for each. Its way and the bare network are timed
+on a sixteenth of the work and multiplied, unless `--full` is given. Every side has a process of its own.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyproj
+from affine import Affine
+
+from core import rasters
+from core.chips import Scaling
+from core.grids import Grid
+from core.prediction import load_network, predict
+from core.runs import Record, Run, TrainingConfig
+from core.training import start_keras
+from models.registry import build
+
+SIZE, HALF_SIZE = 4096, 2048
+CROP, STEP, SAMPLE = 128, 64, 16
+#: Pixels of a crop that its rim cannot reach: the network sees 40 pixels far.
+INNER = slice(40, CROP - 40)
+
+
+def make_scene(folder: Path, size: int) -> Path:
+    """(size, size, 4) as 3band.tif and 8band.tif at a quarter of the resolution, noise in blocks of 16 pixels."""
+    random = np.random.default_rng(0)
+    grid = Grid(size, size, Affine(0.5, 0, 500_000, 0, -0.5, 4_000_000), pyproj.CRS.from_epsg(32611))
+    blocks = random.integers(1, 255, (3, size // 16, size // 16), np.uint8).repeat(16, 1).repeat(16, 2)
+    image = rasters.write(folder / f"{size}-3band.tif", rasters.Raster(blocks, grid))
+    eight = random.integers(1, 4000, (8, size // 4, size // 4)).astype(np.uint16)
+    rasters.write(eight_bands_of(image), rasters.Raster(eight, grid.resized(size // 4, size // 4)))
+    return image
+
+
+def eight_bands_of(image: Path) -> Path:
+    return image.with_name(image.name.replace("3band", "8band"))
+
+
+def make_run(folder: Path) -> Run:
+    """A run of the thesis network with fresh weights, sharpened so that its answers differ from pixel to pixel."""
+    start_keras(0)
+    scaling = Scaling((0.0,) * 4, (255.0, 255.0, 255.0, 4000.0))
+    gsd = Grid(SIZE, SIZE, Affine(0.5, 0, 500_000, 0, -0.5, 4_000_000), pyproj.CRS.from_epsg(32611)).pixel_m
+    run = Run.create(folder, Record(TrainingConfig(), (), (), scaling, 4, gsd, 0, "", {}))
+    model = build("thesis-fcn", 4)
+    model.set_weights([weight * 1.5 for weight in model.get_weights()])
+    run.put_weights(model, 1)
+    return run
+
+
+def ours(run: Run, image: Path) -> dict[str, float]:
+    """Files to file, the network's build and compilation included, importing keras not."""
+    start_keras()
+    began = time.perf_counter()
+    predict(run, (image, eight_bands_of(image)), image.with_suffix(".probability.tif"))
+    return {"seconds": time.perf_counter() - began}
+
+
+def scene_pixels(run: Run, image: Path) -> np.ndarray:
+    """(rows, columns, 4) float32, scaled."""
+    colour = rasters.read(image).pixels
+    eighth = rasters.read(eight_bands_of(image), (8,), colour.shape[1:]).pixels
+    stacked = np.concatenate([colour.astype(np.float32), eighth.astype(np.float32)])
+    return run.record.scaling.apply(np.moveaxis(stacked, 0, -1))
+
+
+def thesis(run: Run, image: Path, sample: int) -> dict[str, float]:
+    """Every `sample`-th crop of an in-memory scene; also how far its inner pixels are from ours."""
+    model, pixels = load_network(run), scene_pixels(run, image)
+    starts = range(0, len(pixels) - CROP + 1, STEP)
+    crops = [(row, column) for row in starts for column in starts][::sample]
+    with rasters.open_raster(image.with_suffix(".probability.tif")) as file:
+        windows = file.read(1)
+    model.predict(pixels[None, :CROP, :CROP], verbose=0)
+    began, found = time.perf_counter(), []
+    for row, column in crops:
+        crop = pixels[None, row : row + CROP, column : column + CROP]
+        found.append(model.predict(crop, verbose=0)[0, ..., 1])
+    seconds = (time.perf_counter() - began) * len(starts) ** 2 / len(crops)
+    same = [
+        np.abs(probability - windows[row : row + CROP, column : column + CROP])[INNER, INNER].max()
+        for probability, (row, column) in zip(found, crops, strict=True)
+    ]
+    return {"seconds": seconds, "difference": float(max(same)), "spread": float(np.std(windows)), "crops": len(crops)}
+
+
+def bare(run: Run, image: Path, sample: int) -> dict[str, float]:
+    """The network alone on in-memory squares of 1024, the second time it sees that shape."""
+    model, pixels = load_network(run), scene_pixels(run, image)
+    squares = [pixels[None, r : r + 1024, c : c + 1024] for r in range(0, SIZE, 1024) for c in range(0, SIZE, 1024)]
+    model.predict_on_batch(squares[0])
+    chosen = squares[::sample]
+    began = time.perf_counter()
+    for square in chosen:
+        model.predict_on_batch(square)
+    return {"seconds": (time.perf_counter() - began) * len(squares) / len(chosen)}
+
+
+def in_child(what: str, run: Run, image: Path, sample: int) -> dict[str, float]:
+    """The figures of one side, with the peak memory of its process."""
+    command = [sys.executable, "-m", "benchmarks.prediction", "--child", what, str(run.path), str(image), str(sample)]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    figures: dict[str, float] = json.loads(said.splitlines()[-1])
+    return figures
+
+
+def child(what: str, run: Run, image: Path, sample: int) -> None:
+    if what == "ours":
+        figures = ours(run, image)
+    else:
+        figures = thesis(run, image, sample) if what == "thesis" else bare(run, image, sample)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(json.dumps({**figures, "peak_gb": peak}))
+
+
+def main(sample: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        run = make_run(folder / "run")
+        small, large = make_scene(folder, HALF_SIZE), make_scene(folder, SIZE)
+        half, whole = in_child("ours", run, small, sample), in_child("ours", run, large, sample)
+        peer, limit = in_child("thesis", run, large, sample), in_child("bare", run, large, sample)
+    part = "" if sample == 1 else f" (1/{sample} timed, multiplied)"
+    print(f"| work | ours | peer: thesis's crops{part} | limit: bare network{part} | peer / ours | ours / limit |")
+    print("|---|---|---|---|---|---|")
+    mine, theirs, least = whole["seconds"], peer["seconds"], limit["seconds"]
+    print(
+        f"| {SIZE}×{SIZE}×4, files to file | {mine:.1f} s | {theirs:.1f} s | {least:.1f} s "
+        f"| {theirs / mine:.1f} | {mine / least:.2f} |"
+    )
+    print(f"| peak memory | {whole['peak_gb']:.2f} GB | {peer['peak_gb']:.2f} GB | {limit['peak_gb']:.2f} GB | | |")
+    print(f"| {HALF_SIZE}×{HALF_SIZE}×4 | {half['seconds']:.1f} s, {half['peak_gb']:.2f} GB | | | | |")
+    print(
+        f"\nLargest difference of ours and the thesis's probabilities away from crop rims: {peer['difference']:.1e} "
+        f"(standard deviation of the probabilities {peer['spread']:.3f}, {peer['crops']:.0f} crops compared)."
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--full", action="store_true", help="time all of the peer's and the limit's work")
+    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        what, run_path, image_path, sampled = arguments.child
+        child(what, Run(Path(run_path)), Path(image_path), int(sampled))
+    else:
+        main(1 if arguments.full else SAMPLE)

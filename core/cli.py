@@ -1,0 +1,227 @@
+"""Everything the pages can do, without a browser: `python -m core --help`.
+
+Exit status 0, or 2 with one sentence on stderr.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from core import rasters
+from core.catalog.sample import make_sample_city
+from core.catalog.scan import Found, scan
+from core.catalog.store import read_catalog, write_catalog
+from core.catalog.tile import Tile
+from core.errors import CannotWrite, DiskFull, GroundplanError, NoSuchTile
+from core.exports.labels import write_labels
+from core.labels import Labels
+from core.progress import Report
+from core.scoring import RULES
+from core.settings import settings
+from core.vectors import read_footprints
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+catalog = typer.Typer(no_args_is_help=True, help="Which tiles there are, and where.")
+app.add_typer(catalog, name="catalog")
+_notes = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Runs the command of sys.argv; what goes wrong is a sentence, never a traceback."""
+    try:
+        app()
+    except GroundplanError as error:
+        _fail(str(error))
+    except MemoryError:
+        _fail("There was not enough memory for this. Use fewer or smaller tiles.")
+    except OSError as error:
+        named = Path(str(error.filename or "the file"))
+        _fail(str(DiskFull(name=named) if error.errno == 28 else CannotWrite(name=named, detail=error.strerror)))
+
+
+def _fail(sentence: str) -> None:
+    typer.echo(sentence, err=True)
+    sys.exit(2)
+
+
+@contextmanager
+def _progress() -> Iterator[Report]:
+    """A bar on stderr, so that stdout stays what was asked for."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=_notes, transient=True) as bar:
+        task = bar.add_task("starting", total=1.0)
+        yield lambda share, doing: bar.update(task, completed=share, description=doing)
+
+
+def _print_json(value: object) -> None:
+    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY).decode())
+
+
+def _register(found: Found) -> None:
+    for problem in found.problems:
+        _notes.print(problem, markup=False)
+    write_catalog(read_catalog().adding(found.tiles))
+    typer.echo(found.summary())
+
+
+@catalog.command("add")
+def catalog_add(
+    path: Annotated[Path, typer.Argument(help="A folder in any SpaceNet layout, or one file of it.")],
+    attribution: Annotated[str, typer.Option(help="Who made the pictures, shown wherever they are.")] = "",
+) -> None:
+    """Registers the tiles of a folder; the files stay where they are."""
+    with _progress() as report:
+        found = scan(path, attribution, report)
+    _register(found)
+
+
+@catalog.command("list")
+def catalog_list(
+    json: Annotated[bool, typer.Option("--json", help="All facts of every tile as JSON.")] = False,
+    aoi: Annotated[str | None, typer.Option(help="Only the tiles of one area.")] = None,
+) -> None:
+    """Lists the tiles of the catalogue."""
+    tiles = [tile for tile in read_catalog().tiles if aoi in (None, tile.aoi)]
+    if json:
+        _print_json([_facts(tile) for tile in tiles])
+        return
+    for tile in tiles:
+        buildings = "no labels" if tile.buildings is None else f"{tile.buildings} buildings"
+        typer.echo(f"{tile.id}\t{tile.width} × {tile.height} px\t{tile.gsd_m:.2f} m\t{tile.bands} bands\t{buildings}")
+    if not tiles:
+        _notes.print("The catalogue is empty. Fill it with `python -m core catalog add FOLDER`.", markup=False)
+
+
+def _facts(tile: Tile) -> dict[str, object]:
+    facts = {name: getattr(tile, name) for name in Tile.__dataclass_fields__ if name != "footprint"}
+    products = {name: str(path) for name, path in tile.products.items()}
+    labels = str(tile.footprints) if tile.footprints else None
+    return facts | {"products": products, "footprints": labels, "bounds": tile.bounds}
+
+
+@catalog.command("sample")
+def catalog_sample(seed: Annotated[int, typer.Option(help="Another number, another city.")] = 0) -> None:
+    """Makes the sample city and registers it."""
+    with _progress() as report:
+        folder = settings().sample
+        if not folder.exists():
+            make_sample_city(folder, seed, report=report)
+        found = scan(folder, report=report)
+    _register(found)
+
+
+@app.command()
+def labels(
+    image: Annotated[Path, typer.Option(help="A GeoTIFF.")],
+    footprints: Annotated[Path, typer.Option(help="Its buildings, .geojson or SpaceNet .csv.")],
+    out: Annotated[Path, typer.Option(help="Folder for the files.")],
+) -> None:
+    """Writes outlines, building mask, signed distance, boundary and contact of one image."""
+    buildings = read_footprints(footprints)
+    if image.stem in buildings.images:
+        buildings = buildings.of_image(image.stem)
+    made = Labels.of(rasters.describe(image).grid, buildings)
+    for path in write_labels(made, out, image.stem):
+        typer.echo(path)
+    _notes.print(f"{len(made)} buildings, {made.built_share:.1%} built ({buildings.repairs})", markup=False)
+
+
+@app.command()
+def train(
+    data: Annotated[Path, typer.Option(help="A folder in any SpaceNet layout.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; it must not hold one yet.")],
+    model: Annotated[str, typer.Option(help="The network.")] = "fcn",
+    epochs: Annotated[int, typer.Option(min=1)] = 10,
+    tiles: Annotated[str, typer.Option(help="Only these, by id, with commas between.")] = "",
+    batch: Annotated[int, typer.Option(min=1)] = 16,
+    learning_rate: Annotated[float, typer.Option()] = 1e-3,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same losses.")] = 0,
+    scaling: Annotated[str, typer.Option(help="percentile, or thesis for /255 and /65535.")] = "percentile",
+    batch_norm: Annotated[bool, typer.Option("--batch-norm", help="The text's variant of the thesis network.")] = False,
+) -> None:
+    """Trains a network on the labelled tiles of a folder."""
+    from core.chips import Recipe
+    from core.runs import TrainingConfig
+    from core.training import train as train_run
+
+    config = TrainingConfig(
+        network=model, options={"batch_norm": True} if batch_norm else {}, epochs=epochs, batch=batch,
+        learning_rate=learning_rate, seed=seed, recipe=Recipe(scaling=scaling), name=out.name,
+    )  # fmt: skip
+    found = scan(data)
+    for problem in found.problems:
+        _notes.print(problem, markup=False)
+    with _progress() as report:
+        run = train_run(_chosen(found, tiles), config, out, report)
+    typer.echo(run.metrics().to_string(index=False))
+    typer.echo(out)
+
+
+def _chosen(found: Found, names: str) -> list[Tile]:
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    by_name = {tile.id: tile for tile in found.tiles} | {tile.short_id: tile for tile in found.tiles}
+    missing = [name for name in wanted if name not in by_name]
+    if missing:
+        raise NoSuchTile(tile=missing[0])
+    return [by_name[name] for name in wanted] if wanted else list(found.tiles)
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Option(help="Folder of a run.")],
+    image: Annotated[Path, typer.Option(help="A GeoTIFF of any size.")],
+    out: Annotated[Path, typer.Option(help="Footprints: .geojson .gpkg .parquet or .csv (SpaceNet's columns).")],
+    eight_bands: Annotated[Path | None, typer.Option(help="Its 8-band file, for runs with four channels.")] = None,
+    threshold: Annotated[float, typer.Option(min=0.01, max=0.99, help="Probability from which it is building.")] = 0.5,
+    probability: Annotated[Path | None, typer.Option(help="Keep the probability here, as GeoTIFF.")] = None,
+) -> None:
+    """Predicts the buildings of an image."""
+    raise NotImplementedError
+
+
+@app.command()
+def score(
+    truth: Annotated[Path, typer.Option(help="SpaceNet CSV or GeoJSON.")],
+    proposals: Annotated[Path, typer.Option(help="SpaceNet CSV or GeoJSON.")],
+    rule: Annotated[str, typer.Option(help=f"One of {', '.join(RULES)}.")] = "topcoder",
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Counts buildings found, invented and missed, by image and by area (SpaceNet's rule)."""
+    raise NotImplementedError
+
+
+@app.command()
+def worker(
+    once: Annotated[bool, typer.Option(help="Leave when the queue is empty.")] = False,
+) -> None:
+    """Runs the jobs of the queue, one after the other."""
+    from core.jobs.store import Queue
+    from core.jobs.worker import work
+
+    work(Queue(settings().queue), once=once)
+
+
+@app.command("app")
+def app_command(
+    port: Annotated[int, typer.Option()] = 8501,
+    host: Annotated[str, typer.Option(help="0.0.0.0 lets other machines in.")] = "127.0.0.1",
+) -> None:
+    """Starts the web server and one worker; makes the sample city when there is no tile yet."""
+    from core.serve import serve
+
+    if not read_catalog().tiles:
+        _notes.print("No tiles yet: making the sample city.", markup=False)
+        catalog_sample()
+    serve(host, port)

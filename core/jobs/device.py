@@ -1,0 +1,67 @@
+"""What a machine computes on, in words: "GPU NVIDIA H200" or "CPU AMD EPYC 9654, 16 cores"."""
+
+import os
+import platform
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen
+from typing import Any, Self
+
+COMMAND = (sys.executable, "-m", "core.jobs.device")
+_ROOT = Path(__file__).parents[2]
+
+
+def cpu_name() -> str:
+    """The processor and the number of its cores."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    model = next(named, "") or platform.processor() or platform.machine()
+    return f"CPU {model}, {os.cpu_count()} cores"
+
+
+def device_name() -> str:
+    """What TensorFlow computes on in this process. Imports TensorFlow, which takes seconds; without it, the CPU."""
+    try:
+        import tensorflow as tf
+    except ImportError:
+        return cpu_name()
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return cpu_name()
+    model = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "of unknown model")
+    return f"GPU {model}" if len(gpus) == 1 else f"{len(gpus)} GPUs {model}"
+
+
+def _started() -> Popen[str]:
+    quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    return Popen(COMMAND, cwd=_ROOT, env=quiet, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, text=True)
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Finds the device's name in a process of its own, so that a worker neither waits nor holds TensorFlow's memory."""
+
+    process: Popen[str] = field(default_factory=_started)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.process.kill()
+        with self.process:  # closes its pipe and waits for its end
+            pass
+
+    def answer(self) -> str | None:
+        """The name, once it is known; to be asked until then."""
+        if self.process.poll() is None:
+            return None
+        said = self.process.stdout.read().split("\n") if self.process.stdout else []
+        return next((line for line in reversed(said) if line), cpu_name())
+
+
+if __name__ == "__main__":
+    print(device_name())

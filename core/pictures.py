@@ -1,0 +1,187 @@
+"""Arrays as pictures: stretched images and coloured labels, on the tile's own grid or warped for a browser map."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import shapely
+from PIL import Image
+from rasterio.enums import Resampling
+from rasterio.features import rasterize
+
+from core import colours, rasters
+from core.catalog.tile import COLOUR, Tile
+from core.grids import Grid
+from core.labels import CLIP_M, Labels
+from core.rasters import Raster
+from core.types import Bounds, Distance, Geometries, Mask, Pixels, Probability
+
+#: No picture is made with a longer side than this; larger rasters are shown smaller.
+LONGEST = 2048
+THUMBNAIL = 224
+#: Where the legend of the signed distance has its marks, in metres.
+DISTANCE_MARKS = (-64, -16, -4, 0, 4, 16, 64)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An encoded picture and the ground it covers (west, south, east, north in degrees)."""
+
+    data: bytes
+    media_type: str
+    bounds: Bounds
+
+
+def stretched(raster: Raster) -> Pixels:
+    """(rows, columns, 4) uint8: the first three bands (or the first, grey) from their 2nd to 98th percentile.
+
+    Percentiles are of pixels with a picture; those without are transparent.
+    """
+    bands = raster.pixels[:3] if len(raster.pixels) >= 3 else raster.pixels[:1].repeat(3, axis=0)
+    valid = raster.valid
+    seen = bands[:, valid] if valid.any() else bands.reshape(len(bands), -1)
+    low, high = np.percentile(seen[:, :: max(1, seen.shape[1] // 200_000)], (2, 98), axis=1)
+    scale = 255.0 / np.maximum(high - low, 1e-6)
+    levels = (bands - low[:, None, None].astype(np.float32)) * scale[:, None, None].astype(np.float32)
+    rgb = np.nan_to_num(np.clip(levels, 0, 255)).astype(np.uint8)
+    return np.dstack([*rgb, np.where(valid, 255, 0).astype(np.uint8)])
+
+
+def coloured_mask(mask: Mask, colour: str) -> Pixels:
+    """(rows, columns, 4) uint8: one colour where the mask is set, transparent elsewhere."""
+    rgba = np.zeros((*mask.shape, 4), np.uint8)
+    rgba[mask > 0] = (*colours.rgb(colour), 255)
+    return rgba
+
+
+def coloured_distance(distance: Distance) -> Pixels:
+    """(rows, columns, 4) uint8: blue outside, white at the wall, red inside; the square root spreads small metres."""
+    level = distance_level(distance) * 127.5 + 127.5
+    return _ramp("RdBu_r")[level.astype(np.uint8)]
+
+
+def distance_level(metres: Distance | float) -> np.ndarray:
+    """Place of a distance on the colour ramp, -1 to 1."""
+    return np.sign(metres) * np.sqrt(np.abs(metres) / CLIP_M)
+
+
+def coloured_probability(probability: Probability) -> Pixels:
+    """(rows, columns, 4) uint8: viridis, the less probable the more transparent."""
+    level = (np.nan_to_num(probability) * 255).astype(np.uint8)
+    rgba = _ramp("viridis")[level]
+    rgba[..., 3] = np.minimum(level.astype(np.uint16) * 2, 255)
+    return rgba
+
+
+@lru_cache(maxsize=8)
+def _ramp(name: str) -> Pixels:
+    ramp: Pixels = mpl.colormaps[name](np.linspace(0, 1, 256), bytes=True)
+    return ramp
+
+
+@lru_cache(maxsize=8)
+def ramp_css(name: str) -> str:
+    """A colour ramp as the stops of a CSS gradient, for legends."""
+    return ", ".join(mpl.colors.to_hex(mpl.colormaps[name](level)) for level in np.linspace(0, 1, 9))
+
+
+#: What can be drawn of a tile: name to (words for people, how it is drawn).
+_LAYERS: dict[str, Callable[[Labels], Pixels]] = {
+    "mask": lambda labels: coloured_mask(labels.mask, colours.TRUTH),
+    "distance": lambda labels: coloured_distance(labels.distance),
+    "boundary": lambda labels: coloured_mask(labels.boundary, colours.VALIDATION),
+    "contact": lambda labels: coloured_mask(labels.contact, colours.INVENTED),
+}
+LAYERS = ("image", "outlines", *_LAYERS)
+
+
+def draw(tile: Tile, layer: str) -> Raster:
+    """A layer of a tile as RGBA (4, rows, columns) on its own grid, at most LONGEST px a side.
+
+    Raises NoImage, NoLabels and what reading raises; `layer` is one of LAYERS.
+    """
+    if layer == "image":
+        image = _image(tile.image, _shown_grid(rasters.describe(tile.image).grid).shape)
+        return Raster(np.moveaxis(stretched(image), 2, 0), image.grid)
+    labels = Labels.of_tile(tile)
+    grid = _shown_grid(labels.grid)
+    shown = labels if grid == labels.grid else Labels(grid, grid.to_pixels(labels.ground), labels.ground)
+    if layer == "outlines":
+        return _outlined(draw(tile, "image"), shown.pixels)
+    return Raster(np.moveaxis(_LAYERS[layer](shown), 2, 0), grid)
+
+
+def _outlined(rgba: Raster, shapes: Geometries) -> Raster:
+    """A picture with outlines drawn over it: a thin line on a dark halo."""
+    pixels = rgba.pixels.copy()
+    lines = shapely.boundary(shapes)
+    for colour, width in ((colours.HALO, 2.2), (colours.TRUTH, 1.2)):
+        if len(lines):
+            line = rasterize(shapely.buffer(lines, width), out_shape=rgba.grid.shape, dtype="uint8") > 0
+            pixels[:, line] = np.array([*colours.rgb(colour), 255], np.uint8)[:, None]
+    return Raster(pixels, rgba.grid)
+
+
+def on_black(rgba: Raster) -> Raster:
+    """The picture with what is transparent painted nearly black, as the pages are."""
+    alpha = rgba.pixels[3:] / np.float32(255)
+    ground = np.array(colours.rgb(colours.HALO), np.float32)[:, None, None]
+    return Raster((rgba.pixels[:3] * alpha + ground * (1 - alpha)).astype(np.uint8), rgba.grid)
+
+
+def _shown_grid(grid: Grid) -> Grid:
+    shrink = max(1.0, max(grid.shape) / LONGEST)
+    return grid if shrink == 1 else grid.resized(round(grid.width / shrink), round(grid.height / shrink))
+
+
+def _image(path: Path, shape: tuple[int, int]) -> Raster:
+    info = rasters.describe(path)
+    bands = (1, 2, 3) if info.bands >= 3 else (1,)
+    if info.bands >= 8 and not any(product in path.name for product in COLOUR):
+        bands = (5, 3, 2)  # red, green and blue among WorldView's eight
+    return rasters.read(path, bands, shape, Resampling.average)
+
+
+def png(rgba: Raster) -> bytes:
+    """The picture as it lies on its own grid, without loss."""
+    file = io.BytesIO()
+    Image.fromarray(np.moveaxis(rgba.pixels, 0, 2)).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+def webp(rgba: Raster) -> bytes:
+    """The picture as it lies on its own grid, a tenth of the size of a PNG: for photographs."""
+    file = io.BytesIO()
+    Image.fromarray(np.moveaxis(rgba.pixels, 0, 2)).save(file, "WEBP", quality=85, method=2)
+    return file.getvalue()
+
+
+def overlay(rgba: Raster) -> Picture:
+    """The picture warped into Web Mercator, to lie on a browser map between its bounds."""
+    flat = rasters.to_web_mercator(rgba)
+    return Picture(webp(flat), "image/webp", flat.grid.bounds)
+
+
+def thumbnail(tile: Tile) -> Picture:
+    """The image of a tile for a browser map, at most THUMBNAIL px a side."""
+    grid = rasters.describe(tile.image).grid
+    shrink = max(1.0, max(grid.shape) / THUMBNAIL)
+    shape = round(grid.height / shrink), round(grid.width / shrink)
+    image = _image(tile.image, shape)
+    return overlay(Raster(np.moveaxis(stretched(image), 2, 0), image.grid))
+
+
+def map_bounds(path: Path) -> Bounds:
+    """Between which degrees the overlay of a raster lies, without drawing it."""
+    return rasters.web_mercator_grid(_shown_grid(rasters.describe(path).grid)).bounds
+
+
+def probability_overlay(path: Path) -> Picture:
+    """A probability GeoTIFF for a browser map."""
+    raster = rasters.read(path, (1,), _shown_grid(rasters.describe(path).grid).shape)
+    rgba = np.moveaxis(coloured_probability(raster.pixels[0]), 2, 0)
+    return overlay(Raster(rgba, raster.grid))

@@ -1,0 +1,168 @@
+"""A run's network over a whole image of any size: large windows, no seams, memory that does not grow with the image."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import orjson
+from rasterio.windows import Window
+
+from core import rasters
+from core.catalog.store import read_catalog
+from core.catalog.tile import Tile
+from core.chips import check_same_ground
+from core.errors import DamagedRun, TooFewBands
+from core.footprints import footprints_of
+from core.grids import Grid
+from core.labels import Labels
+from core.progress import Report, silent
+from core.runs import Run
+from core.scoring import DEFAULT_RULE, Score, score
+from core.settings import settings
+from core.training import start_keras
+from core.types import Probability
+from core.vectors import Footprints
+from core.windows import Box, Picture, open_picture, windows
+from models.registry import NETWORKS, Network, build
+
+if TYPE_CHECKING:
+    import keras
+
+#: Share of the progress that the network takes; the rest is outlines, files and score.
+NETWORK = 0.9
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A probability of "building" for each pixel, on disk as GeoTIFF: one float32 band, 0 to 1, 0 without a picture."""
+
+    path: Path
+    grid: Grid  #: the image's ground in the run's pixels
+    run: Run
+    image: Path
+
+
+def predict(run: Run, images: tuple[Path, Path | None], out: Path, report: Report = silent) -> Prediction:
+    """Writes the probability of an image (and the file of its eight bands, where the run has 4 channels) to `out`.
+
+    The image is resampled to the run's ground sample distance in each axis. Raises NoSuchRun, DamagedRun, TooFewBands,
+    DifferentGround, CannotWrite, DiskFull, and what reading the image raises.
+    """
+    check_channels(run, images)
+    report(0.0, "building the network")
+    network, model = NETWORKS[run.config.network], load_network(run)
+    grid = network_grid(rasters.describe(images[0]).grid, run.record.gsd_m)
+    boxes = list(windows(grid, network.stride))
+    with open_picture(*images, run.record.bands, grid) as picture, rasters.writer(out, grid, 1, "float32") as file:
+        for n, core in enumerate(boxes):
+            report(n / len(boxes), f"window {n + 1} of {len(boxes)}")
+            part = core.within(grid)
+            probability = _window(model, run, network, picture, core)[: part.height, : part.width]
+            file.write(probability, 1, window=Window(part.column, part.row, part.width, part.height))
+    return Prediction(out, grid, run, images[0])
+
+
+def check_channels(run: Run, images: tuple[Path, Path | None]) -> None:
+    """Raises TooFewBands where the run needs the eighth band and there is none, DifferentGround for another tile's."""
+    image, eight_bands = images
+    if run.record.bands == 4 and eight_bands is None:
+        raise TooFewBands(tile=image, found=3, run=run.name, wanted=4)
+    if run.record.bands == 4 and eight_bands is not None:
+        check_same_ground(image, eight_bands)
+
+
+def load_network(run: Run) -> "keras.Model":
+    """The run's network with its weights; raises NoSuchRun, DamagedRun."""
+    weights = run.weights()
+    start_keras()
+    try:
+        model = build(run.config.network, run.record.bands, **run.config.options)
+        model.load_weights(weights)
+    except ValueError as error:
+        raise DamagedRun(name=run.path, detail="its weights do not fit its network") from error
+    return model
+
+
+def network_grid(grid: Grid, gsd_m: tuple[float, float]) -> Grid:
+    """The same ground in pixels as large as those the network was trained on."""
+    across, down = grid.pixel_m
+    width, height = round(grid.width * across / gsd_m[0]), round(grid.height * down / gsd_m[1])
+    return grid.resized(max(width, 1), max(height, 1))
+
+
+def _window(model: "keras.Model", run: Run, network: Network, picture: "Picture", core: Box) -> Probability:
+    """(core.height, core.width) float32. Beyond the image's rim the picture goes on mirrored."""
+    box = core.widened(network.halo)
+    inside = box.within(picture.grid)
+    pixels, valid = picture.read(inside)
+    probability = np.zeros((core.height, core.width), np.float32)
+    if not valid.any():
+        return probability
+    before = inside.row - box.row, inside.column - box.column
+    around = [(before[0], box.height - inside.height - before[0]), (before[1], box.width - inside.width - before[1])]
+    scaled = np.pad(run.record.scaling.apply(pixels), [*around, (0, 0)], mode="reflect")
+    own = slice(network.halo, network.halo + core.height), slice(network.halo, network.halo + core.width)
+    building = model.predict_on_batch(scaled[None])[0, ..., 1][own]
+    return np.where(np.pad(valid, around)[own], building, probability)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a prediction gives a person to take home; the files lie in one folder."""
+
+    prediction: Prediction
+    footprints: Footprints
+    score: Score | None  #: None where the tile has no labels
+
+
+def predict_tile(run: Run, tile: Tile, folder: Path, report: Report = silent) -> Found:
+    """Probability, footprints and, for a labelled tile, the score, as files in `folder`.
+
+    Writes probability.tif, footprints.geojson, footprints.gpkg and score.json; raises what `predict` raises, NoImage.
+    """
+    from core.exports import write_footprints
+
+    out = folder / "probability.tif"
+    prediction = predict(run, (tile.image, tile.eight_bands), out, lambda share, doing: report(NETWORK * share, doing))
+    report(NETWORK, "tracing the footprints")
+    found = outlines(prediction)
+    for name in ("footprints.geojson", "footprints.gpkg"):
+        write_footprints(found, folder / name, prediction.grid, tile.id, tile.attribution)
+    points = score_tile(found, tile) if tile.is_labelled else None
+    if points is not None:
+        _write_score(folder / "score.json", points, run, tile)
+    report(1.0, f"{len(found)} footprints")
+    return Found(prediction, found, points)
+
+
+def outlines(prediction: Prediction, threshold: float = 0.5) -> Footprints:
+    """The footprints above a threshold, grown by the border that the network was taught to leave out."""
+    return footprints_of(prediction.path, threshold, grow_px=prediction.run.config.recipe.border_px)
+
+
+def score_tile(found: Footprints, tile: Tile) -> Score:
+    """Against the tile's labels, on the ground; raises NoLabels and what reading them raises."""
+    labels = Labels.of_tile(tile)
+    truth = Footprints.of(labels.ground, labels.grid.crs)
+    return score(truth, found, DEFAULT_RULE, pixel_area=labels.grid.gsd_m**2)
+
+
+def _write_score(path: Path, points: Score, run: Run, tile: Tile) -> None:
+    record = run.record
+    part = "train" if tile.id in record.train_tiles else "validation" if tile.id in record.validation_tiles else "new"
+    with rasters.replacing(path) as file:
+        file.write_bytes(orjson.dumps({"rule": DEFAULT_RULE.name, "tile_was": part, **points.as_dict()}))
+
+
+def predict_task(params: Mapping[str, Any], report: Report) -> None:
+    """The job: {"run": name, "tile": id}; raises what `predict_tile` raises, NoSuchTile."""
+    run = Run(settings().runs / Path(str(params["run"])).name)
+    tile = read_catalog().tile(str(params["tile"]))
+    predict_tile(run, tile, prediction_folder(run, tile.id), report)
+
+
+def prediction_folder(run: Run, tile: str) -> Path:
+    """Where the files of a run's prediction of a tile lie."""
+    return settings().predictions / run.name / Path(tile).name

@@ -1,0 +1,259 @@
+"""A training run is a folder; everything it produced lies in it.
+
+config.json    what was trained on what, and how (`Record`)
+metrics.jsonl  one line an epoch
+log.txt        one line an event
+weights.json   which file holds the weights of the last whole epoch, and its SHA-256
+epoch-N.weights.h5
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pandas as pd
+
+from core.chips import Recipe, Scaling
+from core.errors import DamagedRun, InvalidSetting, NoSuchRun, RunExists
+from core.rasters import replacing
+
+#: Columns of `Run.metrics`; each but epoch and seconds also with the prefix val_.
+MEASURES = ("loss", "accuracy", "precision", "recall", "iou")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Everything a person chooses before training, but for the tiles."""
+
+    network: str = "thesis-fcn"
+    options: Mapping[str, Any] = field(default_factory=dict)  #: of the network
+    epochs: int = 10
+    batch: int = 16  #: crops a step
+    learning_rate: float = 1e-3
+    seed: int = 0  #: the same seed gives the same division and, on one processor, the same losses
+    recipe: Recipe = field(default_factory=Recipe)
+    name: str = ""  #: for people
+
+    def __post_init__(self) -> None:
+        """Raises InvalidSetting."""
+        for name, right, detail in (
+            ("epochs", 1 <= self.epochs <= 100_000, "it is at least 1"),
+            ("batch", 1 <= self.batch <= 4096, "it is between 1 and 4096"),
+            ("learning_rate", 0 < self.learning_rate <= 1, "it is above 0 and at most 1"),
+            ("seed", 0 <= self.seed < 2**32, "it is a whole number from 0 to 4294967295"),
+        ):
+            if not right:
+                raise InvalidSetting(setting=name, value=getattr(self, name), detail=detail)
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> "TrainingConfig":
+        """From plain values, as a form or a JSON file gives them; raises InvalidSetting."""
+        try:
+            return cls(**{**settings, "recipe": Recipe(**settings.get("recipe", {}))})
+        except TypeError as error:
+            raise InvalidSetting(setting="the configuration", value=dict(settings), detail=str(error)) from error
+
+
+@dataclass(frozen=True)
+class Record:
+    """What config.json says: enough to predict with the weights and to train them again."""
+
+    config: TrainingConfig
+    train_tiles: tuple[str, ...]
+    validation_tiles: tuple[str, ...]
+    scaling: Scaling
+    bands: int
+    gsd_m: tuple[float, float]  #: width and height of the network's pixels on the ground
+    parameters: int
+    device: str
+    versions: Mapping[str, str]
+    notes: tuple[str, ...] = ()  #: what was left out, and how the ground was divided
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> "Record":
+        """From the parsed JSON; raises KeyError, TypeError or InvalidSetting where it is not such a record."""
+        scaling = Scaling(tuple(values["scaling"]["low"]), tuple(values["scaling"]["high"]))
+        across, down = values["gsd_m"]
+        lists = {key: tuple(values[key]) for key in ("train_tiles", "validation_tiles", "notes")}
+        config = TrainingConfig.of(values["config"])
+        return cls(**{**values, **lists, "config": config, "scaling": scaling, "gsd_m": (across, down)})
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder. Properties read it anew as it grows, but for the record, which never changes."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path, record: Record) -> "Run":
+        """A new run; raises RunExists, CannotWrite, DiskFull."""
+        refuse_existing(path)
+        run = cls(path)
+        run._write("config.json", asdict(record))
+        run._file("metrics.jsonl").touch()
+        return run
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @cached_property
+    def record(self) -> Record:
+        """What was trained on what; raises NoSuchRun, DamagedRun."""
+        if not self._file("config.json").is_file():
+            raise NoSuchRun(name=self.path)
+        try:
+            return Record.of(self._read("config.json"))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DamagedRun(name=self.path, detail="its config.json cannot be read") from error
+
+    @property
+    def config(self) -> TrainingConfig:
+        """What the person chose."""
+        return self.record.config
+
+    @property
+    def created(self) -> datetime:
+        """When training began; raises DamagedRun."""
+        try:
+            return datetime.fromisoformat(self.record.created).astimezone(UTC)
+        except ValueError as error:
+            raise DamagedRun(name=self.path, detail="it does not say when it was trained") from error
+
+    def metrics(self) -> pd.DataFrame:
+        """One row an epoch: epoch, seconds, MEASURES and val_ MEASURES; NaN where something was divided by nothing.
+
+        A line that is not whole yet is left out.
+        """
+        columns = ["epoch", "seconds", *MEASURES, *(f"val_{name}" for name in MEASURES)]
+        rows = []
+        file = self._file("metrics.jsonl")
+        for line in file.read_bytes().splitlines(keepends=True) if file.is_file() else []:
+            if not line.endswith(b"\n"):
+                continue
+            try:
+                rows.append(orjson.loads(line))
+            except orjson.JSONDecodeError as error:
+                raise DamagedRun(name=self.path, detail="its metrics.jsonl cannot be read") from error
+        return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[1:], float) | {"epoch": int})
+
+    def add_metrics(self, row: Mapping[str, float]) -> None:
+        """Appends the figures of an epoch."""
+        with self._file("metrics.jsonl").open("ab") as file:
+            file.write(orjson.dumps(dict(row)) + b"\n")
+
+    def log(self, text: str) -> None:
+        """Appends a line to log.txt, with the time in UTC."""
+        with self._file("log.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {text}\n")
+
+    @property
+    def log_text(self) -> str:
+        """What log.txt says so far."""
+        file = self._file("log.txt")
+        return file.read_text("utf-8", errors="replace") if file.is_file() else ""
+
+    @property
+    def epochs_done(self) -> int:
+        """The epoch of the weights, 0 before the first is whole."""
+        return int(self._weights["epoch"]) if self._file("weights.json").is_file() else 0
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether there is something to predict with; the weights themselves are verified by `weights`."""
+        try:
+            return bool(self.record.bands and self.epochs_done and self._weights_file.is_file())
+        except (NoSuchRun, DamagedRun):
+            return False
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all epochs were trained."""
+        return self.is_usable and self.epochs_done >= self.config.epochs
+
+    def weights(self) -> Path:
+        """The file with the weights, verified against its SHA-256; raises NoSuchRun, DamagedRun."""
+        if not self.record or not self._file("weights.json").is_file():
+            raise DamagedRun(name=self.path, detail="it was stopped before its first epoch was whole")
+        file = self._weights_file
+        if not file.is_file() or _sha256(file) != self._weights["sha256"]:
+            raise DamagedRun(name=self.path, detail="its weights are missing or have been changed")
+        return file
+
+    def put_weights(self, model: Any, epoch: int) -> None:
+        """Saves a keras model's weights. The old ones stay valid until the new ones are whole: a crash loses nothing.
+
+        Raises CannotWrite, DiskFull.
+        """
+        new = self._file(f"epoch-{epoch}.weights.h5")
+        with replacing(new) as part:
+            model.save_weights(part)
+        self._write("weights.json", {"file": new.name, "sha256": _sha256(new), "epoch": epoch})
+        for old in self.path.glob("epoch-*.weights.h5"):
+            if old != new:
+                old.unlink(missing_ok=True)
+
+    @property
+    def _weights(self) -> dict[str, Any]:
+        try:
+            weights = self._read("weights.json")
+            return {"file": str(weights["file"]), "sha256": str(weights["sha256"]), "epoch": int(weights["epoch"])}
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise DamagedRun(name=self.path, detail="its weights.json cannot be read") from error
+
+    @property
+    def _weights_file(self) -> Path:
+        # Only the name: a weights.json from elsewhere must not lead out of the folder.
+        return self._file(Path(self._weights["file"]).name)
+
+    def _file(self, name: str) -> Path:
+        return self.path / name
+
+    def _read(self, name: str) -> dict[str, Any]:
+        values: dict[str, Any] = orjson.loads(self._file(name).read_bytes())
+        return values
+
+    def _write(self, name: str, values: object) -> None:
+        with replacing(self._file(name)) as part:
+            part.write_bytes(orjson.dumps(values, option=orjson.OPT_INDENT_2))
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def refuse_existing(path: Path) -> None:
+    """Raises RunExists where a folder already holds a run."""
+    if (path / "config.json").exists():
+        raise RunExists(name=path)
+
+
+def runs(folder: Path) -> list[Run]:
+    """The runs in a folder, newest first, also those still without weights; `damaged` has the rest."""
+    return sorted((run for run in _all(folder) if _problem(run) is None), key=lambda run: run.created, reverse=True)
+
+
+def damaged(folder: Path) -> list[DamagedRun | NoSuchRun]:
+    """What is wrong with the folders that `runs` leaves out, by name."""
+    return [problem for run in _all(folder) if (problem := _problem(run))]
+
+
+def _all(folder: Path) -> list[Run]:
+    return [Run(path) for path in sorted(folder.iterdir()) if path.is_dir()] if folder.is_dir() else []
+
+
+def _problem(run: Run) -> DamagedRun | NoSuchRun | None:
+    try:
+        _ = run.created
+    except (DamagedRun, NoSuchRun) as problem:
+        return problem
+    return None

@@ -1,0 +1,67 @@
+"""The web server and one worker as two child processes that live and die together."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from core.errors import PortTaken
+from core.rasters import GDAL_GUARD
+
+ROOT = Path(__file__).parents[1]
+#: Seconds a child has to leave after SIGTERM.
+PATIENCE_S = 8.0
+
+
+def serve(host: str, port: int) -> None:
+    """Runs until a signal comes or one of the two ends; raises PortTaken. Exits with the status of the one that ended."""
+    _check_port(host, port)
+    server = ["streamlit", "run", "streamlit_app.py", f"--server.address={host}", f"--server.port={port}"]
+    children = [_start(["-m", *server]), _start(["-m", "core", "worker"])]
+    signal.signal(signal.SIGTERM, _leave)
+    print(f"Groundplan is at http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}", flush=True)
+    try:
+        while all(child.poll() is None for child in children):
+            time.sleep(0.3)
+    except KeyboardInterrupt:
+        print("Stopping.", flush=True)
+        return
+    finally:
+        _stop(children)
+    sys.exit(max(abs(child.returncode) for child in children))
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _check_port(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PortTaken(port=port, host=host) from error
+
+
+def _start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    # Its own session: a Ctrl-C in the terminal reaches this process only, which then stops both in order.
+    environment = {**os.environ, **GDAL_GUARD, "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=environment, start_new_session=True)
+
+
+def _stop(children: Sequence[subprocess.Popen[bytes]]) -> None:
+    for child in children:
+        child.terminate()
+    until = time.monotonic() + PATIENCE_S
+    for child in children:
+        try:
+            child.wait(max(0.1, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()

@@ -1,0 +1,97 @@
+"""Windows of an image: boxes that cover a grid, and reading them from files with other pixels of the same ground."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from core import rasters
+from core.chips import WORLDVIEW_LAST, colour_bands
+from core.errors import TruncatedRaster
+from core.grids import Grid
+from core.types import Where
+
+#: Rows and columns a window adds to the result, at the most. Larger ones cost memory and are no faster.
+CORE = 1024
+#: Large GeoTIFFs are written in blocks of so many pixels: windows that keep to them write each block once.
+BLOCK = 512
+
+
+@dataclass(frozen=True)
+class Box:
+    """A part of a grid; may lie partly outside."""
+
+    column: int
+    row: int
+    width: int
+    height: int
+
+    def widened(self, by: int) -> "Box":
+        """With a halo all around."""
+        return Box(self.column - by, self.row - by, self.width + 2 * by, self.height + 2 * by)
+
+    def within(self, grid: Grid) -> "Box":
+        """The part inside the grid."""
+        column, row = max(self.column, 0), max(self.row, 0)
+        width, height = min(self.column + self.width, grid.width), min(self.row + self.height, grid.height)
+        return Box(column, row, width - column, height - row)
+
+
+def windows(grid: Grid, stride: int) -> Iterator[Box]:
+    """Boxes of one size that cover the grid from its first pixel; those at the end may reach beyond it.
+
+    One size, so that the network is compiled once; on the stride, so that pooling groups the same pixels everywhere.
+    """
+    height, width = (_core(side, BLOCK if max(grid.shape) > 2048 else stride) for side in grid.shape)
+    for row in range(0, grid.height, height):
+        for column in range(0, grid.width, width):
+            yield Box(column, row, width, height)
+
+
+def _core(side: int, unit: int) -> int:
+    """The side cut into equal parts no longer than CORE, each a multiple of `unit`."""
+    return ceil(side / ceil(side / CORE) / unit) * unit
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image, and the file of its eight bands, open for reading windows of another grid of the same ground."""
+
+    colour: DatasetReader
+    colour_bands: tuple[int, ...]
+    eight_bands: DatasetReader | None
+    grid: Grid
+
+    def read(self, box: Box) -> tuple[NDArray[np.float32], Where]:
+        """Pixels (rows, columns, bands) in the files' own values, and where there is a picture."""
+        colour = self._part(self.colour, self.colour_bands, box)
+        valid = rasters.Raster(colour, self.grid, self.colour.nodata).valid
+        parts = [colour] if self.eight_bands is None else [colour, self._part(self.eight_bands, (WORLDVIEW_LAST,), box)]
+        return np.moveaxis(np.concatenate([part.astype(np.float32) for part in parts]), 0, -1), valid
+
+    def _part(self, dataset: DatasetReader, bands: tuple[int, ...], box: Box) -> NDArray:
+        across, down = dataset.width / self.grid.width, dataset.height / self.grid.height
+        source = Window(box.column * across, box.row * down, box.width * across, box.height * down)
+        shape = (len(bands), box.height, box.width)
+        try:
+            part: NDArray = dataset.read(bands, window=source, out_shape=shape, resampling=Resampling.bilinear)
+        except RasterioError as error:
+            raise TruncatedRaster(name=Path(dataset.name)) from error
+        return part
+
+
+@contextmanager
+def open_picture(image: Path, eight_bands: Path | None, bands: int, grid: Grid) -> Iterator[Picture]:
+    """The image with 3 channels, or 4 with WorldView's eighth band; raises what `open_raster` raises."""
+    with ExitStack() as files:
+        colour = files.enter_context(rasters.open_raster(image))
+        eight = files.enter_context(rasters.open_raster(eight_bands)) if eight_bands and bands == 4 else None
+        yield Picture(colour, colour_bands(image, eight_bands), eight, grid)

@@ -1,0 +1,77 @@
+import json
+import os
+import signal
+
+import pytest
+
+from core.errors import CannotStart
+from core.jobs.child import UNEXPECTED
+from core.jobs.folder import JobFolder
+from core.jobs.local import KILLED, Outcome, environment, launch, outcome
+from core.jobs.store import Queue, State
+from core.rasters import GDAL_GUARD
+from core.settings import settings
+from tests.core.jobs import toys
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "expected"),
+    [
+        (0, None, Outcome(State.DONE)),
+        (2, "No tiles.", Outcome(State.FAILED, "No tiles.")),
+        (1, None, Outcome(State.FAILED, UNEXPECTED)),
+        (-signal.SIGKILL, None, Outcome(State.FAILED, KILLED)),
+        (-signal.SIGKILL, "No tiles.", Outcome(State.FAILED, "No tiles.")),
+    ],
+)
+def test_an_exit_code_becomes_a_state_and_a_sentence(code, said, expected):
+    assert outcome(code, said) == expected
+
+
+def test_a_crash_in_a_library_is_named_and_its_stack_is_in_the_log(queue: Queue):
+    job = queue.submit("die", {})
+    with toys.start(job) as run:
+        ended = run.wait(20)
+    assert ended is not None
+    assert (ended.state, "Segmentation fault" in str(ended.error)) == (State.FAILED, True)
+    assert "Fatal Python error: Segmentation fault" in JobFolder.of(job.id).tail()
+
+
+def test_a_run_that_goes_on_has_no_outcome_yet(queue: Queue, tmp_path):
+    with toys.start(queue.submit("linger", {"mark": str(tmp_path / "mark")})) as run:
+        assert run.wait(0.01) is None
+
+
+def test_the_process_is_guarded_and_finds_the_same_data(queue: Queue):
+    job = queue.submit("print", {})
+    show = (
+        "import os, json; print(json.dumps({**os.environ, 'cwd': os.getcwd(), 'group': os.getpgrp() == os.getpid()}))"
+    )
+    with launch(job, (*toys.CHILD[:2], show)) as run:
+        run.process.wait(20)
+    found = json.loads(JobFolder.of(job.id).log.read_text())
+    assert found.items() >= environment().items() >= GDAL_GUARD.items()
+    assert found["GROUNDPLAN_DATA"] == str(settings().data)
+    assert found["TF_CPP_MIN_LOG_LEVEL"] == "2"
+    assert found["group"] is True
+
+
+def test_stopping_ends_also_a_grandchild_that_will_not_hear(queue: Queue, tmp_path):
+    mark = tmp_path / "mark"
+    with toys.start(queue.submit("family", {"mark": str(mark)})) as run:
+        toys.wait_for(lambda: mark.exists() and mark.read_text())
+        run.stop()
+        toys.wait_for(lambda: not toys.is_running(int(mark.read_text())))
+        run.stop()  # once more does no harm
+    assert toys.running_in(run.process.pid) == []
+
+
+def test_leaving_the_block_ends_the_process(queue: Queue, tmp_path):
+    with toys.start(queue.submit("linger", {"mark": str(tmp_path / "mark")})) as run:
+        os.kill(run.process.pid, 0)
+    assert run.process.returncode is not None
+
+
+def test_a_job_that_cannot_start_is_one_sentence(queue: Queue):
+    with pytest.raises(CannotStart, match="could not be started"):
+        launch(queue.submit("greet", {}), ("/no/such/python",))

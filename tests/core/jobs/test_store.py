@@ -1,0 +1,261 @@
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from core.errors import CannotWrite, DamagedQueue, DiskFull, JobIsRunning, LeaseLost, NoSuchJob, QueueBusy
+from core.jobs import store
+from core.jobs.store import Queue, State
+
+
+def _age(queue: Queue, table: str, column: str, seconds: float) -> None:
+    """Lets a time of every row lie further back."""
+    with closing(sqlite3.connect(queue.path)) as database, database:
+        database.execute(f"UPDATE {table} SET {column} = {column} - ?", (seconds,))
+
+
+def test_a_submitted_job_is_queued_and_found_again(queue: Queue):
+    job = queue.submit("train", {"epochs": 3, "tiles": ["é", None]}, "A run")
+    assert job == queue.get(job.id)
+    assert (job.task, job.params, job.title, job.state) == (
+        "train",
+        {"epochs": 3, "tiles": ["é", None]},
+        "A run",
+        "queued",
+    )
+    assert abs(job.created - datetime.now(UTC)) < timedelta(minutes=1)
+    assert (job.started, job.finished, job.worker, job.heartbeat, job.stop_requested, job.error) == (None,) * 4 + (
+        False,
+        None,
+    )
+
+
+def test_a_job_without_a_title_is_called_after_its_task(queue: Queue):
+    assert queue.submit("predict", {}).title == "predict"
+
+
+def test_jobs_are_listed_newest_first_up_to_the_limit(queue: Queue):
+    ids = [queue.submit("train", {}).id for _ in range(4)]
+    assert [job.id for job in queue.jobs(limit=3)] == ids[:0:-1]
+
+
+def test_the_oldest_queued_job_is_claimed_first_and_only_once(queue: Queue):
+    first, second = queue.submit("train", {}), queue.submit("train", {})
+    claimed = queue.claim("w1")
+    assert claimed is not None
+    assert (claimed.id, claimed.state, claimed.worker) == (first.id, State.RUNNING, "w1")
+    assert claimed.started == claimed.heartbeat is not None
+    assert getattr(queue.claim("w2"), "id", None) == second.id
+    assert queue.claim("w3") is None
+
+
+def test_threads_share_a_queue_and_claim_each_job_once(queue: Queue):
+    ids = [queue.submit("train", {}).id for _ in range(20)]
+    with ThreadPoolExecutor(8) as pool:
+        claimed = list(pool.map(lambda n: queue.claim(f"w{n}"), range(20)))
+    assert sorted(job.id for job in claimed if job) == ids
+
+
+@pytest.mark.parametrize(("state", "error"), [(State.DONE, None), (State.FAILED, "It failed."), (State.STOPPED, None)])
+def test_the_worker_that_holds_a_job_finishes_it(queue: Queue, state: State, error: str | None):
+    job = queue.submit("train", {})
+    queue.claim("w")
+    queue.finish(job.id, "w", state, error)
+    over = queue.get(job.id)
+    assert (over.state, over.error, over.worker) == (state, error, "w")
+    assert over.finished is not None
+    assert over.state.is_over
+
+
+def test_another_worker_cannot_finish_or_release_a_job(queue: Queue):
+    job = queue.submit("train", {})
+    queue.claim("w")
+    for act in (lambda: queue.finish(job.id, "other", State.DONE), lambda: queue.release(job.id, "other")):
+        with pytest.raises(LeaseLost, match=f"Job {job.id} no longer belongs to the worker other"):
+            act()
+    assert queue.held(job.id, "w") == queue.get(job.id)
+    assert queue.held(job.id, "other") is None
+
+
+def test_a_job_is_finished_only_once(queue: Queue):
+    job = queue.submit("train", {})
+    queue.claim("w")
+    queue.finish(job.id, "w", State.DONE)
+    with pytest.raises(LeaseLost):
+        queue.finish(job.id, "w", State.FAILED)
+    assert queue.get(job.id).state == State.DONE
+
+
+def test_a_job_cannot_finish_as_running(queue: Queue):
+    with pytest.raises(ValueError, match="cannot end as running"):
+        queue.finish(queue.submit("train", {}).id, "w", State.RUNNING)
+
+
+def test_stopping_a_queued_job_ends_it_at_once(queue: Queue):
+    stopped = queue.request_stop(queue.submit("train", {}).id)
+    assert stopped.state == State.STOPPED
+    assert stopped.finished is not None
+    assert queue.claim("w") is None
+
+
+def test_stopping_a_running_job_marks_it_for_its_worker(queue: Queue):
+    job = queue.submit("train", {})
+    queue.claim("w")
+    marked = queue.request_stop(job.id)
+    assert (marked.state, marked.stop_requested, marked.finished) == (State.RUNNING, True, None)
+
+
+def test_stopping_a_job_that_is_over_changes_nothing(queue: Queue):
+    job = queue.submit("train", {})
+    queue.claim("w")
+    queue.finish(job.id, "w", State.DONE)
+    assert queue.request_stop(job.id) == queue.get(job.id)
+    assert not queue.get(job.id).stop_requested
+
+
+def test_a_released_job_keeps_its_place_in_the_queue(queue: Queue):
+    job = queue.submit("train", {})
+    queue.submit("train", {})
+    queue.claim("w")
+    queue.release(job.id, "w")
+    back = queue.get(job.id)
+    assert (back.state, back.worker, back.started, back.heartbeat) == (State.QUEUED, None, None, None)
+    assert getattr(queue.claim("w"), "id", None) == job.id
+
+
+def test_a_released_job_that_was_to_stop_is_stopped(queue: Queue):
+    job = queue.submit("train", {})
+    queue.claim("w")
+    queue.request_stop(job.id)
+    queue.release(job.id, "w")
+    assert queue.get(job.id).state == State.STOPPED
+    assert queue.get(job.id).finished is not None
+
+
+def test_a_job_is_requeued_by_silence_not_by_duration(queue: Queue):
+    job = queue.submit("train", {})
+    queue.claim("w")
+    _age(queue, "jobs", "started", 100_000)
+    assert queue.requeue_stalled(30) == 0
+    _age(queue, "jobs", "heartbeat", 31)
+    queue.beat("w", job.id)
+    assert queue.requeue_stalled(30) == 0
+    _age(queue, "jobs", "heartbeat", 31)
+    assert queue.requeue_stalled(30) == 1
+    assert queue.get(job.id).state == State.QUEUED
+
+
+def test_a_heartbeat_without_the_job_lets_it_fall_silent(queue: Queue):
+    job = queue.submit("train", {})
+    queue.claim("w")
+    _age(queue, "jobs", "heartbeat", 31)
+    queue.beat("w")
+    queue.beat("other", job.id)
+    assert queue.requeue_stalled(30) == 1
+
+
+def test_a_stalled_job_that_was_to_stop_is_not_run_again(queue: Queue):
+    job = queue.submit("train", {})
+    queue.claim("w")
+    queue.request_stop(job.id)
+    _age(queue, "jobs", "heartbeat", 31)
+    queue.requeue_stalled(30)
+    assert queue.get(job.id).state == State.STOPPED
+
+
+def test_workers_tell_their_device_once_and_what_they_do(queue: Queue):
+    queue.beat("w", device="GPU NVIDIA H200")
+    queue.beat("w", 7)
+    (status,) = queue.workers()
+    assert (status.name, status.device, status.busy_with, status.alive) == ("w", "GPU NVIDIA H200", 7, True)
+
+
+def test_a_silent_worker_is_not_alive_and_forgotten_after_a_day(queue: Queue):
+    queue.beat("w")
+    _age(queue, "workers", "seen", 31)
+    assert [status.alive for status in queue.workers()] == [False]
+    _age(queue, "workers", "seen", 86_400)
+    assert queue.workers() == []
+
+
+def test_a_worker_that_signs_off_is_forgotten(queue: Queue):
+    queue.beat("w")
+    queue.sign_off("w")
+    assert queue.workers() == []
+
+
+def test_a_deleted_job_is_gone_and_its_number_is_not_given_again(queue: Queue):
+    job = queue.submit("train", {})
+    queue.delete(job.id)
+    with pytest.raises(NoSuchJob, match=f"no job number {job.id}"):
+        queue.get(job.id)
+    assert queue.submit("train", {}).id > job.id
+
+
+def test_a_running_job_cannot_be_deleted(queue: Queue):
+    job = queue.submit("train", {})
+    queue.claim("w")
+    with pytest.raises(JobIsRunning):
+        queue.delete(job.id)
+
+
+@pytest.mark.parametrize("number", [0, -1, 10**30])
+def test_any_number_nobody_gave_is_no_job(queue: Queue, number: int):
+    for call in (queue.get, queue.delete, queue.request_stop):
+        with pytest.raises(NoSuchJob):
+            call(number)
+
+
+def test_the_file_is_a_durable_log_ahead_database(queue: Queue):
+    queue.submit("train", {})
+    with closing(sqlite3.connect(queue.path)) as database:
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    with queue._open() as database:
+        assert database.execute("PRAGMA synchronous").fetchone()[0] == 2
+
+
+@pytest.mark.parametrize("damage", [b"not a database at all, whatever its name says" * 50, None])
+def test_a_damaged_queue_is_one_sentence(queue: Queue, damage: bytes | None):
+    queue.submit("train", {})
+    whole = queue.path.read_bytes()
+    queue.path.write_bytes(damage or whole[:100] + b"\xff" * (len(whole) - 100))
+    with pytest.raises(DamagedQueue, match=r"jobs\.sqlite cannot be read"):
+        queue.jobs()
+
+
+def test_a_queue_that_is_held_is_one_sentence(queue: Queue, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(store, "BUSY_S", 0.05)
+    queue.submit("train", {})
+    with closing(sqlite3.connect(queue.path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(QueueBusy, match=r"jobs\.sqlite is held"):
+            queue.submit("train", {})
+
+
+def test_a_full_disk_is_one_sentence_and_nothing_is_half_written(queue: Queue):
+    job = queue.submit("train", {})
+
+    def outgrow() -> None:
+        with queue._write() as database:
+            pages = database.execute("PRAGMA page_count").fetchone()[0]
+            database.execute("UPDATE jobs SET title = 'changed'")
+            database.execute(f"PRAGMA max_page_count = {pages}")
+            database.execute("UPDATE jobs SET params = ?", ("x" * 100_000,))
+
+    with pytest.raises(DiskFull):
+        outgrow()
+    assert queue.get(job.id) == job
+
+
+def test_a_queue_in_a_place_that_is_no_folder_is_one_sentence(queue: Queue):
+    queue.path.parent.write_text("a file")
+    with pytest.raises(CannotWrite, match=r"jobs\.sqlite cannot be written"):
+        queue.jobs()
+
+
+def test_a_queue_that_is_a_folder_is_one_sentence(queue: Queue):
+    queue.path.mkdir(parents=True)
+    with pytest.raises(CannotWrite):
+        queue.jobs()

@@ -1,0 +1,132 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from core.chips import Chips, Recipe, Scaling, Scene
+from core.dataset import HAIR, divide, overlapping_groups, read_dataset
+from core.errors import NoTrainingGround, TooFewTiles
+from tests.core.made_up import HOUSES, SMALL, grid_at, make_tile
+
+
+def share_ground(train: Chips, validation: Chips) -> bool:
+    """Whether any two crops of both sides overlap by more than a hair."""
+    ours, theirs = shapely.buffer(train.ground, -HAIR), shapely.buffer(validation.ground, -HAIR)
+    return len(shapely.STRtree(ours).query(theirs, predicate="intersects")[0]) > 0
+
+
+def test_a_single_tile_is_divided_by_a_line_with_the_crops_across_it_left_out(tmp_path):
+    data = read_dataset([make_tile(tmp_path)], SMALL, seed=0)
+    assert sorted(set(data.train.where[:, 2])) == [0]
+    assert sorted(set(data.validation.where[:, 2])) == [32]
+    assert not share_ground(data.train, data.validation)
+    assert "3 crops were left out" in " ".join(data.notes)
+
+
+def test_the_thesis_recipe_trains_on_35_crops_of_a_single_tile_and_checks_on_7(tmp_path):
+    data = read_dataset([make_tile(tmp_path)], Recipe(), seed=0)
+    assert (len(data.train), len(data.validation)) == (35, 7)
+    assert not share_ground(data.train, data.validation)
+
+
+def test_tiles_that_overlap_stay_on_one_side(tmp_path):
+    tiles = [make_tile(tmp_path, f"img{n}", grid_at(column)) for n, column in enumerate((0, 32, 200, 400, 600, 800))]
+    assert list(overlapping_groups(tiles)) == [0, 0, 1, 2, 3, 4]
+    for seed in range(5):
+        data = read_dataset(tiles, SMALL, seed)
+        assert not share_ground(data.train, data.validation)
+        assert ("img0" in data.train_tiles) == ("img1" in data.train_tiles)
+        assert not set(data.train_tiles) & set(data.validation_tiles)
+
+
+def test_neighbours_that_only_share_a_rim_are_apart(tmp_path):
+    tiles = [make_tile(tmp_path, "a"), make_tile(tmp_path, "b", grid_at(64))]
+    assert len(set(overlapping_groups(tiles))) == 2
+
+
+def test_tiles_that_all_hang_together_are_divided_by_a_line(tmp_path):
+    tiles = [make_tile(tmp_path, f"img{n}", grid_at(40 * n)) for n in range(3)]
+    data = read_dataset(tiles, SMALL, seed=0)
+    assert len(data.train)
+    assert len(data.validation)
+    assert not share_ground(data.train, data.validation)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(st.integers(-150, 150), st.integers(-150, 150), st.booleans()), min_size=1, max_size=7),
+    st.integers(0, 5),
+)
+def test_no_crop_to_train_on_shares_ground_with_one_to_check_on(tmp_path, places, seed):
+    recipe = Recipe(size=64, chip=16, step=8)
+    houses = np.zeros((64, 64), np.uint8)
+    grids = [grid_at(column, row) for column, row, _ in places]
+    scenes = [
+        Scene(f"t{n}", np.zeros((64, 64, 3), np.float32), houses + built, np.ones((64, 64), bool), grid, (255.0,) * 3)
+        for n, (grid, (_, _, built)) in enumerate(zip(grids, places, strict=True))
+    ]
+    template = make_tile(tmp_path)
+    tiles = [replace(template, id=scene.tile, footprint=scene.grid.footprint) for scene in scenes]
+    train, validation, _ = divide(Chips.of(scenes, recipe), tiles, seed)
+    assert len(train)
+    assert len(validation)
+    assert not share_ground(train, validation)
+
+
+def test_the_same_seed_divides_the_same_way_and_another_differently(tmp_path):
+    tiles = [make_tile(tmp_path, f"img{n}", grid_at(100 * n)) for n in range(10)]
+    chosen = [read_dataset(tiles, SMALL, seed).validation_tiles for seed in (3, 3, 4, 5, 6)]
+    assert chosen[0] == chosen[1]
+    assert len(set(chosen)) > 1
+    assert all(len(tiles) == 2 for tiles in chosen), "a fifth of ten"
+
+
+def test_the_check_gets_houses_where_two_tiles_have_some(tmp_path):
+    tiles = [make_tile(tmp_path, f"img{n}", grid_at(100 * n), houses=HOUSES if n < 2 else ()) for n in range(6)]
+    for seed in range(4):
+        data = read_dataset(tiles, SMALL, seed)
+        built = {"img0", "img1"}
+        assert len(built & set(data.validation_tiles)) == 1
+        assert len(built & set(data.train_tiles)) == 1
+
+
+def test_the_fourth_channel_is_used_only_where_all_tiles_have_it(tmp_path):
+    with_eight = [make_tile(tmp_path, f"img{n}", grid_at(100 * n), eight=True) for n in range(2)]
+    without = make_tile(tmp_path, "plain", grid_at(300))
+    assert read_dataset(with_eight, SMALL, 0).bands == 4
+    data = read_dataset([*with_eight, without], SMALL, 0)
+    assert data.bands == data.train.cut(np.array([0]))[0].shape[-1] == 3
+    assert "Only 2 of 3 tiles have eight bands" in " ".join(data.notes)
+
+
+def test_the_scale_is_that_of_the_training_ground(tmp_path):
+    tiles = [make_tile(tmp_path, "a"), make_tile(tmp_path, "b", grid_at(100), houses=())]
+    data = read_dataset(tiles, SMALL, 0)
+    raw = read_dataset(tiles, replace(SMALL, scaling="thesis"), 0).train.scenes
+    trained = [replace(s, pixels=s.pixels * 255) for s in raw if s.tile in data.train_tiles]
+    np.testing.assert_allclose(data.scaling.high, Scaling.percentiles(trained).high, rtol=1e-5)
+
+
+def test_tiles_without_labels_are_left_out_and_named_as_such(tmp_path):
+    tile = make_tile(tmp_path)
+    data = read_dataset([tile, replace(tile, id="unlabelled", footprints=None)], SMALL, 0)
+    assert data.train_tiles == ("img1",)
+    assert "1 tiles without labels" in data.notes[0]
+
+
+def test_nothing_to_train_on_is_said(tmp_path):
+    with pytest.raises(TooFewTiles):
+        read_dataset([replace(make_tile(tmp_path), footprints=None)], SMALL, 0)
+    with pytest.raises(NoTrainingGround, match="every crop overlaps"):
+        read_dataset([make_tile(tmp_path)], Recipe(size=64, chip=64, step=32), 0)
+    with pytest.raises(NoTrainingGround, match="no pixel"):
+        read_dataset([make_tile(tmp_path, empty_columns=64)], SMALL, 0)
+
+
+def test_reading_reports_each_tile(tmp_path):
+    said = []
+    read_dataset([make_tile(tmp_path)], SMALL, 0, lambda share, doing: said.append((share, doing)))
+    assert said == [(0.0, "reading img1, tile 1 of 1")]

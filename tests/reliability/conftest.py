@@ -1,0 +1,3 @@
+from tests.core.jobs.conftest import queue
+
+__all__ = ["queue"]
