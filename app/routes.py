@@ -6,8 +6,7 @@ Callers name things by their ids only, never by a path; an id is looked up among
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import orjson
-from shapely import to_geojson
+import numpy as np
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -19,9 +18,10 @@ from app.assets import ASSETS
 from core import pictures, predicted
 from core.catalog.store import read_catalog
 from core.errors import CatalogError, GroundplanError
-from core.exports import as_geojson
+from core.geojson import feature_collection
 from core.grids import LONLAT
 from core.labels import Labels
+from core.predicted import THRESHOLD
 from core.vectors import Footprints
 
 _PICTURE = {"png": "image/png", "webp": "image/webp"}
@@ -46,15 +46,9 @@ def _geojson(text: bytes) -> Response:
 
 
 def _tiles(_request: Request) -> Response:
-    features = [
-        {
-            "type": "Feature",
-            "properties": {"id": tile.id, "aoi": tile.aoi, "labelled": tile.is_labelled, "buildings": tile.buildings},
-            "geometry": orjson.Fragment(to_geojson(tile.footprint)),
-        }
-        for tile in read_catalog().tiles
-    ]
-    response = _geojson(orjson.dumps({"type": "FeatureCollection", "features": features}))
+    tiles = read_catalog().tiles
+    facts = [{"id": tile.id, "labelled": tile.is_labelled, "buildings": tile.buildings} for tile in tiles]
+    response = _geojson(feature_collection(np.array([tile.footprint for tile in tiles], dtype=object), facts))
     response.headers["Cache-Control"] = "no-cache"
     return response
 
@@ -70,7 +64,8 @@ def _tile_layer(request: Request) -> Response:
 def _outlines(request: Request) -> Response:
     labels = Labels.of_tile(read_catalog().tile(request.path_params["tile"]))
     footprints = Footprints.of(labels.ground, labels.grid.crs).to_crs(LONLAT)
-    return _geojson(as_geojson(footprints))
+    facts = [{"words": f"{area:.0f} m²"} for area in footprints.area_m2]
+    return _geojson(feature_collection(footprints.geometries, facts))
 
 
 def _probability(request: Request) -> Response:
@@ -81,7 +76,14 @@ def _probability(request: Request) -> Response:
 
 def _verdicts(request: Request) -> Response:
     found = predicted.find(request.path_params["run"], request.path_params["tile"])
-    return _geojson(found.verdicts_geojson())
+    return _geojson(found.verdicts_geojson(_threshold(request)))
+
+
+def _threshold(request: Request) -> float:
+    try:
+        return min(max(float(request.query_params.get("t", THRESHOLD)), 0.01), 0.99)
+    except ValueError:
+        return THRESHOLD
 
 
 def _assets(package: object) -> StaticFiles:

@@ -7,28 +7,34 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryDirectory
+from typing import Annotated, Literal
 
 import orjson
+import pandas as pd
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core import rasters
+from core.catalog import spacenet
 from core.catalog.sample import make_sample_city
 from core.catalog.scan import Found, scan
 from core.catalog.store import read_catalog, write_catalog
 from core.catalog.tile import Tile
+from core.chips import Recipe
 from core.errors import CannotWrite, DiskFull, GroundplanError, NoSuchTile
+from core.exports.footprints import check_format, write_footprints
 from core.exports.labels import write_labels
 from core.labels import Labels
 from core.progress import Report
-from core.scoring import RULES
+from core.runs import Run, TrainingConfig
+from core.scoring import RULES, score_images
 from core.settings import settings
 from core.vectors import read_footprints
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-catalog = typer.Typer(no_args_is_help=True, help="Which tiles there are, and where.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=__doc__)
+catalog = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Which tiles there are, and where.")
 app.add_typer(catalog, name="catalog")
 _notes = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -148,12 +154,10 @@ def train(
     batch: Annotated[int, typer.Option(min=1)] = 16,
     learning_rate: Annotated[float, typer.Option()] = 1e-3,
     seed: Annotated[int, typer.Option(help="The same seed gives the same losses.")] = 0,
-    scaling: Annotated[str, typer.Option(help="percentile, or thesis for /255 and /65535.")] = "percentile",
+    scaling: Annotated[Literal["percentile", "thesis"], typer.Option(help="thesis: /255 and /65535.")] = "percentile",
     batch_norm: Annotated[bool, typer.Option("--batch-norm", help="The text's variant of the thesis network.")] = False,
 ) -> None:
     """Trains a network on the labelled tiles of a folder."""
-    from core.chips import Recipe
-    from core.runs import TrainingConfig
     from core.training import train as train_run
 
     config = TrainingConfig(
@@ -188,18 +192,40 @@ def predict(
     probability: Annotated[Path | None, typer.Option(help="Keep the probability here, as GeoTIFF.")] = None,
 ) -> None:
     """Predicts the buildings of an image."""
-    raise NotImplementedError
+    from core.prediction import outlines
+    from core.prediction import predict as predict_image
+
+    check_format(out)
+    named = spacenet.parse(image)
+    tile, attribution = (named.tile, spacenet.attribution(named.aoi)) if named else (image.stem, "")
+    with TemporaryDirectory() as folder, _progress() as report:
+        kept = probability or Path(folder) / "probability.tif"
+        images = image, eight_bands or spacenet.eight_bands_beside(image)
+        found = outlines(predict_image(Run(run), images, kept, report), threshold)
+    write_footprints(found, out, rasters.describe(image).grid, tile, attribution)
+    _notes.print(f"{len(found)} buildings, {found.area_m2.sum():,.0f} m² together", markup=False)
+    typer.echo(out)
 
 
 @app.command()
 def score(
     truth: Annotated[Path, typer.Option(help="SpaceNet CSV or GeoJSON.")],
     proposals: Annotated[Path, typer.Option(help="SpaceNet CSV or GeoJSON.")],
-    rule: Annotated[str, typer.Option(help=f"One of {', '.join(RULES)}.")] = "topcoder",
+    rule: Annotated[Literal["topcoder", "solaris", "utilities"], typer.Option(help="Whose scorer.")] = "topcoder",
+    gsd: Annotated[float | None, typer.Option(help="Metres a pixel: GeoJSON below 20 px² is then left out.")] = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Counts buildings found, invented and missed, by image and by area (SpaceNet's rule)."""
-    raise NotImplementedError
+    sides = [read_footprints(path) for path in (truth, proposals)]
+    name = getattr(spacenet.parse(truth), "tile", truth.stem)
+    ours, theirs = (side if side.crs is None else side.named(name) for side in sides)
+    scores = score_images(ours, theirs, RULES[rule], gsd and gsd**2)
+    if json:
+        _print_json(scores.as_dict())
+        return
+    rows = {**scores.images, **scores.aois, "total": scores.total}
+    facts = {name: counts.as_dict() for name, counts in rows.items()}
+    typer.echo(pd.DataFrame.from_dict(facts, orient="index").to_string(na_rep="not scored", float_format="%.4f"))
 
 
 @app.command()

@@ -204,3 +204,7 @@ class CannotWrite(GroundplanError, OSError):
 
 class PortTaken(GroundplanError, OSError):
     """Port {port} of {host} cannot be used, most likely because another program uses it. Choose another with --port."""
+
+
+class NoSuchPrediction(CatalogError):
+    """{run} has not predicted {tile} yet. Press Predict on the Predict page first."""

@@ -111,18 +111,18 @@ def draw(tile: Tile, layer: str) -> Raster:
     grid = _shown_grid(labels.grid)
     shown = labels if grid == labels.grid else Labels(grid, grid.to_pixels(labels.ground), labels.ground)
     if layer == "outlines":
-        return _outlined(draw(tile, "image"), shown.pixels)
+        return outlined(draw(tile, "image"), shown.pixels, colours.TRUTH)
     return Raster(np.moveaxis(_LAYERS[layer](shown), 2, 0), grid)
 
 
-def _outlined(rgba: Raster, shapes: Geometries) -> Raster:
-    """A picture with outlines drawn over it: a thin line on a dark halo."""
+def outlined(rgba: Raster, shapes: Geometries, colour: str) -> Raster:
+    """A picture with outlines (in its pixels) drawn over it: a thin line on a dark halo."""
     pixels = rgba.pixels.copy()
     lines = shapely.boundary(shapes)
-    for colour, width in ((colours.HALO, 2.2), (colours.TRUTH, 1.2)):
+    for paint, width in ((colours.HALO, 2.2), (colour, 1.2)):
         if len(lines):
             line = rasterize(shapely.buffer(lines, width), out_shape=rgba.grid.shape, dtype="uint8") > 0
-            pixels[:, line] = np.array([*colours.rgb(colour), 255], np.uint8)[:, None]
+            pixels[:, line] = np.array([*colours.rgb(paint), 255], np.uint8)[:, None]
     return Raster(pixels, rgba.grid)
 
 

@@ -1,5 +1,6 @@
 """A run's network over a whole image of any size: large windows, no seams, memory that does not grow with the image."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
 from core.chips import check_same_ground
 from core.errors import DamagedRun, TooFewBands
+from core.exports.footprints import write_footprints
 from core.footprints import footprints_of
 from core.grids import Grid
 from core.labels import Labels
@@ -79,8 +81,11 @@ def load_network(run: Run) -> "keras.Model":
     start_keras()
     try:
         model = build(run.config.network, run.record.bands, **run.config.options)
-        model.load_weights(weights)
-    except ValueError as error:
+        with warnings.catch_warnings():
+            # Layers that the file does not know would keep their fresh weights, with no more than a warning.
+            warnings.filterwarnings("error", message="Skipping", category=UserWarning)
+            model.load_weights(weights)
+    except (ValueError, UserWarning) as error:
         raise DamagedRun(name=run.path, detail="its weights do not fit its network") from error
     return model
 
@@ -122,8 +127,6 @@ def predict_tile(run: Run, tile: Tile, folder: Path, report: Report = silent) ->
 
     Writes probability.tif, footprints.geojson, footprints.gpkg and score.json; raises what `predict` raises, NoImage.
     """
-    from core.exports import write_footprints
-
     out = folder / "probability.tif"
     prediction = predict(run, (tile.image, tile.eight_bands), out, lambda share, doing: report(NETWORK * share, doing))
     report(NETWORK, "tracing the footprints")

@@ -25,6 +25,7 @@ from rasterio.windows import Window
 from core.errors import (
     CannotWrite,
     DiskFull,
+    GroundplanError,
     MissingBand,
     NoSuchPath,
     NotARaster,
@@ -38,13 +39,6 @@ from core.types import Pixels, Where
 
 # We refuse rasters without a georeference ourselves, by name.
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
-
-#: Kept by every process that opens rasters; the launcher also sets them before GDAL loads (docs/decisions/0004).
-GDAL_GUARD = {
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    "GDAL_SKIP": "VRT OGR_VRT",
-    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "none",
-}
 
 _MAGIC = {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
 _OTHERS = {
@@ -156,17 +150,12 @@ def _check_size(path: Path, dataset: DatasetReader, samples: int) -> None:
 
 
 def read_window(dataset: DatasetReader, box: tuple[int, int, int, int], shape: tuple[int, int]) -> Pixels:
-    """A part of an open dataset; box is (column, row, width, height), outside the raster it is 0.
+    """A part of an open dataset; box is (column, row, width, height) and lies inside the raster.
 
     Returns (bands, *shape), bilinear where the shape differs from the box.
     """
-    return dataset.read(
-        window=Window(*box),
-        out_shape=(dataset.count, *shape),
-        boundless=True,
-        fill_value=0,
-        resampling=Resampling.bilinear,
-    )
+    # Never boundless: rasterio would make a VRT of it, and the guard has taken that driver away.
+    return dataset.read(window=Window(*box), out_shape=(dataset.count, *shape), resampling=Resampling.bilinear)
 
 
 def web_mercator_grid(grid: Grid) -> Grid:
@@ -210,6 +199,8 @@ def replacing(path: Path) -> Iterator[Path]:
         with part.open("rb") as file:
             os.fsync(file.fileno())
         part.replace(path)
+    except GroundplanError:
+        raise
     except OSError as error:
         raise _write_error(path, error) from error
     finally:
@@ -217,8 +208,6 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _write_error(path: Path, error: OSError) -> Exception:
-    if isinstance(error, DiskFull | CannotWrite):
-        return error
     if error.errno == errno.ENOSPC or "space" in str(error).lower():
         return DiskFull(name=path)
     return CannotWrite(name=path, detail=error.strerror or str(error))

@@ -105,6 +105,11 @@ class Run:
         """The folder's name."""
         return self.path.name
 
+    @property
+    def exists(self) -> bool:
+        """Whether training has begun here."""
+        return self._file("config.json").is_file()
+
     @cached_property
     def record(self) -> Record:
         """What was trained on what; raises NoSuchRun, DamagedRun."""
@@ -240,6 +245,11 @@ def refuse_existing(path: Path) -> None:
 def runs(folder: Path) -> list[Run]:
     """The runs in a folder, newest first, also those still without weights; `damaged` has the rest."""
     return sorted((run for run in _all(folder) if _problem(run) is None), key=lambda run: run.created, reverse=True)
+
+
+def usable_runs(folder: Path) -> list[Run]:
+    """The runs one can predict with, newest first."""
+    return [run for run in runs(folder) if run.is_usable]
 
 
 def damaged(folder: Path) -> list[DamagedRun | NoSuchRun]:

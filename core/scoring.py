@@ -55,7 +55,7 @@ RULES: dict[str, Rule] = {
         Rule("utilities", Bound(20, inclusive=False), Bound(0, inclusive=False), Bound(0.5, inclusive=True), False),
     )
 }
-DEFAULT_RULE = RULES["solaris"]
+DEFAULT_RULE = RULES["topcoder"]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import FrameType
 
 from core.errors import PortTaken
-from core.rasters import GDAL_GUARD
 
 ROOT = Path(__file__).parents[1]
 #: Seconds a child has to leave after SIGTERM.
@@ -19,7 +18,7 @@ PATIENCE_S = 8.0
 
 
 def serve(host: str, port: int) -> None:
-    """Runs until a signal comes or one of the two ends; raises PortTaken. Exits with the status of the one that ended."""
+    """Runs until a signal comes or one of the two ends, and then exits with its status; raises PortTaken."""
     _check_port(host, port)
     server = ["streamlit", "run", "streamlit_app.py", f"--server.address={host}", f"--server.port={port}"]
     children = [_start(["-m", *server]), _start(["-m", "core", "worker"])]
@@ -51,7 +50,7 @@ def _check_port(host: str, port: int) -> None:
 
 def _start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     # Its own session: a Ctrl-C in the terminal reaches this process only, which then stops both in order.
-    environment = {**os.environ, **GDAL_GUARD, "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=environment, start_new_session=True)
 
 

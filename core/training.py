@@ -4,8 +4,10 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 #: Share of the progress that reading the tiles takes.
 READING = 0.1
-_VERSIONS = ("tensorflow", "keras", "numpy", "rasterio", "shapely")
+_PACKAGES = ("tensorflow", "jax", "keras", "numpy", "rasterio", "shapely")
 
 
 def networks() -> Mapping[str, Network]:
@@ -71,6 +73,8 @@ def start_keras(seed: int | None = None) -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(cores - 1 if cores > 2 else cores))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # First, or GDAL would find TensorFlow's SQLite, which writes GeoPackages without a spatial index.
+    import_module("pyogrio")
     import keras
 
     if seed is not None:
@@ -91,9 +95,18 @@ def _record(config: TrainingConfig, data: Dataset, parameters: int) -> Record:
         gsd_m=(float(across), float(down)),
         parameters=parameters,
         device=device_name(),
-        versions={package: version(package) for package in _VERSIONS},
+        versions=_versions(),
         notes=data.notes,
     )
+
+
+def _versions() -> dict[str, str]:
+    """Of those packages that are installed: a machine may have JAX and no TensorFlow."""
+    found = {}
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 @dataclass

@@ -106,6 +106,10 @@ class Footprints:
             return self
         return Footprints(self.frame[self.frame["image"] == image], (image,), self.repairs)
 
+    def named(self, image: str) -> "Footprints":
+        """The same footprints as those of one image."""
+        return Footprints(self.frame.assign(image=image), (image,), self.repairs)
+
     def to_crs(self, crs: pyproj.CRS) -> "Footprints":
         """The same footprints in another CRS."""
         assert self.crs is not None, "pixel coordinates have no CRS"

@@ -4,7 +4,7 @@
 "use strict";
 window.gpStart = function (map, rows, gridUrl) {
   const state = {}, shown = {}, asked = {};
-  let wanted = {}, focus = null, selected = null, grid = null;
+  let wanted = {}, focus = null, selected = null, grid = null, untouched = true;
   for (const [pane, z] of [["tiles", 300], ["pictures", 350], ["vectors", 420], ["grid", 440]]) {
     map.createPane(pane).style.zIndex = z;
   }
@@ -152,12 +152,22 @@ window.gpStart = function (map, rows, gridUrl) {
     }
     for (const item of scene.layers) ensure(item.key);
     if (scene.selected !== selected) { selected = scene.selected; if (grid) grid.setStyle(gridStyle); }
-    if (scene.focus && JSON.stringify(scene.focus) !== focus) {
-      focus = JSON.stringify(scene.focus);
-      const [w, s, e, n] = scene.focus;
-      map.fitBounds([[s, w], [n, e]], {animate: false, padding: [12, 12]});
+    if (scene.focus && JSON.stringify(scene.focus) !== JSON.stringify(focus)) {
+      focus = scene.focus;
+      untouched = true;
+      fit();
     }
   };
+  // The frame gets its height after the first scene: as long as nobody moved the map, it is fitted again.
+  function fit() {
+    if (!focus || !untouched) return;
+    const [w, s, e, n] = focus;
+    map.fitBounds([[s, w], [n, e]], {animate: false});
+  }
+  map.on("resize", fit);
+  for (const act of ["mousedown", "wheel", "touchstart", "keydown"]) {
+    map.getContainer().addEventListener(act, () => { untouched = false; }, {capture: true, passive: true});
+  }
   panel(); readout();
   L.control.scale({imperial: false, position: "bottomleft"}).addTo(map);
   map.attributionControl.setPrefix("Leaflet");

@@ -24,10 +24,10 @@ def queue() -> Queue:
 def job_card(job: Job) -> None:
     """One job: a progress bar with the remaining time while it runs, a sentence when it failed."""
     words, colour = _WORDS[job.state]
+    words = "stopping" if job.stop_requested and not job.state.is_over else words
     dot = f'<span class="gp-dot" style="background:{colour}"></span>'
-    st.html(
-        f'<p class="gp-title">{safe(job.title)}</p><p class="gp-sub">{dot}job {job.id} · {words} · {_times(job)}</p>'
-    )
+    st.html(f'<p class="gp-title">{safe(job.title)}</p>')
+    st.html(f'<p class="gp-sub">{dot}job {job.id} · {words} · {_times(job)}</p>')
     if job.state is State.RUNNING:
         _progress(job)
     if job.state is State.QUEUED:

@@ -14,7 +14,7 @@ from folium.template import Template
 ROOT = "../../"
 
 
-class OfflineMap(folium.Map):  # type: ignore[misc]
+class OfflineMap(folium.Map):
     """A folium map whose scripts and styles come from this server."""
 
     default_js = [  # noqa: RUF012

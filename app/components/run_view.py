@@ -26,11 +26,10 @@ def _curve(metrics: pd.DataFrame, name: str, title: str) -> alt.Chart:
     columns = {name: "training", f"val_{name}": "validation"}
     long = metrics.rename(columns=columns).melt("epoch", list(columns.values()), "ground", "value")
     colour = alt.Scale(domain=["training", "validation"], range=[colours.TRAIN, colours.VALIDATION])
-    base = alt.Chart(long.dropna(), title=title, height=210).encode(
+    base = alt.Chart(long.dropna(), title=title, height=250).encode(
         x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d")),
         y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=name != "loss")),
-        color=alt.Color("ground:N", title=None, scale=colour, legend=alt.Legend(orient="bottom")),
-        strokeDash=alt.StrokeDash("ground:N", legend=None),
+        color=alt.Color("ground:N", title=None, scale=colour, legend=alt.Legend(orient="top-right")),
         tooltip=["epoch", "ground", alt.Tooltip("value:Q", format=".4f")],
     )
     return base.mark_line(point=True)

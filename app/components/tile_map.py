@@ -98,7 +98,7 @@ def tile_map(
     `focus` moves the view only when it changes; `panel` names the rows of the layer panel (part of the frame: fixed
     for a page); `grid` draws every tile of the catalogue and makes it answer to clicks.
     """
-    base = OfflineMap(location=(0, 0), zoom_start=2, tiles=None, maxZoom=23, zoomSnap=0.25, attribution_control=True)
+    base = OfflineMap((0, 0), zoom_start=2, tiles=None, maxZoom=23, zoomSnap=0.1, zoomDelta=0.5)
     base.add_child(Layers([_ROWS[name] for name in panel], f"{ROOT}layers/tiles.geojson" if grid else None))
     scene = folium.FeatureGroup("scene")
     scene.add_child(Scene({"layers": [asdict(item) for item in layers], "focus": focus, "selected": selected}))

@@ -1,1 +1,36 @@
-"""Predict."""
+"""Predict: what a run sees on a tile, the truth beside it, and the score."""
+
+import streamlit as st
+
+from app.components.inspector import choose_tile, empty_catalog
+from app.components.predict_form import choose_run, no_runs, predict_button, tile_needs_bands
+from app.components.prediction_view import prediction_downloads, prediction_map, score_view, truth_beside
+from core.catalog.store import read_catalog
+from core.predicted import THRESHOLD, predicted
+from core.runs import usable_runs
+from core.settings import settings
+
+catalog, runs = read_catalog(), usable_runs(settings().runs)
+if not catalog.tiles:
+    empty_catalog()
+    st.stop()
+if not runs:
+    no_runs()
+    st.stop()
+
+map_side, facts = st.columns([2, 1], gap="medium")
+with facts:
+    run = choose_run(runs)
+    tile = choose_tile(catalog)
+    found = predicted(run.name, tile.id)
+    threshold = THRESHOLD
+    if not tile_needs_bands(tile, run):
+        predict_button(found)
+    if found.exists:
+        threshold = st.slider("Building from probability", 0.05, 0.95, THRESHOLD, 0.05)
+        score_view(found.score(threshold), len(found.footprints(threshold)), found.seen_before)
+        prediction_downloads(found, threshold)
+with map_side:
+    prediction_map(found, threshold)
+    if found.exists:
+        truth_beside(found, threshold)

@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.catalog.tile import EIGHT_BANDS
+
 SPACENET = "SpaceNet on AWS, Maxar, CosmiQ Works, CC BY-SA 4.0"
 SAMPLE = "made by the program"
 LABELS = "labels"
@@ -41,6 +43,18 @@ def parse(path: Path) -> Named | None:
     if is_label != (suffix == ".geojson") or (not is_label and suffix not in _IMAGES):
         return None
     return Named(match["aoi"], f"{match['aoi']}_img{match['n']}", LABELS if is_label else match["what"])
+
+
+def eight_bands_beside(image: Path) -> Path | None:
+    """The 8-band file of the same tile in a neighbouring folder, as SpaceNet's layouts have it."""
+    named = parse(image)
+    if named is None:
+        return None
+    for path in sorted(image.resolve().parent.parent.glob(f"*/*{image.stem.rsplit('_', 1)[-1]}{image.suffix}")):
+        other = parse(path)
+        if other is not None and other.tile == named.tile and other.product in EIGHT_BANDS:
+            return path
+    return None
 
 
 def is_summary(path: Path) -> bool:

@@ -1,1 +1,1 @@
-"""Footprints as files that other programs open."""
+"""Footprints and labels as files that other programs open."""

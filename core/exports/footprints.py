@@ -6,20 +6,20 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
-import orjson
 import pandas as pd
 import pyogrio
 import shapely
 from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 
 from core.errors import CannotWrite, ExportWithoutGrid, UnknownFootprintFormat
+from core.geojson import feature_collection
 from core.grids import LONLAT, Grid
 from core.rasters import replacing
 from core.types import Geometries
 from core.vectors import Footprints
 
-#: Decimals: a centimetre in degrees (RFC 7946 asks for no more), a millimetre in degrees, a thousandth of a pixel.
-_GEOJSON_DECIMALS, _WKT_DECIMALS, _PIXEL_DECIMALS = 7, 8, 3
+#: Decimals: a millimetre in degrees, a thousandth of a pixel.
+_WKT_DECIMALS, _PIXEL_DECIMALS = 8, 3
 
 
 def write_footprints(
@@ -33,9 +33,8 @@ def write_footprints(
     for an attribution. `grid` is needed to come from pixels to the ground, and for .csv from the ground to pixels.
     Raises UnknownFootprintFormat, ExportWithoutGrid, DiskFull and CannotWrite; then nothing is left behind.
     """
-    write = _WRITERS.get(path.suffix.lower())
-    if write is None:
-        raise UnknownFootprintFormat(name=path, known=", ".join(_WRITERS))
+    check_format(path)
+    write = _WRITERS[path.suffix.lower()]
     export = _Export(footprints, path, grid, image, attribution)
     try:
         with replacing(path) as part:
@@ -43,6 +42,12 @@ def write_footprints(
     except (DataSourceError, DataLayerError, FeatureError) as error:
         raise CannotWrite(name=path, detail=str(error)) from error
     return path
+
+
+def check_format(path: Path) -> None:
+    """Raises UnknownFootprintFormat where no footprints can be written under that suffix."""
+    if path.suffix.lower() not in _WRITERS:
+        raise UnknownFootprintFormat(name=path, known=", ".join(_WRITERS))
 
 
 @dataclass(frozen=True)
@@ -83,20 +88,10 @@ class _Export:
 
 def _write_geojson(export: _Export, part: Path) -> None:
     ground = export.on_the_ground()
-    rounded = shapely.transform(ground.to_crs(LONLAT).geometries, lambda xy: np.round(xy, _GEOJSON_DECIMALS))
-    outlines = shapely.to_geojson(shapely.orient_polygons(rounded, exterior_cw=False))
-    rows = zip(ground.frame["id"].tolist(), ground.confidence.tolist(), ground.area_m2.tolist(), outlines, strict=True)
-    features = [
-        {
-            "type": "Feature",
-            "id": number,
-            "properties": {"id": number, "confidence": confidence, "area_m2": area},
-            "geometry": orjson.Fragment(outline),
-        }
-        for number, confidence, area, outline in rows
-    ]
-    document = {"type": "FeatureCollection", "attribution": export.attribution, "features": features}
-    part.write_bytes(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE))
+    rows = zip(ground.frame["id"].tolist(), ground.confidence.tolist(), ground.area_m2.tolist(), strict=True)
+    facts = [{"id": number, "confidence": confidence, "area_m2": area} for number, confidence, area in rows]
+    shapes = ground.to_crs(LONLAT).geometries
+    part.write_bytes(feature_collection(shapes, facts, attribution=export.attribution))
 
 
 def _write_geopackage(export: _Export, part: Path) -> None:
@@ -108,6 +103,9 @@ def _write_geopackage(export: _Export, part: Path) -> None:
         geometry_type="MultiPolygon" if several else "Polygon", promote_to_multi=bool(several),
         dataset_metadata={"attribution": export.attribution} if export.attribution else None,
     )  # fmt: skip
+    # GDAL builds the spatial index last and says nothing when the disk is full by then.
+    if not pyogrio.read_info(part)["capabilities"]["fast_spatial_filter"]:
+        raise DataSourceError("there was no room for the spatial index")
 
 
 def _write_geoparquet(export: _Export, part: Path) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 from subprocess import PIPE, STDOUT, Popen, TimeoutExpired
 from typing import Any, Self
 
+from core import GDAL_GUARD
 from core.errors import CannotStart
 from core.jobs.child import GRACE_S, UNEXPECTED
 from core.jobs.folder import JobFolder
 from core.jobs.store import Job, State
-from core.rasters import GDAL_GUARD
 from core.settings import settings
 
 ROOT = Path(__file__).parents[2]

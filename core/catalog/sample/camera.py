@@ -1,12 +1,10 @@
 """Sun, sky, air and sensor: from a surface to the numbers a WorldView satellite delivers."""
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, uniform_filter
 
-from core.catalog.sample.palette import RGB, SPECTRA
+from core.catalog.sample.palette import SPECTRA
 from core.catalog.sample.surface import GSD_M, Surface
 
 # One sun for the whole city: a little east of south, so that shadows fall to the north-north-west.
@@ -20,7 +18,7 @@ _HAZE = np.array([265, 232, 252, 145, 117, 92, 62, 46], np.float32)
 _GAIN = np.array([1350, 1480, 2150, 1750, 1720, 1700, 1750, 1500], np.float32)
 _FULL_SCALE = 2047  #: eleven bits
 _PSF_PX = 0.7
-_SHARPENING = 0.7  #: pan-sharpened products come with it: thin bright and dark rims
+_SHARPENING = 0.55
 
 
 def light(surface: Surface) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -62,9 +60,7 @@ def _overlap(size: int, shift: int) -> tuple[slice, slice]:
     return forward, slice(forward.start - shift, forward.stop - shift)
 
 
-def radiance(
-    surface: Surface, sun: NDArray[np.float32], sky: NDArray[np.float32], band: int
-) -> NDArray[np.float32]:
+def radiance(surface: Surface, sun: NDArray[np.float32], sky: NDArray[np.float32], band: int) -> NDArray[np.float32]:
     """What reaches the sensor in one of the eight bands, in its numbers, haze included, without blur and noise."""
     lit = sun * (1 - _SKY[band]) + sky * _SKY[band]
     lit *= surface.tone
@@ -73,27 +69,24 @@ def radiance(
     return lit
 
 
-def sense(image: NDArray[np.float32], rng: np.random.Generator, blur: float = _PSF_PX) -> NDArray[np.uint16]:
-    """The sensor's blur, shot and read noise, as whole numbers; 0 stays reserved for no data."""
-    blurred = image
-    if blur:
-        blurred = gaussian_filter(image, blur, truncate=3)
-        blurred += np.float32(_SHARPENING) * (blurred - gaussian_filter(blurred, 1.3, truncate=2.5))
+def sharpened(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Blurred by the telescope and sharpened again, as pan-sharpened products come, with pale and dark rims."""
+    blurred = gaussian_filter(image, _PSF_PX, truncate=3)
+    blurred += np.float32(_SHARPENING) * (blurred - gaussian_filter(blurred, 1.3, truncate=2.5))
+    return blurred
+
+
+def sense(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.uint16]:
+    """With shot and read noise, as whole numbers of eleven bits; 0 stays reserved for no data."""
     noise = rng.standard_normal(image.shape, np.float32)
-    noise *= np.sqrt(np.maximum(blurred, 0)) * np.float32(0.2) + np.float32(2)
-    return np.clip(np.rint(blurred + noise), 1, _FULL_SCALE).astype(np.uint16)
+    noise *= np.sqrt(np.maximum(image, 0)) * np.float32(0.2) + np.float32(2)
+    return np.clip(np.rint(image + noise), 1, _FULL_SCALE).astype(np.uint16)
 
 
-def coarse(image: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+def means(image: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     """Means over size × size equal areas of a square image, also where its side is no multiple."""
     edges = np.linspace(0, len(image), size + 1)
     pixel = np.arange(len(image))
     shared = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
     share = np.maximum(shared, 0) * (size / len(image))
     return (share @ image @ share.T).astype(np.float32)
-
-
-def bands() -> Iterator[tuple[int, int | None]]:
-    """Each band's number and its place in the colour picture, if it has one."""
-    for band in range(len(_GAIN)):
-        yield band, RGB.index(band) if band in RGB else None

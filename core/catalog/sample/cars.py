@@ -15,7 +15,7 @@ def car(frame: Frame, rng: np.random.Generator) -> list[Part]:
     return [
         part(frame, length, 1.85, Roof.FLAT, 0.95, 0, colour, tone),
         part(cabin, length * 0.56, 1.55, Roof.FLAT, 1.2, 0, "glass", 1, 1),
-        part(cabin, length * 0.36, 1.5, Roof.FLAT, 1.45, 0, colour, tone, 2),
+        part(cabin.moved(-0.3, 0), length * 0.34, 1.5, Roof.FLAT, 1.45, 0, colour, tone, 2),
     ]
 
 

@@ -1,6 +1,6 @@
 """What lies and stands in the sample city, as shapes. Metres east (x) and south (y) of its north-west corner."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from math import atan2, cos, hypot, sin
@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely import Polygon
+from shapely import Point, Polygon
+from shapely.geometry.base import BaseGeometry
 
 from core.catalog.sample.palette import SWATCH
 from core.catalog.sample.plan import Bend
@@ -35,6 +36,11 @@ class Frame(NamedTuple):
     y: float
     angle: float
 
+    @classmethod
+    def on(cls, point: Point, angle: float) -> "Frame":
+        """A frame at a point."""
+        return cls(point.x, point.y, angle)
+
     def at(self, u: float, v: float) -> tuple[float, float]:
         """City coordinates of a point of the frame."""
         c, s = cos(self.angle), sin(self.angle)
@@ -52,7 +58,7 @@ class Frame(NamedTuple):
 class Patch(NamedTuple):
     """Flat ground of one material."""
 
-    outline: shapely.Geometry
+    outline: BaseGeometry
     swatch: int
     tone: float
 
@@ -102,6 +108,16 @@ def bent(outline: Polygon, bend: Bend) -> Polygon:
     return Polygon(bend(np.array(outline.segmentize(8).exterior.coords)))
 
 
+def fitting(lot: "Lot", make: Callable[[float], list[Part]]) -> list[Part]:
+    """The largest of five sizes (factor 1 to 0.64) at which all parts lie on the lot; none where even that is large."""
+    ground = shapely.buffer(lot.outline, -0.3)
+    for size in (1, 0.91, 0.82, 0.73, 0.64):
+        parts = make(size)
+        if shapely.covers(ground, np.array([p.outline for p in parts], dtype=object)).all():
+            return parts
+    return []
+
+
 @dataclass
 class City:
     """Collects shapes while districts are built."""
@@ -112,11 +128,11 @@ class City:
     trees: list[Tree] = field(default_factory=list)
     count: int = 0
 
-    def lay(self, outline: shapely.Geometry, material: str, tone: float = 1.0) -> None:
+    def lay(self, outline: BaseGeometry, material: str, tone: float = 1.0) -> None:
         """Covers ground with a material."""
         self.ground.append(Patch(outline, SWATCH[material], tone))
 
-    def pave(self, outline: shapely.Geometry, material: str, tone: float = 1.0) -> None:
+    def pave(self, outline: BaseGeometry, material: str, tone: float = 1.0) -> None:
         """Covers ground and pavement with a material."""
         self.paving.append(Patch(outline, SWATCH[material], tone))
 
@@ -140,7 +156,7 @@ class City:
         outlines = np.array([p.outline for p in self.parts], dtype=object)
         order = np.argsort(owners, kind="stable")[np.count_nonzero(owners < 0) :]
         starts = np.flatnonzero(np.diff(owners[order], prepend=-1))
-        unions = [shapely.union_all(group, grid_size=1e-6) for group in np.split(outlines[order], starts[1:])]
+        unions = [shapely.union_all(group) for group in np.split(outlines[order], starts[1:])]
         return np.array(unions if len(order) else [], dtype=object)
 
 
@@ -174,9 +190,15 @@ class Lot:
 
     @property
     def depth(self) -> float:
-        """The shorter of both sides, metres."""
-        left, right, back_right, back_left = self.corners
-        return min(hypot(*(back_left - left)), hypot(*(back_right - right)))
+        """Metres from the street to the nearer of the back corners, square to the street."""
+        left, right, *backs = self.corners
+        along = (right - left) / hypot(*(right - left))
+        return min(abs(along[0] * (back - left)[1] - along[1] * (back - left)[0]) for back in backs)
+
+    def border(self, share: float) -> list[tuple[float, float]]:
+        """The left side from a share of its length to the back, then the back."""
+        left, _, back_right, back_left = self.corners
+        return [tuple(left + (back_left - left) * share), tuple(back_left), tuple(back_right)]
 
     def band(self, near: float, far: float) -> Polygon:
         """The strip between two distances from the street; neighbours' strips share their corners."""

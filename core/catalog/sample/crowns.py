@@ -30,9 +30,9 @@ def plant(
         stamp = shapes[rng.integers(len(shapes))]
         _press(crown, kind, colour, stamp * top, r, c, int(material), rng.uniform(0.7, 1.3))
     seen = crown > height
-    slope_south, slope_east = np.gradient(crown, gsd)
+    slope_south, slope_east = (np.gradient(crown, gsd, axis=axis) for axis in (0, 1))
     height[seen], swatch[seen], tone[seen] = crown[seen], kind[seen], colour[seen]
-    east[seen], south[seen] = np.clip(slope_east[seen], -1.1, 1.1), np.clip(slope_south[seen], -1.1, 1.1)
+    east[seen], south[seen] = np.clip(slope_east[seen], -0.8, 0.8), np.clip(slope_south[seen], -0.8, 0.8)
 
 
 def _press(

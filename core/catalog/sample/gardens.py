@@ -5,6 +5,7 @@ from math import pi
 import numpy as np
 import shapely
 from shapely import LineString, Polygon
+from shapely.geometry.base import BaseGeometry
 
 from core.catalog.sample.city import City, Frame, Lot, Part, Roof, part, pick
 from core.catalog.sample.palette import TREE_KINDS
@@ -32,7 +33,7 @@ def garden_trees(city: City, lot: Lot, rng: np.random.Generator, number: int, st
 
 
 def scatter_trees(
-    city: City, ground: shapely.Geometry, rng: np.random.Generator, density: float, size: float = 2.6
+    city: City, ground: BaseGeometry, rng: np.random.Generator, density: float, size: float = 2.6
 ) -> None:
     """Trees anywhere on the ground, `density` a square metre."""
     if ground.is_empty:
@@ -60,7 +61,7 @@ def wall(line: list[tuple[float, float]], tone: float, height: float = 1.8, mate
 def pool(city: City, frame: Frame, rng: np.random.Generator) -> None:
     """A pool with a pale rim, square or rounded."""
     length, width = rng.uniform(5.5, 9), rng.uniform(3, 4.4)
-    water: shapely.Geometry = frame.box(length, width)
+    water: BaseGeometry = frame.box(length, width)
     if rng.random() < 0.65:
         bulb = frame.moved(length * 0.25, width * rng.uniform(-0.3, 0.3)).box(width * 1.1, width * 1.2)
         water = shapely.union(water, bulb).buffer(-1.2).buffer(1.2)
@@ -73,6 +74,7 @@ def pool(city: City, frame: Frame, rng: np.random.Generator) -> None:
 def blob(centre: np.ndarray, radius: float, rng: np.random.Generator) -> Polygon:
     """A round shape with a wavy rim."""
     angle = np.linspace(0, 2 * pi, 60, endpoint=False)
-    wave = sum(rng.normal(0, 0.22 / n) * np.cos(n * angle + rng.uniform(0, 6)) for n in (1, 2, 3, 4))
-    reach = radius * (1 + wave)
-    return Polygon(centre + np.column_stack([np.cos(angle), np.sin(angle)]) * reach[:, None]).buffer(0)
+    waves = [rng.normal(0, 0.22 / n) * np.cos(n * angle + rng.uniform(0, 6)) for n in (1, 2, 3, 4)]
+    reach = radius * (1 + np.sum(waves, axis=0))
+    ring = Polygon(centre + np.column_stack([np.cos(angle), np.sin(angle)]) * reach[:, None])
+    return ring

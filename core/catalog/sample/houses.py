@@ -4,9 +4,10 @@ from math import pi
 
 import numpy as np
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from core.catalog.sample.cars import car
-from core.catalog.sample.city import City, Frame, Lot, Part, Roof, bent, part, pick
+from core.catalog.sample.city import City, Frame, Lot, Part, Roof, bent, fitting, part, pick
 from core.catalog.sample.gardens import clutter, garden_trees, pool, scatter_trees, tree, wall
 from core.catalog.sample.lots import rows_of_lots
 from core.catalog.sample.plan import PAVEMENT_M, Bend, Block
@@ -21,7 +22,7 @@ def suburb(city: City, block: Block, bend: Bend, rng: np.random.Generator) -> No
     ground = bent(block.outline, bend)
     city.lay(ground.buffer(0.5), pick(rng, ("gravel", "soil", "dry grass")), rng.uniform(0.85, 1.1))
     style = pick(rng, ("tan tile", "terracotta", "brown shingle", "sand tile", "grey shingle"))
-    for row in rows_of_lots(block.outline, bend, rng.uniform(17, 22), rng):
+    for row in rows_of_lots(block.outline, bend, rng.uniform(17, 22), rng, 21):
         for lot in row:
             _plot(city, lot, rng, style)
     scatter_trees(city, ground, rng, 0.0006)
@@ -31,22 +32,23 @@ def _plot(city: City, lot: Lot, rng: np.random.Generator, style: str) -> None:
     """A lot with its house, or with trees where no house fits; `style` is a roof's material."""
     city.lay(lot.outline.buffer(0.3), pick(rng, _YARDS), rng.uniform(0.8, 1.15))
     material = style if rng.random() < 0.6 else pick(rng, _TILES)
-    side = float(rng.choice([-1, 1]))
-    setback, inside = rng.uniform(4.5, 6.5), shapely.buffer(lot.outline, -0.4)
+    side, setback = float(rng.choice([-1, 1])), rng.uniform(4.5, 6.5)
     length, deep = min(lot.width - rng.uniform(2.2, 3.6), 22), rng.uniform(10.5, 14)
-    for shrink in (1, 0.92, 0.84, 0.74):
-        parts = _house(lot.frame.moved(0, setback), length * shrink, deep * shrink, side, material, rng)
-        if length * shrink > 7 and inside.covers(shapely.union_all([p.outline for p in parts])):
-            break
-    else:
+    front = lot.frame.moved(0, setback)
+    parts = (
+        fitting(lot, lambda size: _house(front, length * size, deep * size, side, material, rng)) if length > 9 else []
+    )
+    if not parts:
         garden_trees(city, lot, rng, 6)
         return
     city.build(parts, _roof_things(parts, rng))
-    _front_yard(city, lot, rng, side * (length * shrink / 2 - _GARAGE_M / 2), setback)
-    _back_yard(city, lot, rng, setback + deep * shrink, -side)
+    _front_yard(city, lot, rng, side * (parts[0].half_length - _GARAGE_M / 2), setback)
+    _back_yard(city, lot, rng, -side, shapely.union_all([p.outline for p in parts]), setback + deep)
 
 
-def _house(front: Frame, length: float, deep: float, side: float, material: str, rng: np.random.Generator) -> list[Part]:
+def _house(
+    front: Frame, length: float, deep: float, side: float, material: str, rng: np.random.Generator
+) -> list[Part]:
     """The body along the street, a garage wing towards it, often a wing at the back."""
     eaves, pitch, tone = rng.choice([3.2, 3.4, 5.9]), rng.uniform(0.38, 0.58), rng.uniform(0.85, 1.12)
     low, step = min(eaves, 3.2), rng.uniform(1.5, 3.5)
@@ -78,7 +80,9 @@ def _roof_things(parts: list[Part], rng: np.random.Generator) -> list[Part]:
         vent = body.frame.moved(rng.uniform(-0.6, 0.6) * body.half_length, v)
         top = body.eaves + body.pitch * (run - abs(v)) + 0.5
         size = rng.uniform(0.5, 1.1)
-        things.append(part(vent, size, size, Roof.FLAT, top, 0, pick(rng, ("machine", "glass")), rng.uniform(0.6, 1.3), 5))
+        things.append(
+            part(vent, size, size, Roof.FLAT, top, 0, pick(rng, ("machine", "glass")), rng.uniform(0.6, 1.3), 5)
+        )
     return things
 
 
@@ -86,7 +90,9 @@ def _front_yard(city: City, lot: Lot, rng: np.random.Generator, drive: float, se
     """Drive-way, lawn, a parked car, a few trees; `drive` is where along the street the garage lies."""
     frame, reach = lot.frame, setback + PAVEMENT_M + 0.4
     way = frame.moved(drive, setback - reach / 2 + 0.3, pi / 2)
-    city.pave(way.box(reach, rng.uniform(4.8, 6)), pick(rng, ("concrete", "concrete", "pavers")), rng.uniform(0.75, 1.1))
+    city.pave(
+        way.box(reach, rng.uniform(4.8, 6)), pick(rng, ("concrete", "concrete", "pavers")), rng.uniform(0.75, 1.1)
+    )
     other = -float(np.sign(drive)) * lot.width / 4
     if rng.random() < 0.6:
         lawn = frame.moved(other, setback * 0.45).box(lot.width * 0.4, setback * 0.8)
@@ -97,11 +103,10 @@ def _front_yard(city: City, lot: Lot, rng: np.random.Generator, drive: float, se
         tree(city, frame.moved(other + rng.normal(0, 3), rng.uniform(0.5, setback - 1)), rng, 1.9)
 
 
-def _back_yard(city: City, lot: Lot, rng: np.random.Generator, start: float, side: float) -> None:
+def _back_yard(city: City, lot: Lot, rng: np.random.Generator, side: float, house: BaseGeometry, start: float) -> None:
     """Walls, lawn, terrace, pool or shed, trees; `start` is the house's back, metres from the street."""
     frame, depth, tone = lot.frame, lot.depth - start, rng.uniform(0.75, 1.1)
-    _, _, back_right, back_left = map(tuple, lot.corners)
-    city.stand([wall([back_left, back_right], tone), wall([frame.at(-lot.width / 2, start - 7), back_left], tone)])
+    city.stand([wall(lot.border(0.4), tone)])
     yard = frame.moved(0, start + depth / 2)
     if rng.random() < 0.6:
         city.lay(yard.box(lot.width * 0.86, depth * 0.8), pick(rng, ("grass", "lush grass", "soil", "gravel")))
@@ -111,7 +116,11 @@ def _back_yard(city: City, lot: Lot, rng: np.random.Generator, start: float, sid
     if depth > 7.5 and rng.random() < 0.5:
         pool(city, frame.moved(side * rng.uniform(0, lot.width / 5), start + depth * rng.uniform(0.45, 0.55)), rng)
     elif depth > 6 and rng.random() < 0.35:
-        shed = frame.moved(side * (lot.width / 2 - 3), lot.depth - 2.8)
-        material = pick(rng, ("grey metal", "rusty metal"))
-        city.build([part(shed, rng.uniform(2.6, 4), 2.8, Roof.SHED, 2.2, 0.1, material)])
-    garden_trees(city, lot, rng, rng.integers(3, 11), start + 1)
+        corner, material = (
+            frame.moved(side * (lot.width / 2 - 3), lot.depth - 2.8),
+            pick(rng, ("grey metal", "rusty metal")),
+        )
+        shed = part(corner, rng.uniform(2.6, 4), 2.8, Roof.SHED, 2.2, 0.1, material)
+        if lot.outline.covers(shed.outline) and not house.buffer(0.5).intersects(shed.outline):
+            city.build([shed])
+    garden_trees(city, lot, rng, int(rng.integers(3, 11)), start + 1)

@@ -5,7 +5,7 @@ from math import pi
 import numpy as np
 
 from core.catalog.sample.cars import parking
-from core.catalog.sample.city import City, Lot, Part, Roof, bent, part, pick
+from core.catalog.sample.city import City, Lot, Part, Roof, bent, fitting, part, pick
 from core.catalog.sample.gardens import garden_trees
 from core.catalog.sample.lots import rows_of_lots
 from core.catalog.sample.plan import Bend, Block
@@ -20,32 +20,39 @@ def industry(city: City, block: Block, bend: Bend, rng: np.random.Generator) -> 
     ground = bent(block.outline, bend)
     city.lay(ground.buffer(0.5), "old asphalt", rng.uniform(0.75, 1.1))
     city.lay(ground.buffer(0.3).difference(ground.buffer(-2)), pick(rng, ("dry grass", "gravel")))
-    for row in rows_of_lots(block.outline, bend, rng.uniform(38, 62), rng):
+    for row in rows_of_lots(block.outline, bend, rng.uniform(38, 62), rng, 34):
         for lot in row:
             _hall(city, lot, rng)
 
 
 def _hall(city: City, lot: Lot, rng: np.random.Generator) -> None:
     """A hall, parking in front of it, containers behind."""
-    front = rng.uniform(13, 17)
-    length, width = lot.width - rng.uniform(5, 14), lot.depth - front - rng.uniform(3, 8)
-    if length < 14 or width < 10:
-        garden_trees(city, lot, rng, 6)
-        return
-    frame = lot.frame.moved(rng.uniform(-2, 2), front + width / 2)
     roof = Roof(rng.choice([Roof.FLAT, Roof.FLAT, Roof.FLAT, Roof.GABLE, Roof.BARREL, Roof.SAWTOOTH]))
     material = pick(rng, _FLAT_ROOFS if roof is Roof.FLAT else _METAL_ROOFS)
-    eaves, tone = rng.uniform(6, 10), rng.uniform(0.72, 1.05)
-    parts = [part(frame, length, width, roof, eaves, _PITCH[roof], material, tone)]
-    if rng.random() < 0.6:
-        office = frame.moved(rng.choice([-1, 1]) * length * 0.3, -width / 2 - 2.5)
-        parts.append(part(office, length * 0.32, 6, Roof.FLAT, 4.5, 0.5, "gravel roof", tone, 1))
+    eaves, tone, gap = rng.uniform(6, 10), rng.uniform(0.72, 1.05), rng.uniform(5, 12)
+    front, back, arm = rng.uniform(17.5, 20), rng.uniform(3, 8), rng.choice([-1, 0, 1])
+
+    def make(size: float) -> list[Part]:
+        length, width = (lot.width - gap) * size, (lot.depth - front - back) * size
+        frame = lot.frame.moved(0, lot.depth - back - width / 2)
+        office = part(frame.moved(arm * length * 0.3, -width / 2 - 2.5), length * 0.32, 6, Roof.FLAT, 4.5, 0.5,
+                      "gravel roof", tone, 1)  # fmt: skip
+        return [part(frame, length, width, roof, eaves, _PITCH[roof], material, tone), *([office] if arm else [])]
+
+    parts = fitting(lot, make) if lot.depth > front + back + 10 else []
+    if not parts:
+        garden_trees(city, lot, rng, 6)
+        return
     city.build(parts, _machines(parts[0], rng) if roof is Roof.FLAT else _skylights(parts[0], rng))
     parking(city, lot.frame.moved(0, 5.5), lot.width * 0.85, rng)
+    _containers(city, lot, rng)
+
+
+def _containers(city: City, lot: Lot, rng: np.random.Generator) -> None:
     for _ in range(rng.integers(0, 5)):
-        box = lot.frame.moved(rng.uniform(-0.4, 0.4) * lot.width, lot.depth - 1.7)
+        spot = lot.frame.moved(rng.uniform(-0.4, 0.4) * lot.width, lot.depth - 1.7)
         colour = pick(rng, ("rusty metal", "blue metal", "white roof", "terracotta"))
-        city.stand([part(box, 6.1, 2.5, Roof.FLAT, 2.6, 0, colour, 1, 2)])
+        city.stand([part(spot, 6.1, 2.5, Roof.FLAT, 2.6, 0, colour, 1, 2)])
 
 
 def _machines(body: Part, rng: np.random.Generator) -> list[Part]:
@@ -79,10 +86,9 @@ def estate(city: City, block: Block, bend: Bend, rng: np.random.Generator) -> No
     ground = bent(block.outline, bend)
     city.lay(ground.buffer(0.5), pick(rng, ("grass", "dry grass")))
     material = pick(rng, ("white roof", "gravel roof", "terracotta", "tar roof"))
-    for row in rows_of_lots(block.outline, bend, rng.uniform(44, 56), rng):
+    for row in rows_of_lots(block.outline, bend, rng.uniform(44, 56), rng, 32):
         for lot in row:
-            if lot.depth > 30:
-                _flats(city, lot, material, rng)
+            _flats(city, lot, material, rng)
             garden_trees(city, lot, rng, 14, 14)
 
 
@@ -90,12 +96,18 @@ def _flats(city: City, lot: Lot, material: str, rng: np.random.Generator) -> Non
     """A bar along the lot's back and one or two wings towards the street."""
     is_tiled, bar, side = material == "terracotta", 11.0, rng.choice([-1, 1])
     roof, pitch, eaves = (Roof.HIP, 0.4, 6.2) if is_tiled else (Roof.FLAT, 0.6, rng.uniform(7, 13))
-    frame, length, depth = lot.frame, min(lot.width - 8, 46), lot.depth - 15
-    tone = rng.uniform(0.75, 1.05)
-    parts = [part(frame.moved(0, lot.depth - 3 - bar / 2), length, bar, roof, eaves, pitch, material, tone)]
-    for n, arm in enumerate([side, -side] if rng.random() < 0.5 else [side]):
-        wing = frame.moved(arm * (length / 2 - bar / 2), lot.depth - 3 - depth / 2, pi / 2)
-        parts.append(part(wing, depth, bar, roof, eaves, pitch, material, tone, 1 + n))
-    city.build(parts, [] if is_tiled else [thing for p in parts for thing in _machines(p, rng)])
-    city.lay(frame.moved(0, lot.depth - 3 - bar - 2).box(length, 2), "pavement")
+    arms, tone, frame = [side, -side] if rng.random() < 0.5 else [side], rng.uniform(0.75, 1.05), lot.frame
+
+    def make(size: float) -> list[Part]:
+        length, depth = min(lot.width - 6, 46) * size, min(lot.depth - 15, 40) * size
+        rear = lot.depth - 1 - 5 * (1 - size) - 2
+        parts = [part(frame.moved(0, rear - bar / 2), length, bar, roof, eaves, pitch, material, tone)]
+        for n, arm in enumerate(arms, 1):
+            wing = frame.moved(arm * (length - bar) / 2, rear - depth / 2, pi / 2)
+            parts.append(part(wing, depth, bar, roof, eaves, pitch, material, tone, n))
+        return parts
+
+    parts = fitting(lot, make)
+    if parts:
+        city.build(parts, [] if is_tiled else [thing for p in parts for thing in _machines(p, rng)])
     parking(city, frame.moved(0, 6), lot.width * 0.8, rng)

@@ -9,10 +9,11 @@ from core.catalog.sample.plan import Bend, axes
 
 
 def rows_of_lots(
-    outline: Polygon, bend: Bend, frontage: float, rng: np.random.Generator, rows: int = 2
+    outline: Polygon, bend: Bend, frontage: float, rng: np.random.Generator, least: float
 ) -> list[list[Lot]]:
-    """One or two rows of lots of about `frontage` metres each; `outline` in plan metres, lots in city metres.
+    """Two rows of lots of about `frontage` metres each; `outline` in plan metres, lots in city metres.
 
+    One row where two would be less than `least` metres deep, none where even that is.
     Slanted ends of the block, where a lot would be less than two thirds as deep as the others, stay without.
     """
     origin, along, across, length, depth = axes(outline)
@@ -20,7 +21,7 @@ def rows_of_lots(
     samples = np.linspace(0, length, 81)
     near, far = _chains(ring, samples)
     deep = np.flatnonzero(far - near > 0.66 * depth)
-    if len(deep) < 2 or depth < 12:
+    if len(deep) < 2 or depth < least:
         return []
     start, end = samples[deep[0]] + 0.5, samples[deep[-1]] - 0.5
     number = max(1, round((end - start) / frontage))
@@ -28,7 +29,7 @@ def rows_of_lots(
     cuts[1:-1] += rng.uniform(-0.12, 0.12, number - 1) * (end - start) / number
     front, back = _chains(ring, cuts)
     middle = front + (back - front) * (0.5 + rng.uniform(-0.02, 0.02))
-    sides = [(front, middle), (back, middle)] if rows == 2 else [(front, back)]
+    sides = [(front, middle), (back, middle)] if depth >= 2 * least else [(front, back)]
     return [
         [Lot(bend(origin + corners @ np.array([along, across]))) for corners in _quads(cuts, street, rear)]
         for street, rear in sides

@@ -12,6 +12,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely import LineString, Polygon
 from shapely.affinity import rotate
+from shapely.geometry.base import BaseGeometry
 
 #: Metres from the kerb to the nearest lot.
 PAVEMENT_M = 2.2
@@ -29,7 +30,7 @@ class DistrictKind:
 
 
 # In the order in which a growing city gets them: the smallest one has houses, and what lies beyond the twelfth
-# is one of the last six, so that there is one park.
+# is one of the last six, so that there is one park and one building site.
 _KINDS = (
     DistrictKind("suburb", 66, 165, 8.5, 0.03),
     DistrictKind("terraces", 52, 120, 7.5, 0.03),
@@ -38,11 +39,11 @@ _KINDS = (
     DistrictKind("park", 1e4, 1e4, 6, 0),
     DistrictKind("bare ground", 1e4, 1e4, 6, 0),
     DistrictKind("suburb", 70, 190, 8.5, 0.05),
-    DistrictKind("suburb", 62, 130, 8, 0.07),
     DistrictKind("estate", 85, 110, 8, 0.02),
+    DistrictKind("suburb", 62, 130, 8, 0.07),
     DistrictKind("terraces", 48, 140, 7, 0.05),
     DistrictKind("old town", 46, 56, 5, 0.12),
-    DistrictKind("suburb", 66, 220, 8.5, 0.03),
+    DistrictKind("industry", 90, 130, 10, 0.02),
 )
 _ARTERIAL = DistrictKind("arterial", 225, 265, 17, 0.03)
 
@@ -124,33 +125,33 @@ def make_plan(rng: np.random.Generator, width: float, height: float) -> Plan:
 
 
 def _cut(
-    area: Polygon, kind: DistrictKind, rng: np.random.Generator, bend: Bend, streets: list[Street]
+    area: BaseGeometry, kind: DistrictKind, rng: np.random.Generator, bend: Bend, streets: list[Street]
 ) -> Iterator[Polygon]:
     """Blocks of the kind's size; the streets between them are appended to `streets`."""
     origin, along, across, length, depth = axes(area)
-    if depth > 1.45 * kind.depth:
-        rows = max(2, round(depth / kind.depth))
+    gap = kind.street / 2 + PAVEMENT_M
+    if depth > 1.4 * kind.depth + 2 * gap:
+        rows = max(2, round((depth + 2 * gap) / (kind.depth + 2 * gap)))
         at, heading = origin + across * (depth * (rows // 2) / rows) + along * length / 2, along
     elif length > 1.5 * kind.length:
         parts = max(2, ceil(length / kind.length))
         share = (parts // 2 + rng.uniform(-0.12, 0.12)) / parts
         at, heading = origin + along * (length * share) + across * depth / 2, across
     else:
-        yield area
+        yield Polygon(shapely.get_coordinates(area))
         return
     angle = rng.normal(0, kind.skew)
     heading = heading * np.cos(angle) + heading[::-1] * [-1, 1] * np.sin(angle)
     streets.append(_street(area, at, heading, kind, bend))
-    gap = kind.street / 2 + PAVEMENT_M
     for side in (-1, 1):
         part = area.intersection(_half_plane(at, heading, side, gap))
         if part.area > 150:
             yield from _cut(part, kind, rng, bend, streets)
 
 
-def axes(area: Polygon) -> tuple[NDArray, NDArray, NDArray, float, float]:
+def axes(area: BaseGeometry) -> tuple[NDArray, NDArray, NDArray, float, float]:
     """The tightest rectangle around it: corner, unit vectors along the long and the short side, their lengths."""
-    a, b, c, *_ = np.array(shapely.oriented_envelope(area).exterior.coords)
+    a, b, c, *_ = shapely.get_coordinates(shapely.oriented_envelope(area))
     first, second = hypot(*(b - a)), hypot(*(c - b))
     if first >= second:
         return a, (b - a) / first, (c - b) / second, first, second
@@ -163,7 +164,7 @@ def _half_plane(at: NDArray, heading: NDArray, side: int, gap: float) -> Polygon
     return Polygon([start - far, start + far, start + far + normal * 5e3, start - far + normal * 5e3])
 
 
-def _street(area: Polygon, at: NDArray, heading: NDArray, kind: DistrictKind, bend: Bend) -> Street:
+def _street(area: BaseGeometry, at: NDArray, heading: NDArray, kind: DistrictKind, bend: Bend) -> Street:
     """The cut as a bent line, long enough to meet the streets it ends at."""
     inside = area.intersection(LineString([at - heading * 5e3, at + heading * 5e3]))
     ends = np.array(inside.coords)

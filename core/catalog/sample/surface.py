@@ -1,6 +1,6 @@
 """The city as pixels: which material lies in each one, how bright, how high and how steep."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,21 +9,24 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.features import rasterize
-from shapely.ops import substring
+from shapely import Polygon
+from shapely.geometry.base import BaseGeometry
 
 from core.catalog.sample.city import City, Part, Patch, Roof, Tree
 from core.catalog.sample.crowns import plant
 from core.catalog.sample.palette import SWATCH, UNEVENNESS
-from core.catalog.sample.plan import PAVEMENT_M, Plan, Street
+from core.catalog.sample.plan import Plan
+from core.catalog.sample.roofs import Spots, form
+from core.catalog.sample.streets import carriageway, pavements, surfacing
 
 #: Side of a pixel in metres.
 GSD_M = 0.3
-_TEXTURE = 2048
+_TEXTURE = 2048  # side of the square after which noise repeats, pixels
 
 
-@dataclass
+@dataclass(frozen=True)
 class Surface:
-    """Arrays (rows, columns); painting changes them in place."""
+    """Arrays (rows, columns), which painting changes in place."""
 
     swatch: NDArray[np.uint8]  #: material, a row of palette.SPECTRA
     tone: NDArray[np.float32]  #: factor on its reflectance
@@ -33,91 +36,46 @@ class Surface:
     drift: NDArray[np.float32]  #: slow noise, also that of the haze
     transform: Affine  #: (column, row) to city metres
 
+    @classmethod
+    def blank(cls, shape: tuple[int, int], rim: int) -> "Surface":
+        """Level soil, `rim` pixels more on each side than shape (rows, columns)."""
+        rows, columns = shape[0] + 2 * rim, shape[1] + 2 * rim
+        height, east, south, drift = np.zeros((4, rows, columns), np.float32)
+        transform = Affine(GSD_M, 0, -rim * GSD_M, 0, GSD_M, -rim * GSD_M)
+        soil = np.full((rows, columns), SWATCH["soil"], np.uint8)
+        return cls(soil, np.ones_like(height), height, east, south, drift, transform)
+
+    def extent(self, margin: float) -> Polygon:
+        """The ground of the picture and `margin` metres more, in city metres."""
+        rows, columns = self.height.shape
+        west, north = self.transform @ (0, 0)
+        east, south = self.transform @ (columns, rows)
+        return shapely.box(west - margin, north - margin, east + margin, south + margin)
+
 
 def make_surface(city: City, plan: Plan, shape: tuple[int, int], rim: int, rng: np.random.Generator) -> Surface:
     """The city in shape (rows, columns) pixels and `rim` more on each side."""
-    transform = Affine(GSD_M, 0, -rim * GSD_M, 0, GSD_M, -rim * GSD_M)
-    padded = (shape[0] + 2 * rim, shape[1] + 2 * rim)
-    surface = Surface(*_blank(padded), transform)
-    carriageway = _carriageway(plan.streets, shapely.box(*_extent(surface, 20)))
-    _lay(surface, city.ground + _pavements(carriageway) + city.paving + _streets(carriageway, plan.streets, rng))
+    surface = Surface.blank(shape, rim)
+    asphalt = carriageway(plan.streets, surface.extent(20))
+    _lay(surface, city.ground + pavements(asphalt) + city.paving + surfacing(asphalt, plan.streets, rng))
     _raise(surface, city.parts, rng)
-    standing = _beside(city.trees, carriageway, shapely.box(*_extent(surface, -GSD_M)))
-    plant(surface.height, surface.swatch, surface.tone, surface.east, surface.south, standing, transform, rng)
+    trees = _beside(city.trees, asphalt, surface.extent(-GSD_M))
+    plant(surface.height, surface.swatch, surface.tone, surface.east, surface.south, trees, surface.transform, rng)
     _roughen(surface, rng)
     return surface
 
 
-def _blank(shape: tuple[int, int]) -> tuple[NDArray[Any], ...]:
-    zeros = [np.zeros(shape, np.float32) for _ in range(4)]
-    return np.full(shape, SWATCH["soil"], np.uint8), np.ones(shape, np.float32), *zeros
-
-
-def _extent(surface: Surface, margin: float) -> tuple[float, float, float, float]:
-    rows, columns = surface.height.shape
-    west, north = surface.transform @ (0, 0)
-    east, south = surface.transform @ (columns, rows)
-    return west - margin, north - margin, east + margin, south + margin
-
-
-def _carriageway(streets: Sequence[Street], extent: shapely.Polygon) -> shapely.Geometry:
-    """Asphalt between the kerbs of all streets, corners rounded."""
-    ribbons = [street.line.intersection(extent).buffer(street.width / 2, cap_style="flat") for street in streets]
-    return shapely.union_all(ribbons).buffer(4, quad_segs=6).buffer(-4, quad_segs=6)
-
-
-def _pavements(carriageway: shapely.Geometry) -> list[Patch]:
-    return [Patch(carriageway.buffer(PAVEMENT_M, quad_segs=4), SWATCH["pavement"], 1.0)]
-
-
-def _streets(carriageway: shapely.Geometry, streets: Sequence[Street], rng: np.random.Generator) -> list[Patch]:
-    """Kerb, asphalt, then what years and traffic did to it, then marks."""
-    layers = [Patch(carriageway.buffer(0.32), SWATCH["kerb"], 1.0), Patch(carriageway, SWATCH["asphalt"], 1.0)]
-    marks = []
-    for street in streets:
-        tone = rng.uniform(0.85, 1.45)
-        whole = street.line.buffer(street.width / 2 - 0.3, cap_style="flat").intersection(carriageway)
-        layers.append(Patch(whole, SWATCH["asphalt"], tone))
-        for s in rng.uniform(5, street.line.length - 5, int(street.line.length / 70)):
-            piece = substring(street.line, s, s + rng.uniform(2, 40))
-            strip = piece.offset_curve(rng.uniform(-0.3, 0.3) * street.width).buffer(rng.uniform(0.5, 1.6), cap_style="flat")
-            layers.append(Patch(strip, SWATCH["patched asphalt"], tone * rng.uniform(0.9, 1.6)))
-        if street.width > 8.2:
-            marks += _marks(street)
-    return layers + marks
-
-
-def _marks(street: Street) -> list[Patch]:
-    """A middle line, on wide streets also dashed lanes; none near the ends, where streets meet."""
-    end = 14 if street.is_arterial else 10
-    if street.line.length < 3 * end:
-        return []
-    middle = substring(street.line, end, street.line.length - end)
-    if not street.is_arterial:
-        return [Patch(_dashes(middle, 3, 9), SWATCH["lane mark"], 0.8)]
-    double = shapely.union_all([middle.offset_curve(v).buffer(0.17) for v in (-0.35, 0.35)])
-    lanes = shapely.union_all([_dashes(middle.offset_curve(v), 3, 9) for v in (-street.width / 4, street.width / 4)])
-    return [Patch(double, SWATCH["lane mark"], 0.8), Patch(lanes, SWATCH["lane mark"], 0.95)]
-
-
-def _dashes(line: shapely.LineString, dash: float, period: float) -> shapely.Geometry:
-    starts = np.arange(0, line.length - dash, period)
-    ends = shapely.line_interpolate_point(line, np.stack([starts, starts + dash], axis=1))
-    segments = shapely.linestrings(shapely.get_coordinates(ends).reshape(-1, 2, 2))
-    return shapely.union_all(shapely.buffer(segments, 0.17, cap_style="flat"))
-
-
-def _beside(trees: Sequence[Tree], carriageway: shapely.Geometry, extent: shapely.Polygon) -> NDArray[np.float64]:
+def _beside(trees: Sequence[Tree], asphalt: BaseGeometry, extent: Polygon) -> NDArray[np.float64]:
     """The trees (n, 5) in the picture whose trunk does not stand on a street."""
     rows = np.array(trees, dtype=float).reshape(-1, 5)
-    ground = shapely.difference(extent, carriageway)
+    ground = extent - asphalt
     shapely.prepare(ground)
     return rows[shapely.contains_xy(ground, rows[:, :2])]
 
 
-def _numbers(surface: Surface, outlines: Sequence[shapely.Geometry]) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+def _numbers(surface: Surface, outlines: Sequence[BaseGeometry]) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
     """Flat pixel positions inside the outlines, and which outline it is; later ones lie over earlier ones."""
-    shapes = ((outline, n) for n, outline in enumerate(outlines, 1) if not outline.is_empty)
+    shapes = [(outline, n) for n, outline in enumerate(outlines, 1) if not outline.is_empty]
     ids = rasterize(shapes, surface.height.shape, transform=surface.transform, dtype="int32")
     where = np.flatnonzero(ids)
     return where, ids.ravel()[where] - 1
@@ -131,9 +89,8 @@ def _lay(surface: Surface, patches: Sequence[Patch]) -> None:
 
 def _raise(surface: Surface, parts: Sequence[Part], rng: np.random.Generator) -> None:
     streaks = rng.normal(0, 1, 4096).astype(np.float32)
-    rim = shapely.box(*_extent(surface, 0))
-    near = shapely.intersects(rim, np.array([p.outline for p in parts], dtype=object))
-    seen = [p for p, is_near in zip(parts, near, strict=True) if is_near]
+    is_near = shapely.intersects(surface.extent(0), np.array([p.outline for p in parts], dtype=object))
+    seen = [p for p, near in zip(parts, is_near, strict=True) if near]
     for layer in sorted({p.layer for p in seen}):
         _raise_layer(surface, [p for p in seen if p.layer == layer], streaks)
 
@@ -141,27 +98,32 @@ def _raise(surface: Surface, parts: Sequence[Part], rng: np.random.Generator) ->
 def _raise_layer(surface: Surface, parts: Sequence[Part], streaks: NDArray[np.float32]) -> None:
     """Puts parts that do not overlap on the surface, wherever they are higher than what is there."""
     where, number = _numbers(surface, [p.outline for p in parts])
-    table = np.array([(*p.frame, p.half_length, p.half_width, p.eaves, p.pitch, p.tone) for p in parts], np.float32)
-    x, y, angle, length, width, eaves, pitch, tone = table.T
-    row, column = np.divmod(where, surface.height.shape[1])
-    dx = ((column + 0.5) * GSD_M + surface.transform.c).astype(np.float32) - x[number]
-    dy = ((row + 0.5) * GSD_M + surface.transform.f).astype(np.float32) - y[number]
+    columns = [(*p.frame, p.half_length, p.half_width, p.pitch, p.eaves, p.tone) for p in parts]
+    x, y, angle, length, width, pitch, eaves, tone = np.array(columns, np.float32).T
     cos, sin = np.cos(angle)[number], np.sin(angle)[number]
-    u, v = dx * cos + dy * sin, dy * cos - dx * sin
+    dx, dy = _offsets(surface, where, x[number], y[number])
+    spots = Spots(dx * cos + dy * sin, dy * cos - dx * sin, length[number], width[number], pitch[number])
     kind = np.array([p.roof for p in parts], np.uint8)[number]
     swatch = np.array([p.swatch for p in parts], np.uint8)[number]
-    rise, du, dv, seam = _form(kind, u, v, length[number], width[number], pitch[number])
-    height = eaves[number] + rise
-    flat = surface.height.ravel()
-    is_decal = kind == Roof.DECAL
-    on_top = (height > flat[where]) | is_decal
-    shade = tone[number] * (1 + seam) * _courses(swatch, u, v, number, streaks)
-    _put(surface.swatch, where, on_top, swatch)
-    _put(surface.tone, where, on_top, shade)
-    solid = on_top & ~is_decal
-    _put(surface.height, where, solid, height)
-    _put(surface.east, where, solid, du * cos - dv * sin)
-    _put(surface.south, where, solid, du * sin + dv * cos)
+    roof = form(kind, spots)
+    height, is_decal = eaves[number] + roof.rise, kind == Roof.DECAL
+    is_top = (height > surface.height.ravel()[where]) | is_decal
+    _put(surface.swatch, where, is_top, swatch)
+    _put(surface.tone, where, is_top, tone[number] * (1 + roof.seam) * _courses(swatch, spots, number, streaks))
+    is_solid = is_top & ~is_decal
+    _put(surface.height, where, is_solid, height)
+    _put(surface.east, where, is_solid, roof.along * cos - roof.across * sin)
+    _put(surface.south, where, is_solid, roof.along * sin + roof.across * cos)
+
+
+def _offsets(
+    surface: Surface, where: NDArray[np.intp], x: NDArray[np.float32], y: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """From points (x, y) to the middles of pixels, metres east and south."""
+    row, column = np.divmod(where, surface.height.shape[1])
+    east = ((column + 0.5) * GSD_M + surface.transform.c).astype(np.float32)
+    south = ((row + 0.5) * GSD_M + surface.transform.f).astype(np.float32)
+    return east - x, south - y
 
 
 def _put(target: NDArray[Any], where: NDArray[np.intp], chosen: NDArray[np.bool_], values: NDArray[Any]) -> None:
@@ -169,71 +131,22 @@ def _put(target: NDArray[Any], where: NDArray[np.intp], chosen: NDArray[np.bool_
 
 
 def _courses(
-    swatch: NDArray[np.uint8], u: NDArray, v: NDArray, number: NDArray[np.int32], streaks: NDArray[np.float32]
+    swatch: NDArray[np.uint8], spots: Spots, number: NDArray[np.int32], streaks: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Rows of tiles along the roof, and streaks running down it."""
+    rows = np.sin(spots.v * np.float32(7.3) + np.sin(spots.u * np.float32(1.3)))
+    streak = streaks[(np.floor(spots.u * 1.4).astype(np.int32) + number * 37) % len(streaks)]
     strength = UNEVENNESS[:, 3][swatch]
-    rows = np.sin(v * np.float32(5.2) + np.sin(u * np.float32(1.3)))
-    streak = streaks[(np.floor(u * 1.4).astype(np.int32) + number * 37) % len(streaks)]
     return 1 + strength * (np.float32(0.8) * rows + np.float32(0.5) * streak) + np.float32(0.02) * streak
 
 
-def _form(
-    kind: NDArray[np.uint8], u: NDArray, v: NDArray, length: NDArray, width: NDArray, pitch: NDArray
-) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    """Rise over the eaves, its slopes along u and v, and how much brighter ridges and rims are; float32 (n,) each."""
-    out = tuple(np.zeros(len(u), np.float32) for _ in range(4))
-    for roof, form in _FORMS.items():
-        at = np.flatnonzero(kind == roof)
-        if len(at):
-            for array, values in zip(out, form(u[at], v[at], length[at], width[at], pitch[at]), strict=True):
-                array[at] = values
-    return out
-
-
-def _gable(u: NDArray, v: NDArray, length: NDArray, width: NDArray, pitch: NDArray) -> tuple[Any, ...]:
-    return pitch * (width - np.abs(v)), 0, -pitch * np.sign(v), 0.22 * (np.abs(v) < 0.2)
-
-
-def _hip(u: NDArray, v: NDArray, length: NDArray, width: NDArray, pitch: NDArray) -> tuple[Any, ...]:
-    end, side = length - np.abs(u), width - np.abs(v)
-    at_end = end < side
-    ridge = (np.abs(end - side) < 0.22) | (~at_end & (np.abs(v) < 0.2))
-    rise = pitch * np.minimum(end, side)
-    return rise, -pitch * np.sign(u) * at_end, -pitch * np.sign(v) * ~at_end, 0.22 * ridge
-
-
-def _flat(u: NDArray, v: NDArray, length: NDArray, width: NDArray, pitch: NDArray) -> tuple[Any, ...]:
-    at_rim = np.minimum(length - np.abs(u), width - np.abs(v)) < 0.45
-    return pitch * at_rim, 0, 0, 0.12 * (at_rim & (pitch > 0))
-
-
-def _shed(u: NDArray, v: NDArray, length: NDArray, width: NDArray, pitch: NDArray) -> tuple[Any, ...]:
-    return pitch * (v + width), 0, pitch, 0
-
-
-def _barrel(u: NDArray, v: NDArray, length: NDArray, width: NDArray, pitch: NDArray) -> tuple[Any, ...]:
-    return pitch * (width - v * v / width), 0, -2 * pitch * v / width, 0
-
-
-def _sawtooth(u: NDArray, v: NDArray, length: NDArray, width: NDArray, pitch: NDArray) -> tuple[Any, ...]:
-    run = np.mod(v + width, 7.5)
-    return pitch * run, 0, pitch, -0.35 * (run < 0.9)
-
-
-_FORMS: dict[Roof, Callable[..., tuple[Any, ...]]] = {
-    Roof.FLAT: _flat, Roof.GABLE: _gable, Roof.HIP: _hip, Roof.SHED: _shed, Roof.BARREL: _barrel,
-    Roof.SAWTOOTH: _sawtooth,
-}  # fmt: skip
-
-
 def texture(rng: np.random.Generator, *sizes: float) -> NDArray[np.float32]:
-    """Smooth noise of unit variance that repeats after 2048 pixels; sizes of its clumps in pixels."""
+    """Smooth noise of unit variance, 2048 × 2048, that continues over its rim; sizes of its clumps in pixels."""
     white = np.fft.rfft2(rng.standard_normal((_TEXTURE, _TEXTURE), np.float32)).astype(np.complex64)
     down, across = np.fft.fftfreq(_TEXTURE)[:, None], np.fft.rfftfreq(_TEXTURE)[None]
     square = (down**2 + across**2).astype(np.float32)
-    keep = sum(size * np.exp(-0.5 * square * (2 * np.pi * size / 2) ** 2) for size in sizes)
-    noise = np.fft.irfft2(white * keep).astype(np.float32)
+    kept = np.sum([size * np.exp(-0.5 * square * (np.pi * size) ** 2) for size in sizes], axis=0)
+    noise = np.fft.irfft2(white * kept).astype(np.float32)
     return (noise - noise.mean()) / noise.std()
 
 
@@ -245,5 +158,5 @@ def _roughen(surface: Surface, rng: np.random.Generator) -> None:
     for n, sizes in enumerate([(1.2,), (4, 9, 18), (60, 180)]):
         noise = texture(rng, *sizes)[repeat]
         change += UNEVENNESS[:, n][surface.swatch] * noise
-    surface.drift[:] = noise
-    surface.tone *= np.maximum(change, 0.25)
+        surface.drift[:] = noise
+    np.multiply(surface.tone, np.maximum(change, 0.25), out=surface.tone)

@@ -13,10 +13,11 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from core import rasters
-from core.catalog.sample import camera
+from core.catalog.sample.camera import light, means, radiance, sense, sharpened
 from core.catalog.sample.districts import build_city
+from core.catalog.sample.palette import BANDS, RGB
 from core.catalog.sample.plan import make_plan
-from core.catalog.sample.surface import GSD_M, make_surface
+from core.catalog.sample.surface import GSD_M, Surface, make_surface
 from core.errors import CannotWrite
 from core.grids import LONLAT, Grid
 from core.progress import Report, silent
@@ -59,69 +60,66 @@ def make_sample_city(
 
 def _write_city(folder: Path, seed: int, tiles: tuple[int, int], size: int, report: Report) -> None:
     plan_rng, city_rng, surface_rng, sensor_rng = np.random.default_rng(seed).spawn(4)
-    rows, columns = tiles[0] * size, tiles[1] * size
+    grid = _city_grid(tiles[0] * size, tiles[1] * size)
     report(0.0, "Planning streets and houses")
-    plan = make_plan(plan_rng, columns * GSD_M, rows * GSD_M)
+    plan = make_plan(plan_rng, grid.width * GSD_M, grid.height * GSD_M)
     city = build_city(plan, city_rng)
-    _write_labels(folder, city.buildings(), tiles, size)
+    _write_labels(folder, city.buildings(), grid, size)
     report(0.2, "Building houses and planting trees")
-    surface = make_surface(city, plan, (rows, columns), _RIM, surface_rng)
+    surface = make_surface(city, plan, grid.shape, _RIM, surface_rng)
     report(0.45, "Letting the sun shine")
-    sun, sky = camera.light(surface)
-    colour = np.empty((3, rows, columns), np.uint16)
-    coarse = ceil(size / 4)
-    multi = np.empty((8, tiles[0], tiles[1], coarse, coarse), np.uint16)
-    for band, place in camera.bands():
-        report(0.5 + band * 0.04, "Taking the picture")
-        scene = camera.radiance(surface, sun, sky, band)[_RIM:-_RIM, _RIM:-_RIM]
-        if place is not None:
-            colour[place] = camera.sense(scene, sensor_rng)
-        for row, column in np.ndindex(tiles):
-            part = scene[row * size : (row + 1) * size, column * size : (column + 1) * size]
-            multi[band, row, column] = camera.sense(camera.coarse(part, coarse), sensor_rng, 0)
-    _write_tiles(folder, colour, multi, size, report)
-
-
-def _write_tiles(
-    folder: Path, colour: NDArray[np.uint16], multi: NDArray[np.uint16], size: int, report: Report
-) -> None:
-    tiles = multi.shape[1:3]
+    colour, multi = _photograph(surface, grid, size, sensor_rng, report)
     for n, (row, column) in enumerate(np.ndindex(tiles), 1):
         report(0.85 + 0.15 * n / (tiles[0] * tiles[1]), f"Writing tile {n}")
-        grid = _grid(row, column, tiles, size)
-        part = colour[:, row * size : (row + 1) * size, column * size : (column + 1) * size]
-        rasters.write(_path(folder, "RGB-PanSharpen", n), rasters.Raster(part, grid))
-        pixels = multi[:, row, column]
-        rasters.write(_path(folder, "MUL", n), rasters.Raster(pixels, grid.resized(pixels.shape[2], pixels.shape[1])))
+        tile = grid.window(column * size, row * size, size, size)
+        pixels = colour[:, row * size : (row + 1) * size, column * size : (column + 1) * size]
+        rasters.write(_path(folder, "RGB-PanSharpen", n), rasters.Raster(pixels, tile))
+        bands = multi[:, row, column]
+        rasters.write(_path(folder, "MUL", n), rasters.Raster(bands, tile.resized(*bands.shape[1:])))
+
+
+def _photograph(
+    surface: Surface, grid: Grid, size: int, rng: np.random.Generator, report: Report
+) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+    """Colour (3, rows, columns) of the city; eight bands (8, tile rows, tile columns, rows, columns) of each tile."""
+    sun, sky = light(surface)
+    coarse = ceil(size / 4)
+    colour = np.empty((3, *grid.shape), np.uint16)
+    multi = np.empty((len(BANDS), grid.height // size, grid.width // size, coarse, coarse), np.uint16)
+    for band, name in enumerate(BANDS):
+        report(0.5 + band * 0.04, f"Taking the picture, {name}")
+        scene = radiance(surface, sun, sky, band)[_RIM:-_RIM, _RIM:-_RIM]
+        if band in RGB:
+            colour[RGB.index(band)] = sense(sharpened(scene), rng)
+        for row, column in np.ndindex(multi.shape[1:3]):
+            part = scene[row * size : (row + 1) * size, column * size : (column + 1) * size]
+            multi[band, row, column] = sense(means(part, coarse), rng)
+    return colour, multi
 
 
 def _path(folder: Path, product: str, n: int) -> Path:
     return folder / product / f"{product}_{AOI}_img{n}.tif"
 
 
-def _grid(row: int, column: int, tiles: tuple[int, int], size: int) -> Grid:
-    """A tile's grid; the city's middle lies at 0° N 0° E, where degrees of both kinds differ by 0.7 %."""
+def _city_grid(height: int, width: int) -> Grid:
+    """All tiles together, around 0° N 0° E; there a degree of latitude is 0.7 % shorter than one of longitude."""
     geod = LONLAT.get_geod()
     assert isinstance(geod, pyproj.Geod)
-    lon = np.degrees(GSD_M / geod.a)
-    lat = np.degrees(GSD_M / (geod.a * (1 - geod.es)))
-    west, north = -lon * tiles[1] * size / 2, lat * tiles[0] * size / 2
-    transform = Affine(lon, 0, west + column * size * lon, 0, -lat, north - row * size * lat)
-    return Grid(size, size, transform, LONLAT)
+    lon = float(np.degrees(GSD_M / geod.a))
+    lat = float(np.degrees(GSD_M / (geod.a * (1 - geod.es))))
+    return Grid(width, height, Affine(lon, 0, -lon * width / 2, 0, -lat, lat * height / 2), LONLAT)
 
 
-def _write_labels(folder: Path, buildings: Geometries, tiles: tuple[int, int], size: int) -> None:
-    tree = shapely.STRtree(buildings)
-    for n, (row, column) in enumerate(np.ndindex(tiles), 1):
-        side = size * GSD_M
+def _write_labels(folder: Path, buildings: Geometries, grid: Grid, size: int) -> None:
+    """One file a tile, with what lies on it of each building; buildings in city metres."""
+    tree, side = shapely.STRtree(buildings), size * GSD_M
+    for n, (row, column) in enumerate(np.ndindex(grid.height // size, grid.width // size), 1):
         rim = shapely.box(column * side, row * side, (column + 1) * side, (row + 1) * side)
         numbers = np.sort(tree.query(rim, "intersects"))
-        pieces = shapely.intersection(buildings[numbers], rim)
-        parts, owner = shapely.get_parts(pieces, return_index=True)
+        parts, owner = shapely.get_parts(shapely.intersection(buildings[numbers], rim), return_index=True)
         kept = (shapely.get_type_id(parts) == shapely.GeometryType.POLYGON) & (shapely.area(parts) > _SMALLEST_M2)
         parts, owner = parts[kept], numbers[owner[kept]]
-        pixels = shapely.transform(parts, lambda xy, r=row, c=column: xy / GSD_M - [c * size, r * size])
-        ground = _grid(row, column, tiles, size).to_ground(shapely.orient_polygons(pixels))
+        ground = grid.to_ground(shapely.transform(shapely.orient_polygons(parts), lambda xy: xy / GSD_M))
         shares = shapely.area(parts) / shapely.area(buildings[owner])
         _write_geojson(folder / "geojson" / "buildings" / f"buildings_{AOI}_img{n}.geojson", ground, owner, shares)
 
@@ -131,8 +129,15 @@ def _write_geojson(path: Path, ground: Geometries, numbers: NDArray, shares: NDA
     features = [
         {
             "type": "Feature",
-            "properties": {"building": int(number), "partialBuilding": float(share < 0.9999), "partialDec": round(share, 4)},
-            "geometry": {"type": "Polygon", "coordinates": [_ring(ring) for ring in (shape.exterior, *shape.interiors)]},
+            "properties": {
+                "building": int(number),
+                "partialBuilding": float(share < 0.9999),
+                "partialDec": round(share, 4),
+            },
+            "geometry": {
+                "type": "Polygon",
+                "coordinates": [_ring(ring) for ring in (shape.exterior, *shape.interiors)],
+            },
         }
         for shape, number, share in zip(ground, numbers, shares.tolist(), strict=True)
     ]

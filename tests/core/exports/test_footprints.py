@@ -236,6 +236,15 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, suffix, size):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_geopackage_without_room_for_its_index_is_not_kept(tmp_path):
+    path, many = tmp_path / "houses.gpkg", Footprints.of(np.repeat(PIXELS, 200), None)
+    size = write_footprints(many, path, GRID).stat().st_size
+    path.unlink()
+    with files_end_after(size - 1), pytest.raises(CannotWrite, match="spatial index"):
+        write_footprints(many, path, GRID)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_a_folder_that_cannot_be_made_is_an_error_in_words(tmp_path, suffix):
     (tmp_path / "file").write_text("")

@@ -4,12 +4,12 @@ import signal
 
 import pytest
 
+from core import GDAL_GUARD
 from core.errors import CannotStart
 from core.jobs.child import UNEXPECTED
 from core.jobs.folder import JobFolder
 from core.jobs.local import KILLED, Outcome, environment, launch, outcome
 from core.jobs.store import Queue, State
-from core.rasters import GDAL_GUARD
 from core.settings import settings
 from tests.core.jobs import toys
 

@@ -1,0 +1,75 @@
+"""Which run predicts which tile: the boxes, and the button that submits the job."""
+
+import streamlit as st
+
+from app import state
+from app.components.job_card import job_card, job_log, queue
+from core.catalog.tile import Tile
+from core.jobs.store import Job
+from core.predicted import Predicted
+from core.runs import Run
+
+
+def no_runs() -> None:
+    """What to do before there is a network."""
+    st.subheader("No trained network yet")
+    st.write("A network has to be trained before it can predict buildings. Two epochs on one tile take a minute.")
+    if st.button("Train one", type="primary", icon=":material/model_training:"):
+        st.switch_page("app/pages/train.py")
+
+
+def choose_run(runs: list[Run]) -> Run:
+    """A box of the usable runs, newest first."""
+    names = [run.name for run in runs]
+    chosen = state.selected_run()
+    place = names.index(chosen) if chosen in names else 0
+    run = st.selectbox("Run", runs, place, format_func=_label, key=f"run {len(runs)}")
+    state.select_run(run.name)
+    return run
+
+
+def _label(run: Run) -> str:
+    return f"{run.config.name or run.name} · {run.epochs_done} epochs"
+
+
+def predict_button(found: Predicted) -> None:
+    """Submits the job, or shows the one that runs; the page goes on by itself when it is done."""
+    job = _running(found)
+    if job is not None:
+        _wait(job.id)
+        return
+    words = "Predict again" if found.exists else "Predict"
+    if st.button(words, type="secondary" if found.exists else "primary", width="stretch", icon=":material/home_pin:"):
+        tile = found.tile
+        queue().submit("predict", {"run": found.run.name, "tile": tile.id}, f"Predict {tile.id}")
+        st.rerun()
+    last = _last(found)
+    if last is not None and last.error:
+        job_card(last)
+        job_log(last)
+
+
+def _last(found: Predicted) -> Job | None:
+    wanted = {"run": found.run.name, "tile": found.tile.id}
+    return next((job for job in queue().jobs() if job.task == "predict" and job.params == wanted), None)
+
+
+def _running(found: Predicted) -> Job | None:
+    last = _last(found)
+    return last if last is not None and not last.state.is_over else None
+
+
+@st.fragment(run_every=0.7)
+def _wait(job_id: int) -> None:
+    job = queue().get(job_id)
+    if job.state.is_over:
+        st.rerun()
+    job_card(job)
+
+
+def tile_needs_bands(tile: Tile, run: Run) -> bool:
+    """Whether the run wants the eighth band and the tile has none; says so."""
+    missing = run.record.bands == 4 and tile.eight_bands is None
+    if missing:
+        st.warning(f"{run.name} was trained with the eighth band, which {tile.id} does not have. Choose another run.")
+    return missing

@@ -1,0 +1,112 @@
+"""A prediction on the map, its score in words, and its files."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+
+from app import state
+from app.components.inspector import attribution, big_numbers, table
+from app.components.text import number, share
+from app.components.tile_map import (
+    PREDICTION_STYLE,
+    VERDICT_STYLE,
+    MapLayer,
+    label_layers,
+    layer_url,
+    tile_map,
+)
+from core import colours, pictures, rasters
+from core.exports.footprints import write_footprints
+from core.predicted import Predicted
+from core.scoring import Score
+
+_FORMATS = {".geojson": "GeoJSON", ".gpkg": "GeoPackage", ".parquet": "GeoParquet", ".csv": "SpaceNet CSV"}
+
+
+def prediction_map(found: Predicted, threshold: float) -> None:
+    """Image, truth, probability and prediction of the chosen tile, each with its opacity."""
+    tile = found.tile
+    bounds = pictures.map_bounds(tile.image)
+    layers = [item for item in label_layers(tile.id, bounds, tile.is_labelled, tile.attribution) if _shown(item)]
+    if found.exists:
+        version = f"?v={found.probability.stat().st_mtime_ns}&t={threshold:g}"
+        base = ("predictions", found.run.name, tile.id)
+        heat = layer_url(*base, "probability") + version
+        verdicts = layer_url(*base, "verdicts.geojson") + version
+        style = VERDICT_STYLE if tile.is_labelled else PREDICTION_STYLE
+        layers.append(MapLayer("probability", heat, "image", pictures.map_bounds(found.probability), z=3))
+        layers.append(MapLayer("verdicts", verdicts, "vector", style=style))
+    tile_map(
+        layers, ("image", "outlines", "probability", "verdicts"), state.focus(), tile.id, grid=False, key="predict"
+    )
+
+
+def _shown(layer: MapLayer) -> bool:
+    return layer.key in ("image", "outlines")
+
+
+def score_view(score: Score | None, buildings: int, seen_before: str) -> None:
+    """Right, invented, missed and F1; the number of buildings where there is no truth."""
+    if score is None:
+        big_numbers({"buildings predicted": number(buildings)})
+        st.caption("This tile has no labels, so there is nothing to score against.")
+        return
+    big_numbers({"F1": f"{score.f1:.3f}" if score.f1 is not None else "not scored"})
+    legend = (
+        (colours.RIGHT, "solid", "found (TP)", score.tp),
+        (colours.INVENTED, "dashed", "invented (FP)", score.fp),
+        (colours.MISSED, "dotted", "missed (FN)", score.fn),
+    )
+    rows = "".join(
+        f'<tr><td><span class="gp-key" style="border:2px {line} {colour}"></span>{words}</td>'
+        f"<td>{number(count)}</td></tr>"
+        for colour, line, words, count in legend
+    )
+    st.html(f'<table class="gp-facts">{rows}</table>')
+    table(
+        {"Precision": share(score.precision), "Recall": share(score.recall), "The run was": f"{seen_before} this tile"}
+    )
+    st.caption("SpaceNet rule: a building is found when one prediction overlaps it with IoU above 0.5; from 20 px².")
+    if seen_before != "not trained on":
+        st.caption("The network has seen this ground in training: the score says little about new ground.")
+
+
+def truth_beside(found: Predicted, threshold: float) -> None:
+    """Ground truth and prediction as two pictures of the same tile."""
+    image = pictures.draw(found.tile, "image")
+    predicted = image.grid.to_pixels(found.footprints(threshold).geometries, found.footprints(threshold).crs)
+    truth, guess = st.columns(2)
+    if found.tile.is_labelled:
+        truth.image(pictures.png(pictures.on_black(pictures.draw(found.tile, "outlines"))), width="stretch")
+        truth.html('<p class="gp-note"><b>Ground truth</b> · footprints of the label file</p>')
+    guess.image(
+        pictures.png(pictures.on_black(pictures.outlined(image, predicted, colours.PREDICTION))), width="stretch"
+    )
+    guess.html(f'<p class="gp-note"><b>Prediction</b> · probability above {threshold:g}</p>')
+    attribution(found.tile.attribution)
+
+
+def prediction_downloads(found: Predicted, threshold: float) -> None:
+    """The footprints in four formats and the probability."""
+    st.markdown("**Take them home**")
+    columns = st.columns(2) * 3
+    for column, (suffix, name) in zip(columns, _FORMATS.items(), strict=False):
+        column.download_button(
+            name, _footprint_file(found, threshold, suffix), f"{found.tile.id}{suffix}", width="stretch",
+            on_click="ignore", icon=":material/download:", key=f"take {suffix}",
+        )  # fmt: skip
+    columns[4].download_button(
+        "Probability", found.probability.read_bytes, f"{found.tile.id}_probability.tif", width="stretch",
+        on_click="ignore", icon=":material/download:",
+    )  # fmt: skip
+
+
+def _footprint_file(found: Predicted, threshold: float, suffix: str) -> Callable[[], bytes]:
+    def make() -> bytes:
+        path: Path = found.folder / f"footprints{suffix}"
+        grid = rasters.describe(found.tile.image).grid
+        footprints = found.footprints(threshold)
+        return write_footprints(footprints, path, grid, found.tile.id, found.tile.attribution).read_bytes()
+
+    return make

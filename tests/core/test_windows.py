@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core import rasters
+from core.errors import TruncatedRaster
+from core.windows import CORE, Box, open_picture, windows
+from tests.core.made_up import grid_at, make_tile
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000))
+def test_windows_of_one_size_cover_every_pixel_once(width, height):
+    grid = grid_at().resized(width, height)
+    boxes = list(windows(grid, 8))
+    assert len({(box.width, box.height) for box in boxes}) == 1
+    assert all(not number % 8 for box in boxes for number in (box.column, box.row, box.width, box.height))
+    assert max(boxes[0].width, boxes[0].height) <= CORE
+    assert sum(part.width * part.height for part in (box.within(grid) for box in boxes)) == width * height
+    assert all(min(box.within(grid).width, box.within(grid).height) > 0 for box in boxes)
+
+
+def test_windows_of_a_large_scene_keep_to_the_blocks_of_its_file():
+    assert {box.column % 512 for box in windows(grid_at(size=5000), 8)} == {0}
+
+
+def test_a_widened_box_is_cut_at_the_rim():
+    assert Box(0, 8, 16, 16).widened(40) == Box(-40, -32, 96, 96)
+    assert Box(-40, -32, 96, 96).within(grid_at()) == Box(0, 0, 56, 64)
+
+
+@pytest.mark.parametrize("pixels", [(64, 64), (100, 51), (37, 90)])
+def test_windows_read_what_reading_the_whole_gives(tmp_path, pixels):
+    tile = make_tile(tmp_path, eight=True)
+    grid = grid_at().resized(*pixels)
+    whole = np.concatenate(
+        [
+            rasters.read(tile.image, (1, 2, 3), grid.shape).pixels.astype(float),
+            rasters.read(tile.products["8band"], (8,), grid.shape).pixels,
+        ]
+    )
+    with open_picture(tile.image, tile.eight_bands, 4, grid) as picture:
+        for box in (Box(0, 0, 16, 16), Box(8, 16, 24, 32), Box(21, 35, 16, 16)):
+            got, valid = picture.read(box)
+            rows, columns = slice(box.row, box.row + box.height), slice(box.column, box.column + box.width)
+            np.testing.assert_allclose(got, np.moveaxis(whole[:, rows, columns], 0, -1), atol=1)
+            assert valid.all()
+
+
+def test_ground_without_a_picture_is_told(tmp_path):
+    tile = make_tile(tmp_path, empty_columns=20)
+    with open_picture(tile.image, None, 3, grid_at()) as picture:
+        _, valid = picture.read(Box(0, 0, 64, 64))
+    assert not valid[:, :20].any()
+    assert valid[:, 20:].all()
+
+
+def test_a_file_that_ends_too_early_is_named(tmp_path):
+    tile = make_tile(tmp_path)
+    whole = tile.image.read_bytes()
+    Path(tile.image).write_bytes(whole[: len(whole) // 2])
+    with (
+        pytest.raises(TruncatedRaster, match=r"3band_img1\.tif is damaged"),
+        open_picture(tile.image, None, 3, grid_at()) as picture,
+    ):
+        picture.read(Box(0, 0, 64, 64))
