@@ -1,5 +1,6 @@
 """What the pages remember for one visitor, by name and type, and the part of it that the address carries."""
 
+from collections.abc import Sequence
 from typing import cast
 
 import streamlit as st
@@ -8,7 +9,7 @@ from core.catalog.store import Catalog
 from core.catalog.tile import Tile
 from core.types import Bounds
 
-_TILE, _FOCUS, _RUN = "tile", "focus", "run"
+_TILE, _FOCUS, _RUN, _TRAIN = "tile", "focus", "run", "train on"
 
 
 def selected_tile(catalog: Catalog) -> Tile:
@@ -43,6 +44,18 @@ def around(bounds: Bounds, margin: float = 0.06) -> Bounds:
     west, south, east, north = bounds
     across, down = (east - west) * margin, (north - south) * margin
     return west - across, south - down, east + across, north + down
+
+
+def train_on(tiles: Sequence[Tile]) -> None:
+    """Tiles that the Train page starts with."""
+    st.session_state[_TRAIN] = tuple(tile.id for tile in tiles)
+
+
+def tiles_to_train(tiles: Sequence[Tile]) -> list[Tile]:
+    """Those of the given tiles that were asked for, all with buildings where none were."""
+    asked = st.session_state.get(_TRAIN, ())
+    with_buildings = [tile for tile in tiles if tile.buildings]
+    return [tile for tile in tiles if tile.id in asked] or with_buildings or list(tiles)
 
 
 def selected_run() -> str | None:

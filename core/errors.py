@@ -17,6 +17,10 @@ class GroundplanError(Exception):
         super().__init__(template.format(**named))
 
 
+class InvalidVariable(GroundplanError, ValueError):
+    """The environment variable {variable} is "{value}". Set it to a whole number, or leave it out."""
+
+
 class RasterError(GroundplanError, OSError):
     """{name}: {detail}"""
 
@@ -196,6 +200,10 @@ class DamagedQueue(JobError):
 
 class DiskFull(GroundplanError, OSError):
     """There is no room left on the disk to write {name}. Free some space and try again; nothing was half-written."""
+
+
+class CannotRead(GroundplanError, OSError):
+    """{name} cannot be read ({detail}). Check the disk it lies on, and whether you may read it."""
 
 
 class CannotWrite(GroundplanError, OSError):

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from math import sqrt
+from math import inf, isfinite, sqrt
 
 import numpy as np
 import pyproj
 import shapely
 from affine import Affine
+from pyproj.exceptions import ProjError
 from shapely import Polygon
 
 from core.types import Bounds, Geometries
@@ -76,6 +77,18 @@ class Grid:
         """West, south, east, north in degrees."""
         west, south, east, north = self.footprint.bounds
         return west, south, east, north
+
+    @property
+    def is_on_earth(self) -> bool:
+        """Whether its corners are longitudes and latitudes, and its pixels have two sides."""
+        if not all(map(isfinite, self.transform)) or self.transform.is_degenerate:
+            return False
+        try:
+            west, south, east, north = self.bounds
+            across, down = self.pixel_m
+        except ProjError:  # a CRS without a way to the ground
+            return False
+        return -360 <= west <= east <= 360 and -90 <= south <= north <= 90 and 0 < across < inf and 0 < down < inf
 
     @cached_property
     def pixel_m(self) -> tuple[float, float]:

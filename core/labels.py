@@ -14,7 +14,7 @@ from rasterio.features import rasterize
 
 from core import rasters
 from core.catalog.tile import Tile
-from core.grids import Grid
+from core.grids import Grid, reproject
 from core.types import Distance, Geometries, Mask
 from core.vectors import Footprints, read_footprints
 
@@ -37,11 +37,16 @@ class Labels:
 
     @classmethod
     def of(cls, grid: Grid, footprints: Footprints) -> "Labels":
-        """Footprints brought onto a grid by the inverse affine; those without a CRS are pixels of it already."""
+        """Footprints brought onto a grid by the inverse affine; those without a CRS are pixels of it already.
+
+        Left out are footprints so far away that the grid's projection does not reach them.
+        """
         shapes = footprints.geometries
         if footprints.crs is None:
             return cls(grid, shapes, grid.to_ground(shapes))
-        return cls(grid, grid.to_pixels(shapes, footprints.crs), footprints.to_crs(grid.crs).geometries)
+        ground = reproject(shapes, footprints.crs, grid.crs)
+        ground = ground[np.isfinite(shapely.bounds(ground)).all(axis=1)] if len(ground) else ground
+        return cls(grid, grid.to_pixels(ground), ground)
 
     @classmethod
     def of_tile(cls, tile: Tile) -> "Labels":

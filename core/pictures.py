@@ -27,6 +27,10 @@ THUMBNAIL = 224
 DISTANCE_MARKS = (-64, -16, -4, 0, 4, 16, 64)
 
 
+#: Satellite images are dark where shadows and asphalt are; this gamma shows what lies in them.
+_BRIGHTER = np.round(255 * (np.arange(256) / 255) ** 0.8).astype(np.uint8)
+
+
 @dataclass(frozen=True)
 class Picture:
     """An encoded picture and the ground it covers (west, south, east, north in degrees)."""
@@ -37,7 +41,7 @@ class Picture:
 
 
 def stretched(raster: Raster) -> Pixels:
-    """(rows, columns, 4) uint8: the first three bands (or the first, grey) from their 2nd to 98th percentile.
+    """(rows, columns, 4) uint8: the first three bands (or the first, grey) from their 2nd to 98th percentile, gamma 0.8.
 
     Percentiles are of pixels with a picture; those without are transparent.
     """
@@ -47,7 +51,7 @@ def stretched(raster: Raster) -> Pixels:
     low, high = np.percentile(seen[:, :: max(1, seen.shape[1] // 200_000)], (2, 98), axis=1)
     scale = 255.0 / np.maximum(high - low, 1e-6)
     levels = (bands - low[:, None, None].astype(np.float32)) * scale[:, None, None].astype(np.float32)
-    rgb = np.nan_to_num(np.clip(levels, 0, 255)).astype(np.uint8)
+    rgb = _BRIGHTER[np.nan_to_num(np.clip(levels, 0, 255)).astype(np.uint8)]
     return np.dstack([*rgb, np.where(valid, 255, 0).astype(np.uint8)])
 
 
@@ -135,7 +139,12 @@ def on_black(rgba: Raster) -> Raster:
 
 def _shown_grid(grid: Grid) -> Grid:
     shrink = max(1.0, max(grid.shape) / LONGEST)
-    return grid if shrink == 1 else grid.resized(round(grid.width / shrink), round(grid.height / shrink))
+    return grid if shrink == 1 else grid.resized(_side(grid.width / shrink), _side(grid.height / shrink))
+
+
+def _side(pixels: float) -> int:
+    """Whole pixels, one at least."""
+    return max(1, round(pixels))
 
 
 def _image(path: Path, shape: tuple[int, int]) -> Raster:
@@ -170,7 +179,7 @@ def thumbnail(tile: Tile) -> Picture:
     """The image of a tile for a browser map, at most THUMBNAIL px a side."""
     grid = rasters.describe(tile.image).grid
     shrink = max(1.0, max(grid.shape) / THUMBNAIL)
-    shape = round(grid.height / shrink), round(grid.width / shrink)
+    shape = _side(grid.height / shrink), _side(grid.width / shrink)
     image = _image(tile.image, shape)
     return overlay(Raster(np.moveaxis(stretched(image), 2, 0), image.grid))
 

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,17 +77,25 @@ def check_channels(run: Run, images: tuple[Path, Path | None]) -> None:
 
 
 def load_network(run: Run) -> "keras.Model":
-    """The run's network with its weights; raises NoSuchRun, DamagedRun."""
-    weights = run.weights()
+    """The run's network with its weights, the last one kept for the next image; raises NoSuchRun, DamagedRun."""
+    weights, config = run.weights(), run.config
     start_keras()
     try:
-        model = build(run.config.network, run.record.bands, **run.config.options)
-        with warnings.catch_warnings():
-            # Layers that the file does not know would keep their fresh weights, with no more than a warning.
-            warnings.filterwarnings("error", message="Skipping", category=UserWarning)
-            model.load_weights(weights)
+        options = tuple(sorted(config.options.items()))
+        return _loaded(weights, weights.stat().st_mtime_ns, config.network, run.record.bands, options)
     except (ValueError, UserWarning) as error:
         raise DamagedRun(name=run.path, detail="its weights do not fit its network") from error
+
+
+@lru_cache(maxsize=1)
+def _loaded(
+    weights: Path, _changed_ns: int, network: str, bands: int, options: tuple[tuple[str, Any], ...]
+) -> "keras.Model":
+    model = build(network, bands, **dict(options))
+    with warnings.catch_warnings():
+        # Layers that the file does not know would keep their fresh weights, with no more than a warning.
+        warnings.filterwarnings("error", message="Skipping", category=UserWarning)
+        model.load_weights(weights)
     return model
 
 

@@ -5,6 +5,7 @@ Only GeoTIFF comes in, named so to GDAL: a VRT called tile.tif would read any fi
 
 import errno
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -18,11 +19,12 @@ import rasterio
 from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, DatasetWriter
-from rasterio.warp import calculate_default_transform
+from rasterio.transform import from_bounds
 from rasterio.warp import reproject as warp
 from rasterio.windows import Window
 
 from core.errors import (
+    CannotRead,
     CannotWrite,
     DiskFull,
     GroundplanError,
@@ -33,7 +35,7 @@ from core.errors import (
     RasterWithoutCRS,
     TruncatedRaster,
 )
-from core.grids import WEB_MERCATOR, Grid
+from core.grids import WEB_MERCATOR, Grid, reproject
 from core.settings import settings
 from core.types import Pixels, Where
 
@@ -71,9 +73,10 @@ class Raster:
 
     @property
     def valid(self) -> Where:
-        """Where there is a picture: some band is not no-data (0 where the file declares none)."""
-        empty = 0 if self.nodata is None else self.nodata
-        blank = np.isnan(self.pixels) if np.isnan(empty) else np.equal(self.pixels, empty)
+        """Where there is a picture: some band is neither no-data (0 where the file declares none) nor NaN."""
+        blank = np.equal(self.pixels, 0 if self.nodata is None else self.nodata)
+        if self.pixels.dtype.kind == "f":
+            blank |= np.isnan(self.pixels)
         valid: Where = ~np.all(blank, axis=0)
         return valid
 
@@ -81,8 +84,11 @@ class Raster:
 def _refuse_other_formats(path: Path) -> None:
     if not path.is_file():
         raise NoSuchPath(name=path)
-    with path.open("rb") as file:
-        head = file.read(16)
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError as error:
+        raise CannotRead(name=path, detail=error.strerror) from error
     if head[:4] not in _MAGIC:
         found = next((what for magic, what in _OTHERS.items() if head.startswith(magic)), "an unknown format")
         raise NotARaster(name=path, found="an empty file" if not head else found)
@@ -92,7 +98,8 @@ def _refuse_other_formats(path: Path) -> None:
 def open_raster(path: Path) -> Iterator[DatasetReader]:
     """The dataset, for reading windows.
 
-    Raises NoSuchPath, NotARaster for other formats, TruncatedRaster where GDAL cannot read what the header promises.
+    Raises NoSuchPath, CannotRead, NotARaster for other formats, TruncatedRaster where GDAL cannot read what the header
+    promises.
     """
     _refuse_other_formats(path)
     try:
@@ -103,12 +110,15 @@ def open_raster(path: Path) -> Iterator[DatasetReader]:
 
 
 def grid_of(dataset: DatasetReader, path: Path) -> Grid:
-    """The dataset's georeference; raises RasterWithoutCRS."""
+    """The dataset's georeference; raises RasterWithoutCRS, also where it leads nowhere on earth."""
     if dataset.crs is None or dataset.transform.is_identity:
         raise RasterWithoutCRS(name=path)
     crs = pyproj.CRS.from_user_input(dataset.crs.to_wkt())
     epsg = dataset.crs.to_epsg()
-    return Grid(dataset.width, dataset.height, dataset.transform, pyproj.CRS.from_epsg(epsg) if epsg else crs)
+    grid = Grid(dataset.width, dataset.height, dataset.transform, pyproj.CRS.from_epsg(epsg) if epsg else crs)
+    if not grid.is_on_earth:
+        raise RasterWithoutCRS(name=path)
+    return grid
 
 
 def describe(path: Path) -> RasterInfo:
@@ -162,9 +172,12 @@ def web_mercator_grid(grid: Grid) -> Grid:
     """The grid in Web Mercator, as browser maps draw it, that holds all of a grid at about its resolution."""
     if grid.crs == WEB_MERCATOR:
         return grid
-    source, target = grid.crs.to_wkt(), WEB_MERCATOR.to_wkt()
-    transform, width, height = calculate_default_transform(source, target, grid.width, grid.height, *grid.rim.bounds)
-    return Grid(width, height, transform, WEB_MERCATOR)
+    # Not rasterio's calculate_default_transform: it makes a VRT, and the guard has taken that driver away.
+    rim = reproject(np.array([grid.rim]), grid.crs, WEB_MERCATOR)[0]
+    west, south, east, north = rim.bounds
+    side = (rim.area / (grid.width * grid.height)) ** 0.5
+    width, height = max(1, round((east - west) / side)), max(1, round((north - south) / side))
+    return Grid(width, height, from_bounds(west, south, east, north, width, height), WEB_MERCATOR)
 
 
 def to_web_mercator(raster: Raster, resampling: Resampling = Resampling.nearest) -> Raster:
@@ -208,9 +221,17 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _write_error(path: Path, error: OSError) -> Exception:
-    if error.errno == errno.ENOSPC or "space" in str(error).lower():
+    if error.errno == errno.ENOSPC or _is_full(path.parent):
         return DiskFull(name=path)
-    return CannotWrite(name=path, detail=error.strerror or str(error))
+    return CannotWrite(name=path, detail=error.strerror or str(error.__cause__ or error))
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether the disk has no room: GDAL and NumPy say that a write failed, but not why."""
+    try:
+        return shutil.disk_usage(folder).free < 1_000_000
+    except OSError:
+        return False
 
 
 @contextmanager
@@ -218,11 +239,28 @@ def writer(path: Path, grid: Grid, bands: int, dtype: str, nodata: float | None 
     """A GeoTIFF (LZW, tiled when large) to be written window by window; it appears only when it is whole."""
     large = max(grid.shape) > 2048
     layout = {"tiled": True, "blockxsize": 512, "blockysize": 512} if large else {}
-    with replacing(path) as part, rasterio.open(
-        part, "w", driver="GTiff", width=grid.width, height=grid.height, count=bands, dtype=dtype,
-        crs=grid.crs.to_wkt(), transform=grid.transform, nodata=nodata, compress="lzw", **layout,
-    ) as dataset:  # fmt: skip
-        yield dataset
+    with replacing(path) as part:
+        with rasterio.open(
+            part, "w", driver="GTiff", width=grid.width, height=grid.height, count=bands, dtype=dtype,
+            crs=grid.crs.to_wkt(), transform=grid.transform, nodata=nodata, compress="lzw", **layout,
+        ) as dataset:  # fmt: skip
+            yield dataset
+        _check_whole(part)
+
+
+def _check_whole(part: Path) -> None:
+    """GDAL writes the last blocks when it closes a file, and nobody hears when that fails: look where each one ends."""
+    try:
+        with rasterio.open(part, driver="GTiff") as dataset:
+            ends = [_end_of_block(dataset, *block) for block, _ in dataset.block_windows(1)]
+    except (RasterioError, TypeError) as error:
+        raise OSError(errno.EIO, "it ended too early") from error
+    if max(ends) > part.stat().st_size:
+        raise OSError(errno.EIO, "it ended too early")
+
+
+def _end_of_block(dataset: DatasetReader, row: int, column: int) -> int:
+    return sum(int(dataset.get_tag_item(f"BLOCK_{fact}_{column}_{row}", "TIFF", 1)) for fact in ("OFFSET", "SIZE"))
 
 
 def write(path: Path, raster: Raster) -> Path:

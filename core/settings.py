@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from core.errors import InvalidVariable
+
 _MEGABYTE = 1_000_000
 
 
@@ -49,12 +51,15 @@ class Settings:
 
 
 def _number(name: str, default: int) -> int:
-    return int(os.environ.get(f"GROUNDPLAN_{name}", default))
+    value = os.environ.get(f"GROUNDPLAN_{name}", str(default))
+    if not value.isdecimal():
+        raise InvalidVariable(variable=f"GROUNDPLAN_{name}", value=value)
+    return int(value)
 
 
 @cache
 def settings() -> Settings:
-    """The settings of this process."""
+    """The settings of this process; raises InvalidVariable."""
     return Settings(
         data=Path(os.environ.get("GROUNDPLAN_DATA", "data")).expanduser().resolve(),
         max_raster_bytes=_number("MAX_RASTER_BYTES", 2_000 * _MEGABYTE),

@@ -16,9 +16,10 @@ import orjson
 import pandas as pd
 import pyproj
 import shapely
-from pyproj.exceptions import CRSError
+from pyproj.exceptions import CRSError, ProjError
 
 from core.errors import (
+    CannotRead,
     FootprintsWithoutCRS,
     NoSuchPath,
     NotFootprintsCSV,
@@ -26,11 +27,13 @@ from core.errors import (
     UnknownFootprintFormat,
     VectorTooLarge,
 )
-from core.grids import LONLAT, area_m2, reproject
+from core.grids import LONLAT, area_m2, reproject, transformer
 from core.settings import settings
-from core.types import Geometries
+from core.types import Geometries, Where
 
 _Ring = list[list[float]]
+#: Coordinates beyond are no place on earth and no pixel, and their squares would not be numbers.
+_FARTHEST = 1e15
 
 
 @dataclass(frozen=True)
@@ -101,10 +104,11 @@ class Footprints:
         return area_m2(self.geometries, self.crs)
 
     def of_image(self, image: str) -> "Footprints":
-        """Only those of one image, where the file tells images apart."""
+        """Only those of one image, where the file tells images apart; repairs stay with a file of several images."""
         if not any(self.images):
             return self
-        return Footprints(self.frame[self.frame["image"] == image], (image,), self.repairs)
+        repairs = self.repairs if self.images == (image,) else Repairs()
+        return Footprints(self.frame[self.frame["image"] == image], (image,), repairs)
 
     def named(self, image: str) -> "Footprints":
         """The same footprints as those of one image."""
@@ -118,7 +122,10 @@ class Footprints:
 
 
 def read_footprints(path: Path) -> Footprints:
-    """Footprints of a .geojson, .json or .csv file (SpaceNet's columns, pixel coordinates)."""
+    """Footprints of a .geojson, .json or .csv file (SpaceNet's columns, pixel coordinates).
+
+    Raises NoSuchPath, UnknownFootprintFormat, and what read_geojson and read_csv raise.
+    """
     if not path.is_file():
         raise NoSuchPath(name=path)
     _check_limit(path, path.stat().st_size, settings().max_vector_bytes, "bytes", "GROUNDPLAN_MAX_VECTOR_BYTES")
@@ -135,12 +142,19 @@ def _check_limit(path: Path, found: int, limit: int, unit: str, variable: str) -
         raise VectorTooLarge(name=path, size=f"{found:,} {unit}", limit=f"{limit:,}", variable=variable)
 
 
+def _check_vertices(path: Path, found: int) -> None:
+    _check_limit(path, found, settings().max_vertices, "vertices", "GROUNDPLAN_MAX_VERTICES")
+
+
 def read_geojson(path: Path) -> Footprints:
     """All polygon parts of a FeatureCollection, Z dropped, invalid ones repaired; a zero-byte file holds none.
 
-    Raises NotGeoJSON, FootprintsWithoutCRS, VectorTooLarge.
+    Raises CannotRead, NotGeoJSON, FootprintsWithoutCRS, VectorTooLarge.
     """
-    text = path.read_bytes()
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise CannotRead(name=path, detail=error.strerror) from error
     if not text.strip():
         return Footprints.of(np.empty(0, object), LONLAT)
     try:
@@ -150,13 +164,7 @@ def read_geojson(path: Path) -> Footprints:
     if not isinstance(document, dict) or not isinstance(document.get("features"), list):
         raise NotGeoJSON(name=path, detail="it has no list of features")
     polygons, repairs = _polygons(document["features"])
-    _check_limit(
-        path,
-        sum(map(len, chain.from_iterable(polygons))),
-        settings().max_vertices,
-        "vertices",
-        "GROUNDPLAN_MAX_VERTICES",
-    )
+    _check_vertices(path, sum(map(len, chain.from_iterable(polygons))))
     geometries, mended = _repaired(_assemble(polygons))
     return Footprints.of(geometries, _crs(path, document, geometries), repairs=repairs + mended)
 
@@ -166,15 +174,22 @@ def _crs(path: Path, document: dict[str, Any], geometries: Geometries) -> pyproj
     member = document.get("crs")
     try:
         name = member["properties"]["name"] if member else None
-        named = pyproj.CRS.from_user_input(name) if name else None
-    except (CRSError, KeyError, TypeError) as error:
+        crs = LONLAT if not name or "CRS84" in str(name) else pyproj.CRS.from_user_input(name)
+        on_earth = (crs.is_geographic or crs.is_projected) and _is_on_earth(geometries, crs)
+    except (CRSError, ProjError, KeyError, TypeError) as error:
         raise FootprintsWithoutCRS(name=path) from error
-    if named is not None:
-        return LONLAT if named.is_geographic and "CRS84" in str(name) else named
-    west, south, east, north = shapely.total_bounds(geometries) if len(geometries) else (0, 0, 0, 0)
-    if west < -180 or east > 180 or south < -90 or north > 90:
+    if not on_earth:
         raise FootprintsWithoutCRS(name=path)
-    return LONLAT
+    return crs
+
+
+def _is_on_earth(geometries: Geometries, crs: pyproj.CRS) -> bool:
+    """Whether the corners of the box around the shapes are longitudes and latitudes."""
+    if len(geometries) == 0:
+        return True
+    west, south, east, north = shapely.total_bounds(geometries)
+    lon, lat = transformer(crs, LONLAT).transform([west, west, east, east], [south, north, south, north])
+    return bool((np.abs(lon) <= 180).all() and (np.abs(lat) <= 90).all())
 
 
 def _geometries_of(geometry: Any) -> Iterator[tuple[str, Any]]:
@@ -182,7 +197,8 @@ def _geometries_of(geometry: Any) -> Iterator[tuple[str, Any]]:
     if not isinstance(geometry, dict):
         yield "null", None
     elif geometry.get("type") == "GeometryCollection":
-        for part in geometry.get("geometries") or []:
+        parts = geometry.get("geometries")
+        for part in parts if isinstance(parts, list) else [None]:
             yield from _geometries_of(part)
     else:
         yield str(geometry.get("type")), geometry.get("coordinates")
@@ -198,8 +214,9 @@ def _polygons(features: list[Any]) -> tuple[list[list[_Ring]], Repairs]:
             if kind in ("Point", "MultiPoint", "LineString", "MultiLineString"):
                 skipped += 1
                 continue
-            parts = coordinates if kind == "MultiPolygon" else [coordinates]
-            multipart += kind == "MultiPolygon"
+            several = kind == "MultiPolygon" and isinstance(coordinates, list)
+            multipart += several
+            parts = coordinates if several else [coordinates if kind == "Polygon" else None]
             rings = [_rings(part) for part in parts or [None]]
             kept += [ring for ring in rings if ring]
             dropped += sum(not ring for ring in rings)
@@ -212,9 +229,9 @@ def _rings(coordinates: Any) -> list[_Ring]:
     for n, ring in enumerate(coordinates if isinstance(coordinates, list) else []):
         try:
             points = np.array([point[:2] for point in ring], dtype=float)
-        except (TypeError, ValueError, OverflowError):
+        except (TypeError, ValueError, KeyError, OverflowError):
             points = np.empty((0, 2))
-        if points.ndim != 2 or len(points) < 3 or not (np.abs(points) < 1e15).all():
+        if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3 or not (np.abs(points) < _FARTHEST).all():
             if n == 0:
                 return []
             continue
@@ -240,33 +257,59 @@ def _assemble(polygons: list[list[_Ring]]) -> Geometries:
 
 def _repaired(polygons: Geometries) -> tuple[Geometries, Repairs]:
     """Valid polygons only; a shape that falls apart gives all its parts."""
-    bad = ~shapely.is_valid(polygons)
-    if bad.any():
-        polygons = polygons.copy()
-        polygons[bad] = shapely.make_valid(polygons[bad], method="structure", keep_collapsed=False)
-        polygons = shapely.get_parts(shapely.get_parts(polygons))
-    solid = (shapely.get_type_id(polygons) == shapely.GeometryType.POLYGON) & (shapely.area(polygons) > 0)
-    return polygons[solid], Repairs(repaired=int(bad.sum()), dropped=int((~solid).sum()))
+    mended, _, repairs = _made_valid(polygons)
+    if repairs.repaired:
+        mended = shapely.get_parts(shapely.get_parts(mended))
+        mended = mended[(shapely.get_type_id(mended) == shapely.GeometryType.POLYGON) & (shapely.area(mended) > 0)]
+    return mended, repairs
+
+
+def _made_valid(shapes: Geometries) -> tuple[Geometries, Where, Repairs]:
+    """Each shape made valid, without those that have no area, and which ones were kept."""
+    bad = ~shapely.is_valid(shapes)  # None is invalid too
+    shapes = shapes.copy()
+    shapes[bad] = shapely.make_valid(shapes[bad], method="structure", keep_collapsed=False)
+    solid = shapely.area(shapes) > 0
+    return shapes[solid], solid, Repairs(repaired=int((bad & solid).sum()), dropped=int((~solid).sum()))
 
 
 def read_csv(path: Path) -> Footprints:
     """SpaceNet's CSV: ImageId, BuildingId, PolygonWKT_Pix and, for proposals, Confidence; crs is None (pixels).
 
     One row is one building, also where it is a MultiPolygon. BuildingId -1 or an empty polygon says "no building".
+    Raises CannotRead, NotFootprintsCSV, VectorTooLarge.
     """
+    table = _read_table(path)
+    shapes = _from_wkt(table["PolygonWKT_Pix"].astype(str))
+    _check_vertices(path, int(shapely.get_num_coordinates(shapes).sum()))
+    number = pd.to_numeric(table.get("BuildingId", pd.Series(0, table.index)), errors="coerce").to_numpy()
+    meant = (number != -1) & ~shapely.is_empty(shapes)
+    geometries, kept, repairs = _made_valid(shapes[meant])
+    rows = table[meant][kept]
+    confidence = pd.to_numeric(rows.get("Confidence", pd.Series(1.0, rows.index)), errors="coerce").fillna(0.0)
+    images = tuple(table["ImageId"].dropna().unique())
+    return Footprints.of(geometries, None, confidence.to_numpy(), rows["ImageId"].to_numpy(), images, repairs)
+
+
+def _read_table(path: Path) -> pd.DataFrame:
     try:
-        table = pd.read_csv(path, index_col=False, dtype={"ImageId": str}, encoding_errors="replace")
+        table = pd.read_csv(path, index_col=False, dtype={"ImageId": str}, encoding_errors="replace", low_memory=False)
     except (ValueError, pd.errors.ParserError) as error:
         raise NotFootprintsCSV(name=path, detail=str(error).splitlines()[0]) from error
+    except OSError as error:
+        raise CannotRead(name=path, detail=error.strerror) from error
     missing = {"ImageId", "PolygonWKT_Pix"} - set(table.columns)
     if missing:
         raise NotFootprintsCSV(name=path, detail=f"{' and '.join(sorted(missing))} missing")
-    shapes = shapely.force_2d(shapely.from_wkt(table["PolygonWKT_Pix"].astype(str).to_numpy(), on_invalid="ignore"))
-    bad = ~shapely.is_valid(shapes) & ~shapely.is_missing(shapes)
-    shapes[bad] = shapely.make_valid(shapes[bad], method="structure", keep_collapsed=False)
-    building = shapely.area(shapes) > 0
-    confidence = pd.to_numeric(table.get("Confidence", pd.Series(1.0, table.index)), errors="coerce").fillna(0.0)
-    return Footprints.of(
-        shapes[building], None, confidence[building].to_numpy(), table["ImageId"][building].to_numpy(),
-        tuple(table["ImageId"].dropna().unique()), Repairs(int((bad & building).sum()), int((~building).sum())),
-    )  # fmt: skip
+    return table
+
+
+def _from_wkt(text: pd.Series) -> Geometries:
+    """Polygons without Z; None for what is not one, or not finite."""
+    # Only polygons get to GEOS: it follows collections inside collections until the stack ends and the process dies.
+    polygons = text.where(text.str.match(r"(?i)\s*(?:MULTI)?POLYGON\b"), None).to_numpy(dtype=object)
+    with np.errstate(invalid="ignore"):
+        shapes = shapely.force_2d(shapely.from_wkt(polygons, on_invalid="ignore"))
+    points, owner = shapely.get_coordinates(shapes, return_index=True)
+    shapes[owner[~(np.abs(points) < _FARTHEST).all(axis=1)]] = None
+    return np.asarray(shapes, dtype=object)

@@ -101,8 +101,9 @@ window.gpStart = function (map, rows, gridUrl) {
   if (gridUrl) fetch(gridUrl).then(r => r.json()).then(data => {
     grid = L.geoJSON(data, {pane: "grid", renderer: L.canvas({pane: "grid"}), style: gridStyle,
       onEachFeature: (feature, layer) => layer.on("click", () => {
-        window.__GLOBAL_DATA__.last_active_drawing =
-          {type: "Feature", properties: {id: feature.properties.id, at: Date.now()}, geometry: null};
+        // The component may set the drawing again from the layer: the moment that tells clicks apart lies in both.
+        feature.properties.at = Date.now();
+        window.__GLOBAL_DATA__.last_active_drawing = {type: "Feature", properties: feature.properties, geometry: null};
       })}).addTo(map);
     grid.bindTooltip(layer => {
       const p = layer.feature.properties, box = document.createElement("span");

@@ -23,9 +23,8 @@ def train_form(catalog: Catalog) -> None:
     labelled = catalog.labelled
     aoi = st.selectbox("Area", labelled.aois, index=_place(labelled, state.selected_tile(catalog)))
     tiles = labelled.of_aoi(aoi).tiles
-    with_buildings = [tile for tile in tiles if tile.buildings]
     chosen = st.multiselect(
-        "Tiles", tiles, with_buildings or tiles, format_func=_label, key=f"tiles of {aoi}",
+        "Tiles", tiles, state.tiles_to_train(tiles), format_func=_label, key=f"tiles of {aoi}",
         help="A fifth of the ground is kept for validation; it never overlaps what is trained on.",
     )  # fmt: skip
     buildings = sum(tile.buildings or 0 for tile in chosen)

@@ -20,6 +20,7 @@ with facts_side:
     if st.button("See its labels", type="primary", width="stretch", icon=":material/layers:"):
         st.switch_page("app/pages/labels.py")
     if st.button("Train on this area", width="stretch", icon=":material/model_training:"):
+        state.train_on(catalog.of_aoi(tile.aoi).tiles)
         st.switch_page("app/pages/train.py")
     if st.button("Show the whole area", width="stretch", icon=":material/zoom_out_map:"):
         state.look_at(catalog.of_aoi(tile.aoi).bounds)

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from app import state
 from app.components.inspector import attribution, choose_tile, empty_catalog
 from app.components.label_views import label_downloads, label_numbers, label_views, no_labels
 from core.catalog.store import read_catalog
@@ -24,6 +25,7 @@ with facts:
         label_numbers(tile, labels)
         label_downloads(tile, labels)
         if st.button("Train on it", type="primary", width="stretch", icon=":material/model_training:"):
+            state.train_on([tile])
             st.switch_page("app/pages/train.py")
     else:
         no_labels(tile)

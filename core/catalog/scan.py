@@ -13,7 +13,7 @@ from core.catalog.tile import COLOUR, EIGHT_BANDS, Tile
 from core.errors import GroundplanError, NoSuchPath, UnknownLayout
 from core.labels import Labels
 from core.progress import Report, silent
-from core.vectors import Repairs, read_footprints
+from core.vectors import Footprints, Repairs, read_footprints
 
 #: Pixels a side from which on the share of no-data is counted on a smaller copy.
 _COUNTED = 2048
@@ -45,6 +45,7 @@ class _Files:
     aoi: str
     products: dict[str, Path] = field(default_factory=dict)
     labels: Path | None = None
+    known: Footprints | None = None  #: what a table of many tiles says about this one
 
 
 def scan(folder: Path, attribution: str = "", report: Report = silent) -> Found:
@@ -54,10 +55,10 @@ def scan(folder: Path, attribution: str = "", report: Report = silent) -> Found:
     """
     if not folder.exists():
         raise NoSuchPath(name=folder)
-    files, problems = _sort_files(folder)
+    files, problems, repairs = _sort_files(folder)
     if not files:
         raise UnknownLayout(name=folder)
-    tiles, repairs = [], Repairs()
+    tiles = []
     for n, (name, found) in enumerate(sorted(files.items(), key=lambda item: _natural(item[0])), 1):
         report(n / len(files), f"reading {name}")
         if not found.products:
@@ -82,8 +83,8 @@ def _name(path: Path | None) -> str:
     return path.name if path else "a label file"
 
 
-def _sort_files(folder: Path) -> tuple[dict[str, _Files], list[str]]:
-    """Files by the tile they belong to, and a sentence about each image in no known layout."""
+def _sort_files(folder: Path) -> tuple[dict[str, _Files], list[str], Repairs]:
+    """Files by the tile they belong to, a sentence about each image in no known layout, repairs of whole tables."""
     tiles: dict[str, _Files] = {}
     problems, summaries = [], []
     for path in sorted(folder.rglob("*") if folder.is_dir() else [folder]):
@@ -99,22 +100,29 @@ def _sort_files(folder: Path) -> tuple[dict[str, _Files], list[str]]:
             files.labels = path.resolve()
         else:
             files.products[named.product] = path.resolve()
-    _use_summaries(tiles, summaries, problems)
-    return tiles, problems
+    return tiles, problems, _use_summaries(tiles, summaries, problems)
 
 
-def _use_summaries(tiles: Mapping[str, _Files], summaries: Iterable[Path], problems: list[str]) -> None:
-    """Tiles without a GeoJSON take their labels from SpaceNet's table of the AOI, where it names them."""
-    if all(files.labels for files in tiles.values()):
-        return
-    for path in summaries:
+def _use_summaries(tiles: Mapping[str, _Files], summaries: Iterable[Path], problems: list[str]) -> Repairs:
+    """Tiles without a GeoJSON take their labels from SpaceNet's table of the AOI, where it names them.
+
+    It is in pixels of the colour image, so tiles without one get none. Returns what had to be mended in the tables.
+    """
+    without = {
+        n: files for n, files in tiles.items() if not files.labels and not files.products.keys().isdisjoint(COLOUR)
+    }
+    repairs = Repairs()
+    for path in summaries if without else ():
         try:
-            named = set(read_footprints(path).images)
+            table = read_footprints(path)
         except GroundplanError as error:
             problems.append(str(error))
             continue
-        for name in named & tiles.keys():
-            tiles[name].labels = tiles[name].labels or path.resolve()
+        named = without.keys() & set(table.images)
+        repairs += table.repairs if named else Repairs()
+        for name in named:
+            without[name].labels, without[name].known = path.resolve(), table.of_image(name)
+    return repairs
 
 
 def _tile(name: str, files: _Files, attribution: str, problems: list[str]) -> tuple[Tile, Repairs]:
@@ -127,7 +135,7 @@ def _tile(name: str, files: _Files, attribution: str, problems: list[str]) -> tu
     repairs, labels = Repairs(), files.labels
     if labels is not None:
         try:
-            footprints = read_footprints(labels).of_image(name)
+            footprints = read_footprints(labels).of_image(name) if files.known is None else files.known
             made = Labels.of(info.grid, footprints)
             buildings, repairs = len(made), footprints.repairs
             built = min(1.0, made.built_share / valid) if valid else 0.0

@@ -18,7 +18,7 @@ LABELS = "labels"
 _PRODUCT = r"3band|8band|PAN|MUL|MUL-PanSharpen|RGB-PanSharpen|MS|PS-MS|PS-RGB"
 _LABEL = r"Geo|buildings|geojson_buildings"
 _LAYOUTS = (
-    re.compile(rf"SN\d_buildings_(?:train|test)_(?P<aoi>.+)_(?P<what>{_PRODUCT}|{_LABEL})_img(?P<n>\d+)"),
+    re.compile(rf"SN\d_buildings_(?:train|test)_(?P<aoi>.+?)_(?P<what>{_PRODUCT}|{_LABEL})_img(?P<n>\d+)"),
     re.compile(rf"(?P<what>{_PRODUCT}|{_LABEL})_(?P<aoi>.+)_img(?P<n>\d+)"),
 )
 _IMAGES = {".tif", ".tiff"}

@@ -10,6 +10,7 @@ import orjson
 import pandas as pd
 import pyarrow
 import shapely
+from shapely.errors import ShapelyError
 
 from core.catalog.tile import Tile
 from core.errors import DamagedCatalog, NoSuchTile
@@ -77,7 +78,7 @@ def _read(path: Path, _changed_ns: int, _size: int) -> Catalog:
     try:
         rows = gpd.read_parquet(path).to_dict("records")
         return Catalog(tuple(map(_tile, rows)))
-    except (pyarrow.ArrowException, ValueError, KeyError, TypeError) as error:
+    except (pyarrow.ArrowException, ShapelyError, OSError, ValueError, KeyError, TypeError) as error:
         raise DamagedCatalog(name=path) from error
 
 

@@ -30,7 +30,8 @@ def _hall(city: City, lot: Lot, rng: np.random.Generator) -> None:
     roof = Roof(rng.choice([Roof.FLAT, Roof.FLAT, Roof.FLAT, Roof.GABLE, Roof.BARREL, Roof.SAWTOOTH]))
     material = pick(rng, _FLAT_ROOFS if roof is Roof.FLAT else _METAL_ROOFS)
     eaves, tone, gap = rng.uniform(6, 10), rng.uniform(0.72, 1.05), rng.uniform(5, 12)
-    front, back, arm = rng.uniform(17.5, 20), rng.uniform(3, 8), rng.choice([-1, 0, 1])
+    arm, back = rng.choice([-1, 0, 1]), rng.uniform(3, 7)
+    front = rng.uniform(17.5, 20) if arm else rng.uniform(12.5, 16)
 
     def make(size: float) -> list[Part]:
         length, width = (lot.width - gap) * size, (lot.depth - front - back) * size
@@ -39,7 +40,7 @@ def _hall(city: City, lot: Lot, rng: np.random.Generator) -> None:
                       "gravel roof", tone, 1)  # fmt: skip
         return [part(frame, length, width, roof, eaves, _PITCH[roof], material, tone), *([office] if arm else [])]
 
-    parts = fitting(lot, make) if lot.depth > front + back + 10 else []
+    parts = fitting(lot, make) if lot.depth > front + back + 8 else []
     if not parts:
         garden_trees(city, lot, rng, 6)
         return

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil, log2
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,8 @@ from core.catalog.sample.streets import carriageway, pavements, surfacing
 
 #: Side of a pixel in metres.
 GSD_M = 0.3
-_TEXTURE = 2048  # side of the square after which noise repeats, pixels
+#: Noise repeats after at most so many pixels.
+_REPEAT = 2048
 
 
 @dataclass(frozen=True)
@@ -140,10 +142,10 @@ def _courses(
     return 1 + strength * (np.float32(0.8) * rows + np.float32(0.5) * streak) + np.float32(0.02) * streak
 
 
-def texture(rng: np.random.Generator, *sizes: float) -> NDArray[np.float32]:
-    """Smooth noise of unit variance, 2048 × 2048, that continues over its rim; sizes of its clumps in pixels."""
-    white = np.fft.rfft2(rng.standard_normal((_TEXTURE, _TEXTURE), np.float32)).astype(np.complex64)
-    down, across = np.fft.fftfreq(_TEXTURE)[:, None], np.fft.rfftfreq(_TEXTURE)[None]
+def texture(rng: np.random.Generator, side: int, sizes: tuple[float, ...]) -> NDArray[np.float32]:
+    """Smooth noise of unit variance (side, side) that continues over its rim; sizes of its clumps in pixels."""
+    white = np.fft.rfft2(rng.standard_normal((side, side), np.float32)).astype(np.complex64)
+    down, across = np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None]
     square = (down**2 + across**2).astype(np.float32)
     kept = np.sum([size * np.exp(-0.5 * square * (np.pi * size) ** 2) for size in sizes], axis=0)
     noise = np.fft.irfft2(white * kept).astype(np.float32)
@@ -153,10 +155,11 @@ def texture(rng: np.random.Generator, *sizes: float) -> NDArray[np.float32]:
 def _roughen(surface: Surface, rng: np.random.Generator) -> None:
     """Grain, clumps and drift, each as strong as the material says."""
     rows, columns = surface.height.shape
-    repeat = np.ix_(np.arange(rows) % _TEXTURE, np.arange(columns) % _TEXTURE)
+    side = min(_REPEAT, 2 ** ceil(log2(max(rows, columns))))
+    repeat = np.ix_(np.arange(rows) % side, np.arange(columns) % side)
+    grain, clumps, drift = (texture(rng, side, sizes)[repeat] for sizes in ((1.2,), (4, 9, 18), (60, 180)))
+    surface.drift[:] = drift
     change = np.ones_like(surface.tone)
-    for n, sizes in enumerate([(1.2,), (4, 9, 18), (60, 180)]):
-        noise = texture(rng, *sizes)[repeat]
+    for n, noise in enumerate((grain, clumps, drift)):
         change += UNEVENNESS[:, n][surface.swatch] * noise
-        surface.drift[:] = noise
     np.multiply(surface.tone, np.maximum(change, 0.25), out=surface.tone)

@@ -2,6 +2,8 @@
 
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
 
@@ -42,20 +44,36 @@ def make_sample_city(
     Raises CannotWrite and DiskFull.
     """
     final = folder / f"{AOI}_Train"
+    with _workshop(folder) as work:
+        _write_city(work / "city", seed, tiles, size, report)
+        _put_up(work, final)
+    report(1.0, "The sample city is ready")
+    return final
+
+
+@contextmanager
+def _workshop(folder: Path) -> Iterator[Path]:
+    """A hidden folder beside `folder`, gone afterwards, so that nobody meets half a city."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     except OSError as error:
         raise CannotWrite(name=folder, detail=error.strerror) from error
     try:
-        _write_city(work / "city", seed, tiles, size, report)
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _put_up(work: Path, final: Path) -> None:
+    """Moves the finished city to its place, and one that is there out of the way."""
+    try:
+        final.parent.mkdir(exist_ok=True)
         if final.exists():
             final.rename(work / "old")
         (work / "city").rename(final)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    report(1.0, "The sample city is ready")
-    return final
+    except OSError as error:
+        raise CannotWrite(name=final, detail=error.strerror) from error
 
 
 def _write_city(folder: Path, seed: int, tiles: tuple[int, int], size: int, report: Report) -> None:

@@ -33,7 +33,7 @@ def city(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def larger(tmp_path_factory) -> Path:
-    return make_sample_city(tmp_path_factory.mktemp("larger") / "city", 1, (2, 2), 480)
+    return make_sample_city(tmp_path_factory.mktemp("larger") / "city", 1, (1, 2), 440)
 
 
 def colour(city: Path, n: int) -> Raster:
@@ -52,10 +52,10 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def built(raster: Raster, footprints: Footprints) -> np.ndarray:
-    """Where a roof is, a pixel inside its rim."""
-    shapes = shapely.buffer(raster.grid.to_pixels(footprints.geometries), -1)
-    return rasterize(shapes[~shapely.is_empty(shapes)], raster.grid.shape).astype(bool)
+def outlines(raster: Raster, footprints: Footprints) -> np.ndarray:
+    """Pixels through which the outline of a roof goes."""
+    lines = shapely.boundary(raster.grid.to_pixels(footprints.geometries))
+    return rasterize(lines, raster.grid.shape, all_touched=True).astype(bool)
 
 
 def test_a_city_has_spacenets_layout(city):
@@ -125,7 +125,7 @@ def test_eight_bands_cover_the_same_ground_at_a_quarter_of_the_resolution(city, 
 
 
 def test_plants_shine_in_the_near_infrared_where_they_look_green(larger):
-    pixels = np.concatenate([eight_bands(larger, n).pixels.reshape(8, -1) for n in (1, 2, 3, 4)], axis=1).astype(float)
+    pixels = np.concatenate([eight_bands(larger, n).pixels.reshape(8, -1) for n in (1, 2)], axis=1).astype(float)
     red, near_infrared = pixels[4], pixels[6]
     plants = near_infrared > 1.7 * red
     assert plants.mean() > 0.03
@@ -133,12 +133,12 @@ def test_plants_shine_in_the_near_infrared_where_they_look_green(larger):
 
 
 def test_eight_bands_lie_over_the_colour_picture(larger):
-    picture = means(colour(larger, 1).pixels[0].astype(np.float32), 120)
+    picture = means(colour(larger, 1).pixels[0].astype(np.float32), 110)
     assert np.corrcoef(picture.ravel(), eight_bands(larger, 1).pixels[4].ravel())[0, 1] > 0.97
 
 
 def test_labels_are_whole_polygons_inside_their_tile(larger):
-    for n in (1, 2, 3, 4):
+    for n in (1, 2):
         footprints, grid = labels(larger, n), colour(larger, n).grid
         assert len(footprints) > 0
         assert footprints.repairs == type(footprints.repairs)()
@@ -156,20 +156,28 @@ def test_a_label_file_says_how_much_of_a_building_lies_on_the_tile(larger):
     assert any(share > 0.999 for share in shares.values())
 
 
-def test_roofs_look_unlike_the_ground_beside_them(larger):
-    for n in (1, 2, 3, 4):
-        raster = colour(larger, n)
-        roof = built(raster, labels(larger, n))
-        beside = ~built(raster, Footprints.of(shapely.buffer(labels(larger, n).geometries, 4e-5), raster.grid.crs))
+def test_roofs_look_unlike_the_ground(larger):
+    for n in (1, 2):
+        raster, footprints = colour(larger, n), labels(larger, n)
+        roof = rasterize(raster.grid.to_pixels(footprints.geometries), raster.grid.shape).astype(bool)
         red = raster.pixels[0].astype(float)
-        assert np.median(red[roof]) > 1.15 * np.median(red[beside | ~roof])
+        assert np.median(red[roof]) > 1.15 * np.median(red[~roof])
 
 
-@settings(max_examples=6, deadline=None)
+def test_outlines_lie_where_the_picture_changes(larger):
+    for n in (1, 2):
+        raster = colour(larger, n)
+        rim = outlines(raster, labels(larger, n))
+        change = np.hypot(*np.gradient(raster.pixels.astype(float).mean(axis=0)))
+        for shift in ((0, 4), (4, 0), (0, -4), (-4, 0)):
+            assert change[rim].mean() > 1.2 * change[np.roll(rim, shift, (0, 1))].mean()
+
+
+@settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_buildings_are_valid_in_one_piece_and_overlap_no_other(seed):
     plan_rng, city_rng = np.random.default_rng(seed).spawn(2)
-    buildings = build_city(make_plan(plan_rng, 500, 400), city_rng).buildings()
+    buildings = build_city(make_plan(plan_rng, 400, 300), city_rng).buildings()
     assert len(buildings) > 0
     assert (shapely.get_type_id(buildings) == shapely.GeometryType.POLYGON).all()
     assert shapely.is_valid(buildings).all()
@@ -179,9 +187,9 @@ def test_buildings_are_valid_in_one_piece_and_overlap_no_other(seed):
     assert shared.max(initial=0) < 1e-6
 
 
-def test_a_whole_city_has_row_houses_that_share_walls_and_courtyards():
+def test_a_city_has_row_houses_that_share_walls_and_courtyards():
     plan_rng, city_rng = np.random.default_rng(0).spawn(2)
-    buildings = build_city(make_plan(plan_rng, 1170, 780), city_rng).buildings()
+    buildings = build_city(make_plan(plan_rng, 800, 600), city_rng).buildings()
     assert (shapely.get_num_interior_rings(buildings) > 0).sum() > 3
     one, other = shapely.STRtree(buildings).query(buildings, "intersects")
     pairs = one < other
@@ -207,8 +215,7 @@ def test_a_failure_in_the_middle_leaves_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(writer.rasters, "write", fail_at_the_third)
     with pytest.raises(CannotWrite):
         make(tmp_path / "city")
-    assert contents(tmp_path) == {}
-    assert list(tmp_path.glob(".*")) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failure_keeps_the_city_that_is_there(tmp_path, monkeypatch):
@@ -239,6 +246,6 @@ def test_a_folder_that_cannot_be_made_is_told_by_name(tmp_path):
 
 def test_progress_only_grows_and_ends_at_one(tmp_path):
     shares = []
-    make_sample_city(tmp_path / "city", 0, (1, 1), 64, lambda share, doing: shares.append(share))
+    make_sample_city(tmp_path / "city", 0, (1, 1), 64, lambda share, _: shares.append(share))
     assert shares == sorted(shares)
     assert shares[-1] == 1

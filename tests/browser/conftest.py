@@ -1,0 +1,88 @@
+"""A real server with its worker, and headless Chromium in front of it."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.conftest import ROOT
+
+#: As root and without a screen; and nothing that Chromium would ask the internet for by itself.
+CHROMIUM = (
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running Groundplan."""
+
+    url: str
+    data: Path
+
+
+def command(data: Path, *arguments: str) -> None:
+    """A command line over a data folder of its own."""
+    environment = {**os.environ, "GROUNDPLAN_DATA": str(data)}
+    subprocess.run([sys.executable, "-m", "core", *arguments], cwd=ROOT, env=environment, check=True)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Iterator[Site]:
+    """`python -m core app` over the real tiles."""
+    data = tmp_path_factory.mktemp("site") / "data"
+    command(data, "catalog", "add", str(shared / "spacenet"))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "GROUNDPLAN_DATA": str(data)}
+    app = subprocess.Popen(
+        [sys.executable, "-m", "core", "app", "--port", str(port)], cwd=ROOT, env=environment, stdout=subprocess.PIPE
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait(f"{url}/_stcore/health")
+        yield Site(url, data)
+    finally:
+        app.send_signal(signal.SIGTERM)
+        app.communicate(timeout=20)
+
+
+def _wait(url: str, seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except OSError:
+            time.sleep(0.3)
+    raise TimeoutError(url)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, else Playwright's own."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(CHROMIUM))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """A new visitor on a laptop's screen."""
+    context = chromium.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark")
+    context.set_default_timeout(20_000)
+    yield context.new_page()
+    context.close()

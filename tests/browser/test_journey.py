@@ -1,0 +1,128 @@
+"""The main job as a person does it, on real tiles: pick, look, train, predict, see the score."""
+
+from urllib.parse import urlparse
+
+import pytest
+from playwright.sync_api import Frame, Page, expect
+
+from tests.browser.conftest import Site
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+def map_frame(page: Page) -> Frame:
+    """The map's frame, once its map is there."""
+    element = page.wait_for_selector("iframe[title='streamlit_folium.st_folium']")
+    assert element is not None
+    frame = element.content_frame()
+    assert frame is not None
+    frame.wait_for_function("Boolean(window.map && window.gpShow)")
+    return frame
+
+
+def picture_is_drawn(frame: Frame, layer: str) -> None:
+    """Waits until a layer's picture has arrived and is visible."""
+    frame.wait_for_function(
+        """layer => [...document.querySelectorAll(".leaflet-image-layer")].some(image =>
+            image.src.includes(layer) && image.complete && image.naturalWidth > 100 && image.style.opacity > 0)""",
+        arg=layer,
+    )
+
+
+def click_tile(page: Page, frame: Frame, name: str) -> None:
+    """Clicks in the middle of a tile, where the map shows it."""
+    frame.wait_for_function("Object.values(map._layers).some(l => l.feature && l.feature.properties.id)")
+    x, y = frame.evaluate(
+        """name => {
+            const tile = Object.values(map._layers).find(l => l.feature && l.feature.properties.id === name);
+            const p = map.latLngToContainerPoint(tile.getBounds().getCenter());
+            return [p.x, p.y];
+        }""",
+        name,
+    )
+    box = page.locator("iframe[title='streamlit_folium.st_folium']").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + x, box["y"] + y)
+
+
+def test_from_a_vegas_tile_on_the_map_to_its_score(page: Page, site: Site) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{site.url}/?tile=AOI_2_Vegas_img2144")
+    frame = map_frame(page)
+
+    page.get_by_role("button", name="Show the whole area").click()
+    frame.wait_for_function("map.getZoom() < 15")
+    frame.evaluate("map.setView([36.1344, -115.2996], 16, {animate: false})")
+    zoom = frame.evaluate("map.getZoom()")
+    click_tile(page, frame, "AOI_2_Vegas_img225")
+    expect(page.locator(".gp-title")).to_have_text("AOI_2_Vegas_img225")
+    assert frame.evaluate("map.getZoom()") == zoom, "a click keeps the view"
+
+    frame.locator("input[data-layer=mask]").check()
+    picture_is_drawn(frame, "AOI_2_Vegas_img225/mask")
+    picture_is_drawn(frame, "AOI_2_Vegas_img225/image")
+
+    page.get_by_role("button", name="See its labels").click()
+    expect(page.get_by_text("pixel centres inside a footprint")).to_be_visible()
+    page.get_by_role("button", name="Train on it").click()
+
+    page.get_by_role("spinbutton", name="Epochs").fill("2")
+    page.get_by_role("spinbutton", name="Epochs").press("Enter")
+    page.get_by_role("button", name="Train", exact=True).click()
+    expect(page.get_by_text("running", exact=False).first).to_be_visible()
+    expect(page.get_by_text("CPU").first).to_be_visible()
+    page.get_by_role("button", name="Predict with it").click(timeout=180_000)
+
+    page.get_by_role("button", name="Predict", exact=True).click()
+    expect(page.get_by_text("found (TP)")).to_be_visible(timeout=120_000)
+    expect(page.get_by_text("missed (FN)")).to_be_visible()
+    expect(page.get_by_text("The network has seen this ground")).to_be_visible()
+    frame = map_frame(page)
+    picture_is_drawn(frame, "AOI_2_Vegas_img225/image")
+    frame.wait_for_function("Object.values(map._layers).some(l => l.feature && l.feature.properties.verdict)")
+    frame.locator("input[data-layer=probability]").check()
+    picture_is_drawn(frame, "probability")
+
+    elsewhere = {urlparse(url).hostname for url in asked} - {"127.0.0.1", None}
+    assert not elsewhere, "no request leaves this machine"
+
+
+def test_layers_and_panning_neither_rerun_the_page_nor_remount_the_map(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/?tile=AOI_2_Vegas_img225")
+    frame = map_frame(page)
+    picture_is_drawn(frame, "AOI_2_Vegas_img225/image")
+    frame.evaluate("window.mark = 'same frame'")
+    sent: list[object] = []
+    page.on("websocket", lambda socket: socket.on("framesent", sent.append))
+    frame.locator("input[data-layer=distance]").check()
+    picture_is_drawn(frame, "distance")
+    frame.evaluate("map.panBy([120, 40], {animate: false})")
+    page.wait_for_timeout(1200)
+    assert frame.evaluate("window.mark") == "same frame"
+    assert not sent
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (390, 844)])
+@pytest.mark.parametrize("name", ["", "labels", "train", "predict"])
+def test_every_page_fits_the_screen_and_shows_no_error(
+    page: Page, site: Site, name: str, size: tuple[int, int]
+) -> None:
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.goto(f"{site.url}/{name}")
+    page.wait_for_selector(".gp-title, .gp-big, [data-testid=stMain] h3, [data-testid=stMain] h4")
+    page.wait_for_timeout(800)
+    assert page.locator("[data-testid=stAlertContentError], [data-testid=stException]").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "nothing sticks out sideways"
+
+
+def test_a_damaged_catalogue_is_a_sentence_on_the_page(page: Page, site: Site) -> None:
+    catalog = site.data / "catalog.parquet"
+    kept = catalog.read_bytes()
+    try:
+        catalog.write_bytes(b"not parquet")
+        page.goto(site.url)
+        expect(page.get_by_text("cannot be read. Move it away")).to_be_visible()
+        expect(page.get_by_text("Traceback")).to_have_count(0)
+    finally:
+        catalog.write_bytes(kept)

@@ -1,0 +1,434 @@
+"""The only door for rasters: GeoTIFF comes in, everything else is one sentence; files are whole or not there."""
+
+import errno
+import io
+import os
+import resource
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyproj
+import pytest
+import rasterio
+from affine import Affine
+from PIL import Image
+
+from core import rasters
+from core.errors import (
+    CannotRead,
+    CannotWrite,
+    DiskFull,
+    MissingBand,
+    NoSuchPath,
+    NotARaster,
+    RasterTooLarge,
+    RasterWithoutCRS,
+    TruncatedRaster,
+)
+from core.grids import LONLAT, WEB_MERCATOR, Grid
+from core.rasters import Raster, describe, read, read_window, replacing, to_web_mercator, write, writer
+from core.settings import settings
+from tests.core.made_up import UTM, grid_at
+
+PIXELS = np.random.default_rng(0).integers(1, 2000, (3, 64, 64)).astype(np.uint16)
+
+
+@pytest.fixture
+def tile(tmp_path):
+    return write(tmp_path / "tile.tif", Raster(PIXELS, grid_at()))
+
+
+@pytest.fixture
+def limit(monkeypatch):
+    def limit(size):
+        monkeypatch.setenv("GROUNDPLAN_MAX_RASTER_BYTES", str(size))
+        settings.cache_clear()
+
+    yield limit
+    settings.cache_clear()
+
+
+# Round trip
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])
+@pytest.mark.parametrize("nodata", [None, 0, 255])
+def test_what_was_written_is_read(tmp_path, dtype, nodata):
+    raster = Raster(PIXELS.astype(dtype), grid_at(), nodata)
+    found = read(write(tmp_path / "tile.tif", raster))
+    assert np.array_equal(found.pixels, raster.pixels)
+    assert found.pixels.dtype == dtype
+    assert (found.grid, found.nodata) == (raster.grid, nodata)
+
+
+@pytest.mark.parametrize("crs", [LONLAT, WEB_MERCATOR, UTM, pyproj.CRS.from_proj4("+proj=laea +lat_0=36 +lon_0=-115")])
+def test_the_crs_comes_back(tmp_path, crs):
+    x, y = pyproj.Transformer.from_crs(LONLAT, crs, always_xy=True).transform(-115.2, 36.2)
+    side = 1e-6 if crs == LONLAT else 0.5
+    found = describe(write(tmp_path / "a.tif", Raster(PIXELS, Grid(64, 64, Affine(side, 0, x, 0, -side, y), crs))))
+    assert found.grid.crs.to_epsg() == crs.to_epsg()
+    assert found.grid.bounds[:2] == pytest.approx((-115.2, 36.2), abs=1e-3)
+
+
+def test_the_header_is_told_without_reading_pixels(tile):
+    found = describe(tile)
+    assert (found.grid, found.bands, found.dtype, found.nodata) == (grid_at(), 3, "uint16", None)
+
+
+def test_files_are_lzw_and_everyone_may_read_them(tile):
+    with rasterio.open(tile) as dataset:
+        assert dataset.compression.name == "lzw"
+    assert tile.stat().st_mode & 0o777 == 0o644
+
+
+def test_large_files_are_tiled(tmp_path):
+    path = write(
+        tmp_path / "a.tif", Raster(np.zeros((1, 16, 2049), np.uint8), Grid(2049, 16, grid_at().transform, UTM))
+    )
+    with rasterio.open(path) as dataset:
+        assert dataset.block_shapes == [(512, 512)]
+
+
+def test_bands_are_counted_from_one_and_come_in_the_order_asked_for(tile):
+    assert np.array_equal(read(tile, (3, 1)).pixels, PIXELS[[2, 0]])
+    with pytest.raises(MissingBand, match=r"tile\.tif has 3 bands, band 8 was asked for"):
+        read(tile, (1, 8))
+
+
+def test_another_shape_covers_the_same_ground(tile):
+    found = read(tile, shape=(32, 16))
+    assert found.pixels.shape == (3, 32, 16)
+    assert found.grid == grid_at().resized(16, 32)
+
+
+def test_windows_beyond_the_raster_are_zero(tile):
+    with rasters.open_raster(tile) as dataset:
+        found = read_window(dataset, (-4, 60, 8, 8), (8, 8))
+    assert np.array_equal(found[:, :4, 4:], PIXELS[:, 60:, :4])
+    assert not found[:, 4:].any()
+    assert not found[:, :, :4].any()
+
+
+# What does not come in
+
+
+def vrt_of(path):
+    return (
+        f'<VRTDataset rasterXSize="64" rasterYSize="64"><SRS>EPSG:32611</SRS><GeoTransform>0,1,0,0,0,-1</GeoTransform>\
+<VRTRasterBand dataType="UInt16" band="1"><SimpleSource><SourceFilename>{path}</SourceFilename></SimpleSource>\
+</VRTRasterBand></VRTDataset>'.encode()
+    )
+
+
+def picture(kind):
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, kind)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (vrt_of("/etc/passwd"), "a VRT"),
+        (picture("JPEG"), "a JPEG"),
+        (picture("PNG"), "a PNG"),
+        (b"PK\x03\x04zip", "a ZIP archive"),
+        (b"", "an empty file"),
+        (b"hello, world", "an unknown format"),
+        (b"\n" + vrt_of("/etc/passwd"), "an unknown format"),
+    ],
+    ids=["vrt", "jpeg", "png", "zip", "empty", "text", "vrt-after-newline"],
+)
+def test_only_geotiff_opens_whatever_the_name_says(tmp_path, content, found):
+    path = tmp_path / "tile.tif"
+    path.write_bytes(content)
+    for door in (describe, read):
+        with pytest.raises(NotARaster, match=rf"^tile\.tif is not a GeoTIFF \({found}\)"):
+            door(path)
+
+
+def test_a_vrt_of_a_real_tile_does_not_open_either(tile):
+    path = tile.with_name("other.tif")
+    path.write_bytes(vrt_of(tile))
+    with pytest.raises(NotARaster):
+        read(path)
+
+
+@pytest.mark.parametrize("name", ["nothing.tif", "."])
+def test_missing_files_and_folders_are_named(tmp_path, name):
+    path = tmp_path / "folder" / name
+    path.parent.mkdir()
+    with pytest.raises(NoSuchPath, match=path.name):
+        describe(path)
+
+
+def test_a_dangling_link_is_missing(tmp_path):
+    (tmp_path / "tile.tif").symlink_to(tmp_path / "gone.tif")
+    with pytest.raises(NoSuchPath, match=r"tile\.tif"):
+        describe(tmp_path / "tile.tif")
+
+
+def test_a_file_one_may_not_read_is_named(tile, monkeypatch):
+    def refuse(path, *args, **kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(CannotRead, match=r"tile\.tif cannot be read \(Permission denied\)"):
+        describe(tile)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
+def test_a_truncated_file_is_named(tile, share):
+    whole = tile.read_bytes()
+    tile.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(TruncatedRaster, match=r"tile\.tif is damaged or ends too early"):
+        read(tile)
+
+
+def test_junk_behind_a_tiff_header_is_named(tmp_path):
+    (tmp_path / "tile.tif").write_bytes(b"II*\0" + b"\xff" * 400)
+    with pytest.raises(TruncatedRaster, match=r"tile\.tif"):
+        describe(tmp_path / "tile.tif")
+
+
+@pytest.mark.parametrize(
+    ("crs", "transform"),
+    [
+        (None, grid_at().transform),
+        ("EPSG:32611", Affine.identity()),
+        ("EPSG:4326", grid_at().transform),
+        ("EPSG:32611", Affine(1e6, 0, 1e12, 0, -1e6, 1e12)),
+        ('LOCAL_CS["here",UNIT["metre",1]]', grid_at().transform),
+    ],
+    ids=["no-crs", "no-transform", "metres-as-degrees", "beyond", "local"],
+)
+def test_a_raster_that_lies_nowhere_is_named(tmp_path, crs, transform):
+    path, shape = tmp_path / "tile.tif", {"width": 8, "height": 8, "count": 1, "dtype": "uint8"}
+    with rasterio.open(path, "w", driver="GTiff", crs=crs, transform=transform, **shape) as dataset:
+        dataset.write(np.ones((1, 8, 8), np.uint8))
+    for door in (describe, read):
+        with pytest.raises(RasterWithoutCRS, match=r"tile\.tif does not say where"):
+            door(path)
+
+
+def test_a_neighbour_s_overviews_are_not_looked_at(tile):
+    read(tile)
+    tile.with_name("tile.tif.ovr").write_bytes(vrt_of("/etc/passwd"))
+    tile.with_name("tile.tif.aux.xml").write_text("<PAMDataset><SRS>EPSG:3857</SRS></PAMDataset>")
+    assert np.array_equal(read(tile).pixels, PIXELS)
+    assert describe(tile).grid.crs == UTM
+
+
+def test_the_limit_of_size_holds_for_what_is_asked_for(tile, limit):
+    limit(PIXELS.nbytes)
+    assert read(tile).pixels.nbytes == PIXELS.nbytes
+    limit(PIXELS.nbytes - 1)
+    with pytest.raises(RasterTooLarge, match=r"tile\.tif declares .* raise GROUNDPLAN_MAX_RASTER_BYTES"):
+        read(tile)
+    assert read(tile, (1,)).pixels.shape == (1, 64, 64)
+    assert read(tile, shape=(32, 32)).pixels.shape == (3, 32, 32)
+
+
+def test_a_small_file_that_declares_gigabytes_is_not_read(tmp_path):
+    path = tmp_path / "bomb.tif"
+    huge = {"width": 100_000, "height": 100_000, "count": 1, "dtype": "uint8"}
+    with rasterio.open(
+        path, "w", driver="GTiff", crs="EPSG:32611", transform=grid_at().transform, sparse_ok=True, **huge
+    ):
+        pass
+    assert path.stat().st_size < 3_000_000
+    with pytest.raises(RasterTooLarge, match=r"bomb\.tif declares 10\.0 GB, more than the limit of 2\.0 GB"):
+        read(path)
+
+
+# Where there is a picture
+
+
+@pytest.mark.parametrize(
+    ("dtype", "nodata", "empty"),
+    [
+        ("uint8", None, 0), ("uint8", 0, 0), ("uint8", 255, 255), ("uint16", 65535, 65535), ("float32", -9999.0, -9999),
+        ("float32", float("nan"), np.nan), ("float32", None, np.nan), ("float32", -9999.0, np.nan),
+        ("float32", -3.4028234663852886e38, np.finfo(np.float32).min),
+    ],
+)  # fmt: skip
+def test_no_data_is_where_all_bands_say_so(tmp_path, dtype, nodata, empty):
+    pixels = np.full((2, 4, 4), 7, dtype)
+    pixels[:, 0] = empty
+    pixels[0, 1] = empty
+    valid = read(write(tmp_path / "a.tif", Raster(pixels, grid_at(size=4), nodata))).valid
+    assert not valid[0].any()
+    assert valid[1:].all()
+
+
+def test_zeros_are_a_picture_where_another_value_is_declared():
+    assert Raster(np.zeros((1, 4, 4), np.uint8), grid_at(size=4), 255).valid.all()
+
+
+# Web Mercator
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        Grid(64, 64, Affine(10, 0, 660_000, 0, -10, 4_000_000), UTM),
+        Grid(64, 64, Affine(1e-4, 0, -43.7, 0, -1e-4, -22.9), LONLAT),
+        Grid(64, 64, Affine.translation(660_000, 4_000_000) @ Affine.rotation(30) @ Affine.scale(10, -10), UTM),
+    ],
+    ids=["utm", "degrees", "turned"],
+)
+def test_the_warp_lands_where_it_should(grid):
+    pixels = np.zeros((1, 64, 64), np.uint8)
+    pixels[0, 40:46, 10:16] = 200
+    found = to_web_mercator(Raster(pixels, grid))
+    assert found.grid.crs == WEB_MERCATOR
+    rows, columns = np.nonzero(found.pixels[0])
+    there = found.grid.transform @ (columns.mean() + 0.5, rows.mean() + 0.5)
+    here = pyproj.Transformer.from_crs(grid.crs, 3857, always_xy=True).transform(*(grid.transform @ (13, 43)))
+    assert there == pytest.approx(here, abs=max(found.grid.transform.a, 1))
+    west, south, east, north = found.grid.bounds
+    assert west <= grid.bounds[0] + 1e-6 and east >= grid.bounds[2] - 1e-6
+    assert south <= grid.bounds[1] + 1e-6 and north >= grid.bounds[3] - 1e-6
+
+
+def test_a_raster_in_web_mercator_stays_as_it_is():
+    raster = Raster(PIXELS, Grid(64, 64, Affine(0.5, 0, 9_000_000, 0, -0.5, 3_000_000), WEB_MERCATOR))
+    assert to_web_mercator(raster) is raster
+
+
+# Whole or not there
+
+
+@contextmanager
+def files_end_after(size):
+    """As on a full disk: no file of this process may grow beyond `size` bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("failure", [ValueError("mine"), KeyboardInterrupt(), TruncatedRaster(name="other.tif")])
+def test_a_failure_in_the_middle_leaves_what_was_there(tmp_path, failure):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def fail():
+        with replacing(path) as part:
+            part.write_text("half")
+            raise failure
+
+    with pytest.raises(type(failure)) as raised:
+        fail()
+    assert raised.value is failure
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_nobody_sees_the_file_before_it_is_whole(tmp_path):
+    with replacing(tmp_path / "deep" / "a.txt") as part:
+        part.write_text("new")
+        assert not (tmp_path / "deep" / "a.txt").exists()
+        assert part.parent == tmp_path / "deep"
+    assert (tmp_path / "deep" / "a.txt").read_text() == "new"
+    assert os.listdir(tmp_path / "deep") == ["a.txt"]
+
+
+@pytest.mark.parametrize("stage", ["fsync", "close"])
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, monkeypatch, stage):
+    def full(_handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(rasters.os, stage, full)
+    with pytest.raises(DiskFull, match=r"no room left on the disk to write tile\.tif"):
+        write(tmp_path / "tile.tif", Raster(PIXELS, grid_at()))
+    if stage == "fsync":
+        assert os.listdir(tmp_path) == []
+
+
+def test_a_write_that_failed_without_saying_why_is_a_full_disk_where_the_disk_is_full(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(rasters.shutil, "disk_usage", lambda _: usage._replace(free=4096))
+    with files_end_after(5000), pytest.raises(DiskFull):
+        write(tmp_path / "tile.tif", Raster(PIXELS, grid_at()))
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("size", [0, 300, 5000, 20_000])
+@pytest.mark.parametrize("side", [64, 1000])
+def test_a_geotiff_that_ended_too_early_is_not_kept(tmp_path, size, side):
+    """GDAL holds small files back until it closes them, and says nothing when that fails."""
+    path = write(tmp_path / "tile.tif", Raster(PIXELS, grid_at()))
+    before = path.read_bytes()
+    many = np.random.default_rng(0).integers(0, 65535, (3, side, side)).astype(np.uint16)
+    with files_end_after(size), pytest.raises(CannotWrite, match=r"tile\.tif cannot be written") as raised:
+        write(path, Raster(many, grid_at(size=side)))
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["tile.tif"]
+    assert str(tmp_path) not in str(raised.value)
+
+
+def test_space_in_a_name_is_no_full_disk(tmp_path):
+    (tmp_path / "spacenet").write_text("a file")
+    with pytest.raises(CannotWrite, match=r"tile\.tif cannot be written"):
+        write(tmp_path / "spacenet" / "tile.tif", Raster(PIXELS, grid_at()))
+
+
+def test_what_cannot_be_read_while_writing_keeps_its_name(tmp_path):
+    source = tmp_path / "source.tif"
+
+    def copy():
+        with writer(tmp_path / "out.tif", grid_at(), 3, "uint16") as dataset:
+            dataset.write(read(source).pixels)
+
+    with pytest.raises(NoSuchPath, match=r"source\.tif"):
+        copy()
+    source.write_bytes(b"II*\0")
+    with pytest.raises(TruncatedRaster, match=r"source\.tif"):
+        copy()
+    assert os.listdir(tmp_path) == ["source.tif"]
+
+
+def test_a_raster_written_by_windows_appears_at_the_end(tmp_path):
+    with writer(tmp_path / "out.tif", grid_at(), 1, "uint16") as dataset:
+        for row in range(0, 64, 16):
+            dataset.write(PIXELS[:1, row : row + 16], window=rasterio.windows.Window(0, row, 64, 16))
+        assert not (tmp_path / "out.tif").exists()
+    assert np.array_equal(read(tmp_path / "out.tif").pixels, PIXELS[:1])
+
+
+# Real tiles
+
+
+def test_vegas_is_eleven_bit_in_degrees(shared):
+    paths = sorted((shared / "spacenet/SN2_buildings/AOI_2_Vegas_Train/RGB-PanSharpen").glob("*.tif"))
+    assert len(paths) == 7
+    tiles = [read(path) for path in paths]
+    assert {(tile.pixels.shape, str(tile.pixels.dtype)) for tile in tiles} == {((3, 650, 650), "uint16")}
+    assert {tile.grid.crs.to_epsg() for tile in tiles} == {4326}
+    assert [tile.grid.transform.a for tile in tiles] == pytest.approx([2.7e-6] * 7, rel=1e-3)
+    assert (min(tile.pixels.min() for tile in tiles), max(tile.pixels.max() for tile in tiles)) == (1, 1912)
+
+
+def test_rio_is_mostly_no_data(shared):
+    folder = shared / "spacenet/SN1_buildings/AOI_1_Rio"
+    tiles = [read(path) for path in sorted((folder / "3band").glob("*.tif"))]
+    assert [tile.pixels.shape for tile in tiles] == [(3, 406, 439)] * 8
+    empty = [1 - tile.valid.mean() for tile in tiles]
+    assert (round(min(empty), 2), round(max(empty), 2)) == (0.69, 0.89)
+    eight = [describe(path) for path in (folder / "8band").glob("*.tif")]
+    assert {(info.bands, info.dtype, info.grid.shape) for info in eight} == {(8, "uint16", (102, 110))}
+
+
+def test_banepa_chips_lie_side_by_side_in_web_mercator(shared):
+    paths = (shared / "open-cities/AOI_20_Banepa_Train/RGB-PanSharpen").glob("*.tif")
+    infos = [describe(path) for path in paths]
+    assert {(info.grid.crs.to_epsg(), info.grid.shape, info.dtype) for info in infos} == {(3857, (512, 512), "uint8")}
+    assert [info.grid.gsd_m for info in infos] == pytest.approx([0.132] * 32, rel=2e-3)
+    corners = {(round(info.grid.transform.c / 76.437), round(info.grid.transform.f / 76.437)) for info in infos}
+    assert len(corners) == 32
+    assert np.ptp(sorted(corners), axis=0).tolist() == [3, 7]
