@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import orjson
 import pandas as pd
@@ -18,9 +18,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core import rasters
 from core.catalog import spacenet
-from core.catalog.sample import make_sample_city
+from core.catalog.register import register, register_sample
 from core.catalog.scan import Found, scan
-from core.catalog.store import read_catalog, write_catalog
+from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
 from core.chips import Recipe
 from core.errors import CannotWrite, DiskFull, GroundplanError, NoSuchTile
@@ -33,8 +33,9 @@ from core.scoring import RULES, score_images
 from core.settings import settings
 from core.vectors import read_footprints
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=__doc__)
-catalog = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Which tiles there are, and where.")
+_PLAIN: dict[str, Any] = {"no_args_is_help": True, "rich_markup_mode": None, "pretty_exceptions_enable": False}
+app = typer.Typer(add_completion=False, help=__doc__, **_PLAIN)
+catalog = typer.Typer(help="Which tiles there are, and where.", **_PLAIN)
 app.add_typer(catalog, name="catalog")
 _notes = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -75,10 +76,9 @@ def _print_json(value: object) -> None:
     typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY).decode())
 
 
-def _register(found: Found) -> None:
+def _tell(found: Found) -> None:
     for problem in found.problems:
         _notes.print(problem, markup=False)
-    write_catalog(read_catalog().adding(found.tiles))
     typer.echo(found.summary())
 
 
@@ -89,8 +89,8 @@ def catalog_add(
 ) -> None:
     """Registers the tiles of a folder; the files stay where they are."""
     with _progress() as report:
-        found = scan(path, attribution, report)
-    _register(found)
+        found = register(path, attribution, report)
+    _tell(found)
 
 
 @catalog.command("list")
@@ -121,11 +121,8 @@ def _facts(tile: Tile) -> dict[str, object]:
 def catalog_sample(seed: Annotated[int, typer.Option(help="Another number, another city.")] = 0) -> None:
     """Makes the sample city and registers it."""
     with _progress() as report:
-        folder = settings().sample
-        if not folder.exists():
-            make_sample_city(folder, seed, report=report)
-        found = scan(folder, report=report)
-    _register(found)
+        found = register_sample(seed, report)
+    _tell(found)
 
 
 @app.command()

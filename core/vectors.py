@@ -3,6 +3,7 @@
 Parsed by orjson and shapely, never by OGR: an OGR VRT called .geojson would read any file of this machine.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -34,6 +35,7 @@ from core.types import Geometries, Where
 _Ring = list[list[float]]
 #: Coordinates beyond are no place on earth and no pixel, and their squares would not be numbers.
 _FARTHEST = 1e15
+_POLYGON_WKT = re.compile(r"\s*(?:MULTI)?POLYGON\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -280,7 +282,7 @@ def read_csv(path: Path) -> Footprints:
     Raises CannotRead, NotFootprintsCSV, VectorTooLarge.
     """
     table = _read_table(path)
-    shapes = _from_wkt(table["PolygonWKT_Pix"].astype(str))
+    shapes = _from_wkt(table["PolygonWKT_Pix"])
     _check_vertices(path, int(shapely.get_num_coordinates(shapes).sum()))
     number = pd.to_numeric(table.get("BuildingId", pd.Series(0, table.index)), errors="coerce").to_numpy()
     meant = (number != -1) & ~shapely.is_empty(shapes)
@@ -304,10 +306,10 @@ def _read_table(path: Path) -> pd.DataFrame:
     return table
 
 
-def _from_wkt(text: pd.Series) -> Geometries:
+def _from_wkt(cells: Iterable[object]) -> Geometries:
     """Polygons without Z; None for what is not one, or not finite."""
     # Only polygons get to GEOS: it follows collections inside collections until the stack ends and the process dies.
-    polygons = text.where(text.str.match(r"(?i)\s*(?:MULTI)?POLYGON\b"), None).to_numpy(dtype=object)
+    polygons = [cell if isinstance(cell, str) and _POLYGON_WKT.match(cell) else None for cell in cells]
     with np.errstate(invalid="ignore"):
         shapes = shapely.force_2d(shapely.from_wkt(polygons, on_invalid="ignore"))
     points, owner = shapely.get_coordinates(shapes, return_index=True)

@@ -9,16 +9,6 @@ from core.catalog.tile import Tile
 from core.types import Bounds
 
 
-def empty_catalog() -> None:
-    """What to do when there is nothing to show."""
-    st.subheader("No tiles yet")
-    st.write(
-        "The catalogue holds no satellite tiles, so there is nothing to look at or to train on. "
-        "Add a folder in any SpaceNet layout, or make the sample city; then reload this page."
-    )
-    st.code("python -m core catalog add FOLDER\npython -m core catalog sample", language="bash")
-
-
 def choose_tile(catalog: Catalog) -> Tile:
     """Boxes for area and tile with buttons for the next and the previous one; returns the chosen tile."""
     tile = state.selected_tile(catalog)

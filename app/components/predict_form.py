@@ -10,14 +10,6 @@ from core.predicted import Predicted
 from core.runs import Run
 
 
-def no_runs() -> None:
-    """What to do before there is a network."""
-    st.subheader("No trained network yet")
-    st.write("A network has to be trained before it can predict buildings. Two epochs on one tile take a minute.")
-    if st.button("Train one", type="primary", icon=":material/model_training:"):
-        st.switch_page("app/pages/train.py")
-
-
 def choose_run(runs: list[Run]) -> Run:
     """A box of the usable runs, newest first."""
     names = [run.name for run in runs]

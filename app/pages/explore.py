@@ -3,7 +3,8 @@
 import streamlit as st
 
 from app import state
-from app.components.inspector import choose_tile, empty_catalog, tile_facts
+from app.components.empty import empty_catalog
+from app.components.inspector import choose_tile, tile_facts
 from app.components.tile_map import label_layers, tile_map
 from core.catalog.store import read_catalog
 from core.pictures import map_bounds

@@ -3,7 +3,8 @@
 import streamlit as st
 
 from app import state
-from app.components.inspector import attribution, choose_tile, empty_catalog
+from app.components.empty import empty_catalog
+from app.components.inspector import attribution, choose_tile
 from app.components.label_views import label_downloads, label_numbers, label_views, no_labels
 from core.catalog.store import read_catalog
 from core.labels import Labels

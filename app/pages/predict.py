@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from app.components.inspector import choose_tile, empty_catalog
-from app.components.predict_form import choose_run, no_runs, predict_button, tile_needs_bands
+from app.components.empty import empty_catalog, no_runs
+from app.components.inspector import choose_tile
+from app.components.predict_form import choose_run, predict_button, tile_needs_bands
 from app.components.prediction_view import prediction_downloads, prediction_map, score_view, truth_beside
 from core.catalog.store import read_catalog
 from core.predicted import THRESHOLD, predicted

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app import state
-from app.components.inspector import empty_catalog
+from app.components.empty import empty_catalog
 from app.components.job_card import queue, queue_table
 from app.components.train_form import train_form
 from app.components.training_view import training_view

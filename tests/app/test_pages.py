@@ -33,6 +33,8 @@ def test_a_page_without_tiles_says_what_to_do(open_page: OpenPage, name: str) ->
     assert not page.exception
     assert page.subheader[0].value == "No tiles yet"
     assert any("core catalog add" in code.value for code in page.code)
+    page.button[0].click().run()
+    assert [job.task for job in Queue(settings().queue).jobs()] == ["sample"]
 
 
 @pytest.mark.usefixtures("city")

@@ -7,7 +7,7 @@ import pytest
 from core import prediction, rasters, windows
 from core.catalog.store import Catalog
 from core.chips import Scaling
-from core.errors import DamagedRun, DifferentGround, TooFewBands
+from core.errors import DamagedRun, DifferentGround, TooFewBands, TruncatedRaster
 from core.prediction import load_network, network_grid, outlines, predict, predict_task, predict_tile, score_tile
 from core.runs import Record, Run, TrainingConfig
 from core.settings import Settings
@@ -166,3 +166,11 @@ def test_a_job_leaves_its_files_where_the_pages_look(run, tmp_path, monkeypatch)
     assert (folder / "probability.tif").is_file()
     assert said == sorted(said)
     assert said[-1] == 1
+
+
+def test_a_damaged_image_is_named_and_nothing_is_written(run, tmp_path):
+    tile = make_tile(tmp_path)
+    tile.image.write_bytes(tile.image.read_bytes()[:-2000])
+    with pytest.raises(TruncatedRaster, match=r"3band_img1\.tif is damaged"):
+        predict(run, (tile.image, None), tmp_path / "found" / "out.tif")
+    assert list((tmp_path / "found").iterdir()) == []

@@ -2,7 +2,6 @@
 
 import errno
 import io
-import os
 import resource
 import shutil
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import pytest
 import rasterio
 from affine import Affine
 from PIL import Image
+from shapely import box
 
 from core import rasters
 from core.errors import (
@@ -48,6 +48,10 @@ def limit(monkeypatch):
 
     yield limit
     settings.cache_clear()
+
+
+def names(folder):
+    return [path.name for path in folder.iterdir()]
 
 
 # Round trip
@@ -103,12 +107,10 @@ def test_another_shape_covers_the_same_ground(tile):
     assert found.grid == grid_at().resized(16, 32)
 
 
-def test_windows_beyond_the_raster_are_zero(tile):
+def test_a_window_of_an_open_file_is_read(tile):
     with rasters.open_raster(tile) as dataset:
-        found = read_window(dataset, (-4, 60, 8, 8), (8, 8))
-    assert np.array_equal(found[:, :4, 4:], PIXELS[:, 60:, :4])
-    assert not found[:, 4:].any()
-    assert not found[:, :, :4].any()
+        assert np.array_equal(read_window(dataset, (4, 40, 16, 8), (8, 16)), PIXELS[:, 40:48, 4:20])
+        assert read_window(dataset, (4, 40, 16, 8), (4, 8)).shape == (3, 4, 8)
 
 
 # What does not come in
@@ -156,12 +158,11 @@ def test_a_vrt_of_a_real_tile_does_not_open_either(tile):
         read(path)
 
 
-@pytest.mark.parametrize("name", ["nothing.tif", "."])
+@pytest.mark.parametrize("name", ["nothing.tif", "folder.tif"])
 def test_missing_files_and_folders_are_named(tmp_path, name):
-    path = tmp_path / "folder" / name
-    path.parent.mkdir()
-    with pytest.raises(NoSuchPath, match=path.name):
-        describe(path)
+    (tmp_path / "folder.tif").mkdir()
+    with pytest.raises(NoSuchPath, match=name):
+        describe(tmp_path / name)
 
 
 def test_a_dangling_link_is_missing(tmp_path):
@@ -193,11 +194,12 @@ def test_junk_behind_a_tiff_header_is_named(tmp_path):
         describe(tmp_path / "tile.tif")
 
 
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 @pytest.mark.parametrize(
     ("crs", "transform"),
     [
         (None, grid_at().transform),
-        ("EPSG:32611", Affine.identity()),
+        ("EPSG:32611", None),
         ("EPSG:4326", grid_at().transform),
         ("EPSG:32611", Affine(1e6, 0, 1e12, 0, -1e6, 1e12)),
         ('LOCAL_CS["here",UNIT["metre",1]]', grid_at().transform),
@@ -289,8 +291,7 @@ def test_the_warp_lands_where_it_should(grid):
     here = pyproj.Transformer.from_crs(grid.crs, 3857, always_xy=True).transform(*(grid.transform @ (13, 43)))
     assert there == pytest.approx(here, abs=max(found.grid.transform.a, 1))
     west, south, east, north = found.grid.bounds
-    assert west <= grid.bounds[0] + 1e-6 and east >= grid.bounds[2] - 1e-6
-    assert south <= grid.bounds[1] + 1e-6 and north >= grid.bounds[3] - 1e-6
+    assert box(west, south, east, north).buffer(1e-6).contains(grid.footprint)
 
 
 def test_a_raster_in_web_mercator_stays_as_it_is():
@@ -326,7 +327,7 @@ def test_a_failure_in_the_middle_leaves_what_was_there(tmp_path, failure):
         fail()
     assert raised.value is failure
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert names(tmp_path) == ["a.txt"]
 
 
 def test_nobody_sees_the_file_before_it_is_whole(tmp_path):
@@ -335,7 +336,7 @@ def test_nobody_sees_the_file_before_it_is_whole(tmp_path):
         assert not (tmp_path / "deep" / "a.txt").exists()
         assert part.parent == tmp_path / "deep"
     assert (tmp_path / "deep" / "a.txt").read_text() == "new"
-    assert os.listdir(tmp_path / "deep") == ["a.txt"]
+    assert names(tmp_path / "deep") == ["a.txt"]
 
 
 @pytest.mark.parametrize("stage", ["fsync", "close"])
@@ -347,7 +348,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, monkeypatch, stage):
     with pytest.raises(DiskFull, match=r"no room left on the disk to write tile\.tif"):
         write(tmp_path / "tile.tif", Raster(PIXELS, grid_at()))
     if stage == "fsync":
-        assert os.listdir(tmp_path) == []
+        assert names(tmp_path) == []
 
 
 def test_a_write_that_failed_without_saying_why_is_a_full_disk_where_the_disk_is_full(tmp_path, monkeypatch):
@@ -355,7 +356,7 @@ def test_a_write_that_failed_without_saying_why_is_a_full_disk_where_the_disk_is
     monkeypatch.setattr(rasters.shutil, "disk_usage", lambda _: usage._replace(free=4096))
     with files_end_after(5000), pytest.raises(DiskFull):
         write(tmp_path / "tile.tif", Raster(PIXELS, grid_at()))
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize("size", [0, 300, 5000, 20_000])
@@ -368,7 +369,7 @@ def test_a_geotiff_that_ended_too_early_is_not_kept(tmp_path, size, side):
     with files_end_after(size), pytest.raises(CannotWrite, match=r"tile\.tif cannot be written") as raised:
         write(path, Raster(many, grid_at(size=side)))
     assert path.read_bytes() == before
-    assert os.listdir(tmp_path) == ["tile.tif"]
+    assert names(tmp_path) == ["tile.tif"]
     assert str(tmp_path) not in str(raised.value)
 
 
@@ -390,7 +391,7 @@ def test_what_cannot_be_read_while_writing_keeps_its_name(tmp_path):
     source.write_bytes(b"II*\0")
     with pytest.raises(TruncatedRaster, match=r"source\.tif"):
         copy()
-    assert os.listdir(tmp_path) == ["source.tif"]
+    assert names(tmp_path) == ["source.tif"]
 
 
 def test_a_raster_written_by_windows_appears_at_the_end(tmp_path):

@@ -1,0 +1,38 @@
+"""What a page shows when there is nothing to show: what it is, why it is empty, and the button that fills it."""
+
+import streamlit as st
+
+from app.components.job_card import job_card, queue
+
+
+def empty_catalog() -> None:
+    """No tiles yet: make the sample city with a button, or add real ones from a folder."""
+    st.subheader("No tiles yet")
+    st.write(
+        "The catalogue holds no satellite tiles, so there is nothing to look at or to train on. "
+        "The sample city (24 tiles made by the program) takes half a minute:"
+    )
+    job = next((job for job in queue().jobs() if job.task == "sample" and not job.state.is_over), None)
+    if job is not None:
+        _wait(job.id)
+    elif st.button("Make the sample city", type="primary", icon=":material/location_city:"):
+        queue().submit("sample", {}, "Sample city")
+        st.rerun()
+    st.write("Or add a folder of real tiles in any SpaceNet layout, then reload this page:")
+    st.code("python -m core catalog add FOLDER", language="bash")
+
+
+@st.fragment(run_every=1)
+def _wait(job_id: int) -> None:
+    job = queue().get(job_id)
+    if job.state.is_over:
+        st.rerun()
+    job_card(job)
+
+
+def no_runs() -> None:
+    """No trained network yet: lead to training."""
+    st.subheader("No trained network yet")
+    st.write("A network has to be trained before it can predict buildings. Two epochs on one tile take a minute.")
+    if st.button("Train one", type="primary", icon=":material/model_training:"):
+        st.switch_page("app/pages/train.py")
