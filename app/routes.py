@@ -57,7 +57,11 @@ def _tile_layer(request: Request) -> Response:
     tile, layer = read_catalog().tile(request.path_params["tile"]), request.path_params["layer"]
     if layer not in (*pictures.LAYERS, "thumbnail"):
         return PlainTextResponse("There is no such layer.", 404)
-    picture = pictures.thumbnail(tile) if layer == "thumbnail" else pictures.overlay(pictures.draw(tile, layer))
+    stretch = pictures.area_stretch(read_catalog().of_aoi(tile.aoi).tiles)
+    if layer == "thumbnail":
+        picture = pictures.thumbnail(tile, stretch)
+    else:
+        picture = pictures.overlay(pictures.draw(tile, layer, stretch))
     return Response(picture.data, media_type=picture.media_type)
 
 

@@ -22,11 +22,11 @@ import pyproj
 from affine import Affine
 
 from core import rasters
+from core.backend import start_keras
 from core.chips import Scaling
 from core.grids import Grid
 from core.prediction import load_network, predict
 from core.runs import Record, Run, TrainingConfig
-from core.training import start_keras
 from models.registry import build
 
 SIZE, HALF_SIZE = 4096, 2048
@@ -56,7 +56,7 @@ def make_run(folder: Path) -> Run:
     scaling = Scaling((0.0,) * 4, (255.0, 255.0, 255.0, 4000.0))
     gsd = Grid(SIZE, SIZE, Affine(0.5, 0, 500_000, 0, -0.5, 4_000_000), pyproj.CRS.from_epsg(32611)).pixel_m
     run = Run.create(folder, Record(TrainingConfig(), (), (), scaling, 4, gsd, 0, "", {}))
-    model = build("thesis-fcn", 4)
+    model = build("fcn", 4)
     model.set_weights([weight * 1.5 for weight in model.get_weights()])
     run.put_weights(model, 1)
     return run

@@ -5,6 +5,7 @@ The first three are the labels of the thesis; the distance is that of Yuan 2016 
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import edt
 import numpy as np
@@ -72,7 +73,7 @@ class Labels:
     @cached_property
     def boundary(self) -> Mask:
         """(rows, columns) uint8: 255 on a line of 1.5 m along every wall, also between adjoining houses."""
-        return _burn(self._in_metres(np.asarray(shapely.boundary(self.pixels)), BOUNDARY_M / 2), self.grid)
+        return _burn(self._in_metres(np.asarray(shapely.boundary(self.pixels)), BOUNDARY_M / 2, "mitre"), self.grid)
 
     @cached_property
     def contact(self) -> Mask:
@@ -80,7 +81,7 @@ class Labels:
 
         That is within 1.5 m of at least two of them, walls they share included.
         """
-        count = _burn(self._in_metres(self.pixels, CONTACT_M / 2), self.grid, value=1, merge=MergeAlg.add)
+        count = _burn(self._in_metres(self.pixels, CONTACT_M / 2, "round"), self.grid, value=1, merge=MergeAlg.add)
         return np.where(count >= 2, INSIDE, 0).astype(np.uint8)
 
     @cached_property
@@ -97,11 +98,11 @@ class Labels:
         """The footprints in pixel coordinates, as SpaceNet's PolygonWKT_Pix has them."""
         return Footprints.of(self.pixels, None, image=image, images=(image,))
 
-    def _in_metres(self, shapes: Geometries, radius_m: float) -> Geometries:
+    def _in_metres(self, shapes: Geometries, radius_m: float, corners: Literal["mitre", "round"]) -> Geometries:
         """Shapes of pixels widened by metres, the same on the ground in both axes."""
         across, down = self.grid.pixel_m
         ground = shapely.transform(shapes, lambda xy: xy * (across, down))
-        wide = shapely.buffer(ground, radius_m, join_style="mitre")
+        wide = shapely.buffer(ground, radius_m, join_style=corners)
         return shapely.transform(wide, lambda xy: xy / (across, down))
 
 

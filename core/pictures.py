@@ -1,8 +1,9 @@
 """Arrays as pictures: stretched images and coloured labels, on the tile's own grid or warped for a browser map."""
 
 import io
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import astuple, dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from rasterio.features import rasterize
 
 from core import colours, rasters
 from core.catalog.tile import COLOUR, Tile
+from core.errors import CatalogError, RasterError
 from core.grids import Grid
 from core.labels import CLIP_M, Labels
 from core.rasters import Raster
@@ -23,6 +25,8 @@ from core.types import Bounds, Distance, Geometries, Mask, Pixels, Probability
 #: No picture is made with a longer side than this; larger rasters are shown smaller.
 LONGEST = 2048
 THUMBNAIL = 224
+#: How many images of an area are looked at for its stretch, and at which size in pixels.
+_LOOKED_AT, _COPY = 16, 96
 #: Where the legend of the signed distance has its marks, in metres.
 DISTANCE_MARKS = (-64, -16, -4, 0, 4, 16, 64)
 
@@ -40,19 +44,47 @@ class Picture:
     bounds: Bounds
 
 
-def stretched(raster: Raster) -> Pixels:
-    """(rows, columns, 4) uint8: the first three bands (or the first, grey) from their 2nd to 98th percentile, gamma 0.8.
+@dataclass(frozen=True)
+class Stretch:
+    """What is shown black and what white, one value a band."""
 
-    Percentiles are of pixels with a picture; those without are transparent.
-    """
-    bands = raster.pixels[:3] if len(raster.pixels) >= 3 else raster.pixels[:1].repeat(3, axis=0)
-    valid = raster.valid
-    seen = bands[:, valid] if valid.any() else bands.reshape(len(bands), -1)
-    low, high = np.percentile(seen[:, :: max(1, seen.shape[1] // 200_000)], (2, 98), axis=1)
-    scale = 255.0 / np.maximum(high - low, 1e-6)
-    levels = (bands - low[:, None, None].astype(np.float32)) * scale[:, None, None].astype(np.float32)
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def of(cls, rasters_: Iterable[Raster]) -> "Stretch":
+        """From the 2nd to the 98th percentile of all pixels with a picture."""
+        seen = np.concatenate([raster.pixels[:, raster.valid] for raster in rasters_], axis=1)
+        if not seen.size:
+            return cls(np.zeros(len(seen)), np.ones(len(seen)))
+        low, high = np.nanpercentile(seen[:, :: max(1, seen.shape[1] // 200_000)], (2, 98), axis=1)
+        return cls(low, high)
+
+
+def stretched(raster: Raster, stretch: Stretch | None = None) -> Pixels:
+    """(rows, columns, 4) uint8 of three bands, or of one in grey, gamma 0.8; transparent where there is no picture."""
+    low, high = (end.astype(np.float32)[:, None, None] for end in astuple(stretch or Stretch.of([raster])))
+    levels = (raster.pixels - low) * (255.0 / np.maximum(high - low, 1e-6))
     rgb = _BRIGHTER[np.nan_to_num(np.clip(levels, 0, 255)).astype(np.uint8)]
-    return np.dstack([*rgb, np.where(valid, 255, 0).astype(np.uint8)])
+    return np.dstack(
+        [*(rgb if len(rgb) == 3 else rgb.repeat(3, axis=0)), np.where(raster.valid, 255, 0).astype(np.uint8)]
+    )
+
+
+def area_stretch(tiles: Sequence[Tile]) -> Stretch:
+    """One stretch for an area, so that its tiles join without seams: from small copies of up to 16 of its images."""
+    return _area_stretch(tuple(tile.image for tile in tiles[:: max(1, len(tiles) // _LOOKED_AT)] if tile.products))
+
+
+@lru_cache(maxsize=64)
+def _area_stretch(images: tuple[Path, ...]) -> Stretch:
+    copies: list[Raster] = []
+    for path in images:
+        # A damaged file is told when it is its own turn to be drawn; its neighbours are shown all the same.
+        with suppress(RasterError, CatalogError):
+            copies.append(_image(path, (_COPY, _COPY)))
+    colour = [copy for copy in copies if len(copy.pixels) == 3]
+    return Stretch.of(colour or copies) if copies else Stretch(np.zeros(3), np.ones(3))
 
 
 def coloured_mask(mask: Mask, colour: str) -> Pixels:
@@ -103,14 +135,14 @@ _LAYERS: dict[str, Callable[[Labels], Pixels]] = {
 LAYERS = ("image", "outlines", *_LAYERS)
 
 
-def draw(tile: Tile, layer: str) -> Raster:
+def draw(tile: Tile, layer: str, stretch: Stretch | None = None) -> Raster:
     """A layer of a tile as RGBA (4, rows, columns) on its own grid, at most LONGEST px a side.
 
-    Raises NoImage, NoLabels and what reading raises; `layer` is one of LAYERS.
+    Raises NoImage, NoLabels and what reading raises; `layer` is one of LAYERS; `stretch` is for its image.
     """
     if layer == "image":
         image = _image(tile.image, _shown_grid(rasters.describe(tile.image).grid).shape)
-        return Raster(np.moveaxis(stretched(image), 2, 0), image.grid)
+        return Raster(np.moveaxis(stretched(image, stretch), 2, 0), image.grid)
     labels = Labels.of_tile(tile)
     grid = _shown_grid(labels.grid)
     shown = labels if grid == labels.grid else Labels(grid, grid.to_pixels(labels.ground), labels.ground)
@@ -175,13 +207,13 @@ def overlay(rgba: Raster) -> Picture:
     return Picture(webp(flat), "image/webp", flat.grid.bounds)
 
 
-def thumbnail(tile: Tile) -> Picture:
+def thumbnail(tile: Tile, stretch: Stretch | None = None) -> Picture:
     """The image of a tile for a browser map, at most THUMBNAIL px a side."""
     grid = rasters.describe(tile.image).grid
     shrink = max(1.0, max(grid.shape) / THUMBNAIL)
     shape = _side(grid.height / shrink), _side(grid.width / shrink)
     image = _image(tile.image, shape)
-    return overlay(Raster(np.moveaxis(stretched(image), 2, 0), image.grid))
+    return overlay(Raster(np.moveaxis(stretched(image, stretch), 2, 0), image.grid))
 
 
 def map_bounds(path: Path) -> Bounds:

@@ -12,6 +12,7 @@ import orjson
 from rasterio.windows import Window
 
 from core import rasters
+from core.backend import start_keras
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
 from core.chips import check_same_ground
@@ -24,7 +25,6 @@ from core.progress import Report, silent
 from core.runs import Run
 from core.scoring import DEFAULT_RULE, Score, score
 from core.settings import settings
-from core.training import start_keras
 from core.types import Probability
 from core.vectors import Footprints
 from core.windows import Box, Picture, open_picture, windows

@@ -30,7 +30,7 @@ MEASURES = ("loss", "accuracy", "precision", "recall", "iou")
 class TrainingConfig:
     """Everything a person chooses before training, but for the tiles."""
 
-    network: str = "thesis-fcn"
+    network: str = "fcn"
     options: Mapping[str, Any] = field(default_factory=dict)  #: of the network
     epochs: int = 10
     batch: int = 16  #: crops a step

@@ -1,12 +1,10 @@
 """Trains a network on tiles and leaves a run behind. Reads from top to bottom: data, network, run, epochs."""
 
-import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.backend import start_keras
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
 from core.dataset import Dataset, read_dataset
@@ -66,19 +65,6 @@ def check_network(config: TrainingConfig) -> None:
             raise InvalidSetting(setting=name, value=value, detail=f"{config.network} has only {', '.join(options)}")
         if not isinstance(value, type(options[name])):
             raise InvalidSetting(setting=name, value=value, detail=f"it is a value like {options[name]}")
-
-
-def start_keras(seed: int | None = None) -> None:
-    """Imports keras, leaving one core to the server where there are more than two, and seeds it."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(cores - 1 if cores > 2 else cores))
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # First, or GDAL would find TensorFlow's SQLite, which writes GeoPackages without a spatial index.
-    import_module("pyogrio")
-    import keras
-
-    if seed is not None:
-        keras.utils.set_random_seed(seed)
 
 
 def _record(config: TrainingConfig, data: Dataset, parameters: int) -> Record:

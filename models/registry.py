@@ -27,7 +27,7 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
         network.name: network
         for network in (
             Network(
-                name="thesis-fcn",
+                name="fcn",
                 title="Thesis FCN, 3.8 M parameters",
                 module="models.fcn",
                 stride=8,

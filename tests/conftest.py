@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pyogrio  # noqa: F401  before keras, or GDAL finds TensorFlow's SQLite (core.backend)
 import pytest
 
 ROOT = Path(__file__).parents[1]

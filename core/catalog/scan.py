@@ -97,9 +97,9 @@ def _sort_files(folder: Path) -> tuple[dict[str, _Files], list[str], Repairs]:
             continue
         files = tiles.setdefault(named.tile, _Files(named.aoi))
         if named.product == spacenet.LABELS:
-            files.labels = path.resolve()
+            files.labels = path.absolute()
         else:
-            files.products[named.product] = path.resolve()
+            files.products[named.product] = path.absolute()
     return tiles, problems, _use_summaries(tiles, summaries, problems)
 
 
@@ -121,7 +121,7 @@ def _use_summaries(tiles: Mapping[str, _Files], summaries: Iterable[Path], probl
         named = without.keys() & set(table.images)
         repairs += table.repairs if named else Repairs()
         for name in named:
-            without[name].labels, without[name].known = path.resolve(), table.of_image(name)
+            without[name].labels, without[name].known = path.absolute(), table.of_image(name)
     return repairs
 
 

@@ -5,20 +5,19 @@ import orjson
 import pytest
 
 from core import prediction, rasters, windows
+from core.backend import start_keras
 from core.catalog.store import Catalog
 from core.chips import Scaling
 from core.errors import DamagedRun, DifferentGround, TooFewBands, TruncatedRaster
 from core.prediction import load_network, network_grid, outlines, predict, predict_task, predict_tile, score_tile
 from core.runs import Record, Run, TrainingConfig
 from core.settings import Settings
-from core.training import start_keras
 from models.registry import NETWORKS, build
 from tests.core.made_up import SMALL, grid_at, make_tile
 
 #: Keras 3.15 copies its variables in a way NumPy 2 warns of.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-HALO = NETWORKS["thesis-fcn"].halo
+HALO = NETWORKS["fcn"].halo
 
 
 def make_run(folder, bands: int = 3, gsd_m: tuple[float, float] = (0.5, 0.5)) -> Run:
@@ -27,7 +26,7 @@ def make_run(folder, bands: int = 3, gsd_m: tuple[float, float] = (0.5, 0.5)) ->
     scaling = Scaling((0.0,) * bands, (255.0, 255.0, 255.0, 2000.0)[:bands])
     config = TrainingConfig(recipe=SMALL)
     run = Run.create(folder, Record(config, ("img1",), (), scaling, bands, gsd_m, 0, "", {}))
-    model = build("thesis-fcn", bands)
+    model = build("fcn", bands)
     model.set_weights([weight * 1.5 for weight in model.get_weights()])
     run.put_weights(model, 1)
     return run

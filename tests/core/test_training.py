@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from core import training
+from core.backend import start_keras
 from core.catalog.store import Catalog
 from core.errors import Diverged, InvalidSetting, RunExists, TooFewTiles, UnknownNetwork
 from core.progress import silent
@@ -15,7 +16,6 @@ from core.training import train, train_task
 from tests.core.made_up import HOUSES, SMALL, grid_at, make_tile
 
 #: Keras 3.15 copies its variables in a way NumPy 2 warns of.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 QUICK = TrainingConfig(epochs=2, batch=8, seed=7, recipe=SMALL)
 
@@ -161,9 +161,9 @@ def test_importing_training_and_prediction_does_not_import_keras():
 
 
 def test_the_seed_reaches_keras():
-    training.start_keras(5)
+    start_keras(5)
     import keras
 
     first = keras.random.uniform((3,)).numpy().tolist()
-    training.start_keras(5)
+    start_keras(5)
     assert keras.random.uniform((3,)).numpy().tolist() == first

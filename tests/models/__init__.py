@@ -1,1 +1,0 @@
-import pyogrio  # noqa: F401  before keras, or GDAL finds TensorFlow's SQLite (see core.training.start_keras)

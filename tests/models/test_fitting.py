@@ -24,7 +24,7 @@ def test_a_score_divided_by_nothing_is_not_a_number():
 
 
 def test_pixels_without_weight_do_not_change_the_loss():
-    model = compile_for_pixels(build("thesis-fcn", 3), 1e-3)
+    model = compile_for_pixels(build("fcn", 3), 1e-3)
     pixels = np.random.default_rng(0).random((1, 16, 16, 3), np.float32)
     target, weight = np.zeros((1, 16, 16), np.uint8), np.ones((1, 16, 16), np.float32)
     weight[:, 8:] = 0

@@ -17,7 +17,6 @@ VARIANTS = [(name, {}) for name in NETWORKS] + [
     if isinstance(default, bool)
 ]
 #: Keras 3.15 copies its variables in a way NumPy 2 warns of.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 every_network = pytest.mark.parametrize(("name", "options"), VARIANTS, ids=str)
 
@@ -80,7 +79,7 @@ def test_windows_cut_on_the_stride_with_the_halo_agree_with_the_whole(name, opti
 
 
 def test_the_thesis_network_has_the_layers_and_parameters_of_the_thesis():
-    model = build("thesis-fcn", 4)
+    model = build("fcn", 4)
     table = [
         (layer.filters, layer.kernel_size[0], layer.strides[0]) for layer in model.layers if hasattr(layer, "kernel")
     ]
@@ -93,10 +92,10 @@ def test_the_thesis_network_has_the_layers_and_parameters_of_the_thesis():
 
 
 def test_an_unknown_network_or_option_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"no network named unet9, only .*thesis-fcn"):
+    with pytest.raises(ValueError, match=r"no network named unet9, only .*fcn"):
         build("unet9", 3)
     with pytest.raises(ValueError, match=r"no option depth, only batch_norm"):
-        build("thesis-fcn", 3, depth=4)
+        build("fcn", 3, depth=4)
 
 
 def test_listing_the_networks_does_not_import_keras():

@@ -1,0 +1,44 @@
+"""Waking Keras and its backend: threads, seed, and nothing on the terminal that a person has no use for."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from tempfile import TemporaryFile
+
+
+def start_keras(seed: int | None = None) -> None:
+    """Imports keras, leaving one core to the server where there are more than two, and seeds it.
+
+    What TensorFlow prints while it wakes (no CUDA here, oneDNN there) is told only where it fails to.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(cores - 1 if cores > 2 else cores))
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # First, or GDAL would find TensorFlow's SQLite, which writes GeoPackages without a spatial index.
+    import_module("pyogrio")
+    with _silent_stderr():
+        import keras
+
+        keras.ops.zeros(1)
+    if seed is not None:
+        keras.utils.set_random_seed(seed)
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Holds back what C++ writes to stderr, where Python's own redirection does not reach; shown if the work fails."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

@@ -1,0 +1,192 @@
+"""The command line: everything real, exit status 0 or 2, one sentence, never a traceback."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import geopandas as gpd
+import pandas as pd
+import pytest
+import rasterio
+
+from core import cli
+from core.catalog.store import read_catalog
+from core.settings import settings
+from core.vectors import read_footprints
+from tests.core.made_up import make_tile
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """Runs `python -m core …` in this process over a data folder of its own; gives status, stdout, stderr."""
+    monkeypatch.setenv("GROUNDPLAN_DATA", str(tmp_path / "data"))
+    settings.cache_clear()
+
+    def command(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["core", *map(str, arguments)])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as end:
+            status = int(end.code or 0)
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    yield command
+    settings.cache_clear()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two labelled tiles in SN1's layout."""
+    place = tmp_path / "city"
+    for n in (1, 2):
+        tile = make_tile(place, f"AOI_0_Made_img{n}")
+        assert tile.footprints is not None
+        tile.footprints.rename(place / f"Geo_AOI_0_Made_img{n}.geojson")
+    return place
+
+
+def test_catalog_add_says_what_it_found_and_keeps_it(run: Run, folder: Path) -> None:
+    (folder / "3band_AOI_0_Made_img3.tif").write_bytes(b"\xff\xd8\xff\xe0 a photograph")
+    status, out, err = run("catalog", "add", folder, "--attribution", "us")
+    assert status == 0
+    assert "2 tiles in 1 areas, 2 labelled with 4 buildings" in out
+    assert "3band_AOI_0_Made_img3.tif is not a GeoTIFF (a JPEG)" in err
+    assert [tile.attribution for tile in read_catalog().tiles] == ["us", "us"]
+
+
+def test_catalog_list_is_json_of_every_fact(run: Run, folder: Path) -> None:
+    run("catalog", "add", folder)
+    status, out, _ = run("catalog", "list", "--json")
+    [first, second] = json.loads(out)
+    assert status == 0
+    assert (first["id"], second["id"]) == ("AOI_0_Made_img1", "AOI_0_Made_img2")
+    assert first["buildings"] == 2
+    assert first["gsd_m"] == pytest.approx(0.5, rel=1e-3)
+    assert Path(first["products"]["3band"]).is_file()
+
+
+def test_an_empty_catalog_says_how_to_fill_it(run: Run) -> None:
+    status, out, err = run("catalog", "list")
+    assert (status, out) == (0, "")
+    assert "catalog add" in err
+
+
+def test_labels_writes_every_file(run: Run, folder: Path, tmp_path: Path) -> None:
+    image, truth = folder / "3band_AOI_0_Made_img1.tif", folder / "Geo_AOI_0_Made_img1.geojson"
+    status, out, err = run("labels", "--image", image, "--footprints", truth, "--out", tmp_path / "out")
+    assert status == 0
+    assert "2 buildings" in err
+    files = [Path(line) for line in out.split()]
+    assert {path.suffix for path in files} == {".csv", ".geojson", ".tif", ".npy"}
+    assert all(path.is_file() for path in files)
+    with rasterio.open(tmp_path / "out" / "3band_AOI_0_Made_img1_mask.tif") as mask:
+        assert (mask.dtypes[0], mask.nodata, mask.compression.value) == ("uint8", 0, "LZW")
+
+
+def test_score_reproduces_the_published_totals(run: Run, shared: Path) -> None:
+    sides = (
+        "--truth",
+        shared / "scoring/sn2/SN2_sample_truth.csv",
+        "--proposals",
+        shared / "scoring/sn2/SN2_sample_preds.csv",
+    )
+    status, out, _ = run("score", *sides, "--json")
+    found = json.loads(out)
+    assert status == 0
+    assert found["aois"]["AOI_2_Vegas"]["f1"] == 0.8860759493670887
+    assert found["aois"]["AOI_5_Khartoum"]["f1"] == 0.4444444444444444
+    status, out, _ = run("score", *sides, "--rule", "solaris")
+    assert status == 0
+    assert "AOI_5_Khartoum_img463" in out
+    assert "not scored" in out
+
+
+def test_score_of_footprints_against_themselves_is_one(run: Run, folder: Path) -> None:
+    truth = folder / "Geo_AOI_0_Made_img1.geojson"
+    _, out, _ = run("score", "--truth", truth, "--proposals", truth, "--json")
+    assert json.loads(out)["images"] == {
+        "AOI_0_Made_img1": {"tp": 2, "fp": 0, "fn": 0, "precision": 1.0, "recall": 1.0, "f1": 1.0}
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("catalog", "add", "/nowhere/at/all"), "all does not exist. Check the path."),
+        (("score", "--truth", "none.csv", "--proposals", "none.csv"), "none.csv does not exist"),
+        (("predict", "--run", "none", "--image", "a.tif", "--out", "a.doc"), "a.doc has a suffix"),
+        (("predict", "--run", "none", "--image", "a.tif", "--out", "a.csv"), "There is no run at none"),
+        (("labels", "--image", "a.tif", "--footprints", "b.shp", "--out", "c"), "b.shp does not exist"),
+        (("score", "--truth", "a.csv"), "Missing option '--proposals'"),
+        (("train", "--data", ".", "--out", "x", "--epochs", "0"), "epochs"),
+        (("no-such-command",), "No such command"),
+    ],
+)
+def test_bad_input_is_status_2_and_a_sentence_on_stderr(run: Run, arguments: tuple[str, ...], sentence: str) -> None:
+    status, out, err = run(*arguments)
+    assert status == 2
+    assert out == ""
+    assert sentence in err
+    assert "Traceback" not in err
+
+
+def test_a_folder_in_no_known_layout_is_a_sentence_with_examples(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "photo.tif").write_bytes(b"II*\0")
+    status, _, err = run("catalog", "add", tmp_path)
+    assert status == 2
+    assert "RGB-PanSharpen_AOI_2_Vegas_img225.tif" in err
+
+
+def test_a_full_disk_is_a_sentence_and_nothing_is_left(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "mask.tif")
+
+    monkeypatch.setattr("core.rasters.os.fsync", full)
+    image, truth = folder / "3band_AOI_0_Made_img1.tif", folder / "Geo_AOI_0_Made_img1.geojson"
+    status, _, err = run("labels", "--image", image, "--footprints", truth, "--out", tmp_path / "out")
+    assert status == 2
+    assert "no room left on the disk" in err
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_tile_that_is_not_there_is_named(run: Run, folder: Path, tmp_path: Path) -> None:
+    status, _, err = run("train", "--data", folder, "--out", tmp_path / "run", "--tiles", "img7")
+    assert status == 2
+    assert "no tile named img7" in err
+
+
+REAL = {
+    "rio": ("spacenet/SN1_buildings", 4, "3band/3band_AOI_1_RIO_img9.tif", "AOI_1_RIO_img5,AOI_1_RIO_img9"),
+    "vegas": (
+        "spacenet/SN2_buildings", 3, "RGB-PanSharpen/RGB-PanSharpen_AOI_2_Vegas_img225.tif", "AOI_2_Vegas_img225",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("city", REAL)
+def test_real_tiles_train_and_predict(run: Run, shared: Path, tmp_path: Path, city: str) -> None:
+    where, bands, image, tiles = REAL[city]
+    [path] = (shared / where).glob(f"*/{image}")
+    folder = tmp_path / "run"
+    status, out, _ = run(
+        "train", "--data", shared / where, "--model", "fcn", "--epochs", 1, "--out", folder, "--tiles", tiles
+    )
+    assert status == 0
+    assert json.loads((folder / "config.json").read_text())["bands"] == bands
+    for suffix in (".geojson", ".gpkg", ".parquet", ".csv"):
+        out_file = tmp_path / f"found{suffix}"
+        status, out, err = run("predict", "--run", folder, "--image", path, "--out", out_file, "--threshold", 0.05)
+        assert (status, out.strip()) == (0, str(out_file)), err
+    found = gpd.read_file(tmp_path / "found.gpkg")
+    assert len(found) == len(gpd.read_parquet(tmp_path / "found.parquet"))
+    assert len(read_footprints(tmp_path / "found.geojson")) >= len(found)
+    table = pd.read_csv(tmp_path / "found.csv")
+    assert list(table) == ["ImageId", "BuildingId", "PolygonWKT_Pix", "PolygonWKT_Geo", "Confidence"]
