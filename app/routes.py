@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 from xstatic.pkg import jquery, leaflet
 
 from app.assets import ASSETS
-from core import pictures, predicted
+from core import colours, pictures, predicted
 from core.catalog.store import read_catalog
 from core.errors import CatalogError, GroundplanError
 from core.geojson import feature_collection
@@ -23,8 +23,6 @@ from core.grids import LONLAT
 from core.labels import Labels
 from core.predicted import THRESHOLD
 from core.vectors import Footprints
-
-_PICTURE = {"png": "image/png", "webp": "image/webp"}
 
 
 def _answer(make: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
@@ -58,10 +56,12 @@ def _tile_layer(request: Request) -> Response:
     if layer not in (*pictures.LAYERS, "thumbnail"):
         return PlainTextResponse("There is no such layer.", 404)
     stretch = pictures.area_stretch(read_catalog().of_aoi(tile.aoi).tiles)
-    if layer == "thumbnail":
+    if "pixels" in request.query_params and layer != "thumbnail":
+        picture = pictures.flat(pictures.draw(tile, layer, stretch), layer in pictures.PHOTOS)
+    elif layer == "thumbnail":
         picture = pictures.thumbnail(tile, stretch)
     else:
-        picture = pictures.overlay(pictures.draw(tile, layer, stretch))
+        picture = pictures.overlay(pictures.draw(tile, layer, stretch), layer in pictures.PHOTOS)
     return Response(picture.data, media_type=picture.media_type)
 
 
@@ -75,6 +75,15 @@ def _outlines(request: Request) -> Response:
 def _probability(request: Request) -> Response:
     found = predicted.find(request.path_params["run"], request.path_params["tile"])
     picture = pictures.probability_overlay(found.probability)
+    return Response(picture.data, media_type=picture.media_type)
+
+
+def _predicted_outlines(request: Request) -> Response:
+    found = predicted.find(request.path_params["run"], request.path_params["tile"])
+    stretch = pictures.area_stretch(read_catalog().of_aoi(found.tile.aoi).tiles)
+    image, footprints = pictures.draw(found.tile, "image", stretch), found.footprints(_threshold(request))
+    pixels = image.grid.to_pixels(footprints.geometries, footprints.crs)
+    picture = pictures.flat(pictures.outlined(image, pixels, colours.PREDICTION))
     return Response(picture.data, media_type=picture.media_type)
 
 
@@ -102,5 +111,6 @@ ROUTES: list[BaseRoute] = [
     Route("/layers/tiles/{tile}/outlines.geojson", _answer(_outlines)),
     Route("/layers/tiles/{tile}/{layer}", _answer(_tile_layer)),
     Route("/layers/predictions/{run}/{tile}/probability", _answer(_probability)),
+    Route("/layers/predictions/{run}/{tile}/outlines", _answer(_predicted_outlines)),
     Route("/layers/predictions/{run}/{tile}/verdicts.geojson", _answer(_verdicts)),
 ]

@@ -26,6 +26,8 @@ BOUNDARY_M = 1.5
 #: Two buildings nearly touch where less than this lies between them, in metres.
 CONTACT_M = 3.0
 INSIDE = 255
+#: Outlines nearer than this to the rim of the tile are where a footprint was cut, not a wall.
+_RIM_PX = 0.5
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,14 @@ class Labels:
 
     @cached_property
     def boundary(self) -> Mask:
-        """(rows, columns) uint8: 255 on a line of 1.5 m along every wall, also between adjoining houses."""
-        return _burn(self._in_metres(np.asarray(shapely.boundary(self.pixels)), BOUNDARY_M / 2, "mitre"), self.grid)
+        """(rows, columns) uint8: 255 on a line of 1.5 m along every wall, also between adjoining houses.
+
+        Not along the tile's rim, where footprints are merely cut.
+        """
+        inside = shapely.box(_RIM_PX, _RIM_PX, self.grid.width - _RIM_PX, self.grid.height - _RIM_PX)
+        walls = np.asarray(shapely.intersection(shapely.boundary(self.pixels), inside))
+        walls = walls[~shapely.is_empty(walls)]
+        return _burn(self._in_metres(walls, BOUNDARY_M / 2, "mitre"), self.grid)
 
     @cached_property
     def contact(self) -> Mask:

@@ -16,7 +16,7 @@ from rasterio.features import rasterize
 
 from core import colours, rasters
 from core.catalog.tile import COLOUR, Tile
-from core.errors import CatalogError, RasterError
+from core.errors import GroundplanError
 from core.grids import Grid
 from core.labels import CLIP_M, Labels
 from core.rasters import Raster
@@ -81,7 +81,7 @@ def _area_stretch(images: tuple[Path, ...]) -> Stretch:
     copies: list[Raster] = []
     for path in images:
         # A damaged file is told when it is its own turn to be drawn; its neighbours are shown all the same.
-        with suppress(RasterError, CatalogError):
+        with suppress(GroundplanError):
             copies.append(_image(path, (_COPY, _COPY)))
     colour = [copy for copy in copies if len(copy.pixels) == 3]
     return Stretch.of(colour or copies) if copies else Stretch(np.zeros(3), np.ones(3))
@@ -133,6 +133,8 @@ _LAYERS: dict[str, Callable[[Labels], Pixels]] = {
     "contact": lambda labels: coloured_mask(labels.contact, colours.INVENTED),
 }
 LAYERS = ("image", "outlines", *_LAYERS)
+#: Those that show the ground itself.
+PHOTOS = ("image", "outlines")
 
 
 def draw(tile: Tile, layer: str, stretch: Stretch | None = None) -> Raster:
@@ -147,7 +149,7 @@ def draw(tile: Tile, layer: str, stretch: Stretch | None = None) -> Raster:
     grid = _shown_grid(labels.grid)
     shown = labels if grid == labels.grid else Labels(grid, grid.to_pixels(labels.ground), labels.ground)
     if layer == "outlines":
-        return outlined(draw(tile, "image"), shown.pixels, colours.TRUTH)
+        return outlined(draw(tile, "image", stretch), shown.pixels, colours.TRUTH)
     return Raster(np.moveaxis(_LAYERS[layer](shown), 2, 0), grid)
 
 
@@ -187,24 +189,18 @@ def _image(path: Path, shape: tuple[int, int]) -> Raster:
     return rasters.read(path, bands, shape, Resampling.average)
 
 
-def png(rgba: Raster) -> bytes:
-    """The picture as it lies on its own grid, without loss."""
+def encoded(rgba: Raster, photo: bool) -> bytes:
+    """WebP of the picture on its own grid: photographs at a tenth of the size, labels without loss."""
+    how = {"quality": 85, "method": 2} if photo else {"lossless": True, "quality": 20, "method": 1}
     file = io.BytesIO()
-    Image.fromarray(np.moveaxis(rgba.pixels, 0, 2)).save(file, "PNG", compress_level=1)
+    Image.fromarray(np.moveaxis(rgba.pixels, 0, 2)).save(file, "WEBP", **how)
     return file.getvalue()
 
 
-def webp(rgba: Raster) -> bytes:
-    """The picture as it lies on its own grid, a tenth of the size of a PNG: for photographs."""
-    file = io.BytesIO()
-    Image.fromarray(np.moveaxis(rgba.pixels, 0, 2)).save(file, "WEBP", quality=85, method=2)
-    return file.getvalue()
-
-
-def overlay(rgba: Raster) -> Picture:
+def overlay(rgba: Raster, photo: bool = True) -> Picture:
     """The picture warped into Web Mercator, to lie on a browser map between its bounds."""
     flat = rasters.to_web_mercator(rgba)
-    return Picture(webp(flat), "image/webp", flat.grid.bounds)
+    return Picture(encoded(flat, photo), "image/webp", flat.grid.bounds)
 
 
 def thumbnail(tile: Tile, stretch: Stretch | None = None) -> Picture:
@@ -214,6 +210,11 @@ def thumbnail(tile: Tile, stretch: Stretch | None = None) -> Picture:
     shape = _side(grid.height / shrink), _side(grid.width / shrink)
     image = _image(tile.image, shape)
     return overlay(Raster(np.moveaxis(stretched(image, stretch), 2, 0), image.grid))
+
+
+def flat(rgba: Raster, photo: bool = True) -> Picture:
+    """The picture as it lies on its own pixels, dark where it is transparent."""
+    return Picture(encoded(on_black(rgba), photo), "image/webp", rgba.grid.bounds)
 
 
 def map_bounds(path: Path) -> Bounds:

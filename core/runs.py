@@ -252,6 +252,15 @@ def usable_runs(folder: Path) -> list[Run]:
     return [run for run in runs(folder) if run.is_usable]
 
 
+def seconds_a_tile(folder: Path) -> float | None:
+    """How long the newest run took for one tile and epoch, None where there is none to go by."""
+    for run in usable_runs(folder)[:3]:
+        seconds = run.metrics()["seconds"]
+        if len(seconds) and run.record.train_tiles:
+            return float(seconds.median()) / len(run.record.train_tiles)
+    return None
+
+
 def damaged(folder: Path) -> list[DamagedRun | NoSuchRun]:
     """What is wrong with the folders that `runs` leaves out, by name."""
     return [problem for run in _all(folder) if (problem := _problem(run))]

@@ -9,15 +9,16 @@ from core.catalog.tile import Tile
 from core.types import Bounds
 
 
-def choose_tile(catalog: Catalog) -> Tile:
+def choose_tile(catalog: Catalog, in_a_row: bool = False) -> Tile:
     """Boxes for area and tile with buttons for the next and the previous one; returns the chosen tile."""
     tile = state.selected_tile(catalog)
-    aoi = st.selectbox("Area", catalog.aois, index=catalog.aois.index(tile.aoi), key=f"aoi {tile.id}")
+    area_side, tile_side = st.columns([1, 1.6]) if in_a_row else (st.container(), st.container())
+    aoi = area_side.selectbox("Area", catalog.aois, index=catalog.aois.index(tile.aoi), key=f"aoi {tile.id}")
     tiles = catalog.of_aoi(aoi).tiles
     if aoi != tile.aoi:
         _go(catalog.of_aoi(aoi).showpiece)
     place = tiles.index(tile)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with tile_side.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         chosen = st.selectbox("Tile", tiles, place, format_func=_label, key=f"tile {tile.id}")
         if st.button("", icon=":material/chevron_left:", help="Previous tile", shortcut="p", key="previous tile"):
             chosen = tiles[place - 1]
@@ -38,13 +39,18 @@ def _label(tile: Tile) -> str:
     return f"{tile.short_id} · {what}"
 
 
-def tile_facts(tile: Tile) -> None:
-    """Everything the catalogue knows of a tile."""
+def tile_name(tile: Tile) -> None:
+    """The tile's id, and what its image is made of."""
     st.html(
         f'<p class="gp-title">{safe(tile.id)}</p>'
         f'<p class="gp-sub">{tile.width} × {tile.height} px · {number(tile.gsd_m, "m")} · '
         f"{safe(tile.dtype)} · {safe(tile.crs)}</p>"
     )
+
+
+def tile_facts(tile: Tile) -> None:
+    """Everything the catalogue knows of a tile."""
+    tile_name(tile)
     big_numbers(
         {
             "buildings": number(tile.buildings) if tile.is_labelled else "no labels",

@@ -1,12 +1,14 @@
 """The views of one tile's labels side by side, their numbers and their files."""
 
 from collections.abc import Callable
+from typing import Any
 
 import streamlit as st
 
 from app.components.inspector import big_numbers, table
+from app.components.linked_views import View, linked_views
 from app.components.text import number, safe, share
-from core import pictures
+from app.components.tile_map import distance_legend, page_url
 from core.catalog.tile import Tile
 from core.exports.labels import FILES, write_label
 from core.labels import BOUNDARY_M, CLIP_M, CONTACT_M, Labels
@@ -22,35 +24,17 @@ _VIEWS = {
 }
 
 
-@st.cache_data(max_entries=64, show_spinner="Drawing the labels …", hash_funcs={Tile: repr})
-def _picture(tile: Tile, layer: str) -> bytes:
-    return pictures.png(pictures.on_black(pictures.draw(tile, layer)))
-
-
 def label_views(tile: Tile) -> None:
-    """Image, outlines, mask and signed distance side by side, boundary and contact after them."""
-    names = list(_VIEWS) if tile.is_labelled else ["image"]
-    for start in range(0, len(names), 3):
-        for column, layer in zip(st.columns(3), names[start : start + 3], strict=False):
-            with column:
-                _view(tile, layer)
+    """Image, outlines, mask, signed distance, boundary and contact; linked."""
+    names = _VIEWS if tile.is_labelled else ("image",)
+    views = [
+        View(page_url("tiles", tile.id, layer) + "?pixels=1", *_VIEWS[layer], legend=_legend(layer)) for layer in names
+    ]
+    linked_views(views, tile.width, tile.height, key=f"views {len(views)}")
 
 
-def _view(tile: Tile, layer: str) -> None:
-    title, what = _VIEWS[layer]
-    st.image(_picture(tile, layer), width="stretch")
-    if layer == "distance":
-        _distance_legend()
-    st.html(f'<p class="gp-note"><b>{title}</b> · {what}</p>')
-
-
-def _distance_legend() -> None:
-    marks = "".join(
-        f'<span style="left:{float(pictures.distance_level(mark)) * 50 + 50:.1f}%">{mark} m</span>'
-        for mark in pictures.DISTANCE_MARKS
-    )
-    ramp = f'<div class="gp-ramp" style="background:linear-gradient(to right,{pictures.ramp_css("RdBu_r")})"></div>'
-    st.html(f'{ramp}<div class="gp-marks">{marks}</div>')
+def _legend(layer: str) -> dict[str, Any] | None:
+    return distance_legend() if layer == "distance" else None
 
 
 def label_numbers(tile: Tile, labels: Labels) -> None:

@@ -7,6 +7,7 @@ import streamlit as st
 
 from app import state
 from app.components.inspector import attribution, big_numbers, table
+from app.components.linked_views import View, linked_views
 from app.components.text import number, share
 from app.components.tile_map import (
     PREDICTION_STYLE,
@@ -14,6 +15,7 @@ from app.components.tile_map import (
     MapLayer,
     label_layers,
     layer_url,
+    page_url,
     tile_map,
 )
 from core import colours, pictures, rasters
@@ -30,10 +32,9 @@ def prediction_map(found: Predicted, threshold: float) -> None:
     bounds = pictures.map_bounds(tile.image)
     layers = [item for item in label_layers(tile.id, bounds, tile.is_labelled, tile.attribution) if _shown(item)]
     if found.exists:
-        version = f"?v={found.probability.stat().st_mtime_ns}&t={threshold:g}"
         base = ("predictions", found.run.name, tile.id)
-        heat = layer_url(*base, "probability") + version
-        verdicts = layer_url(*base, "verdicts.geojson") + version
+        heat = layer_url(*base, "probability") + version(found, threshold)
+        verdicts = layer_url(*base, "verdicts.geojson") + version(found, threshold)
         style = VERDICT_STYLE if tile.is_labelled else PREDICTION_STYLE
         layers.append(MapLayer("probability", heat, "image", pictures.map_bounds(found.probability), z=3))
         layers.append(MapLayer("verdicts", verdicts, "vector", style=style))
@@ -73,18 +74,20 @@ def score_view(score: Score | None, buildings: int, seen_before: str) -> None:
 
 
 def truth_beside(found: Predicted, threshold: float) -> None:
-    """Ground truth and prediction as two pictures of the same tile."""
-    image = pictures.draw(found.tile, "image")
-    predicted = image.grid.to_pixels(found.footprints(threshold).geometries, found.footprints(threshold).crs)
-    truth, guess = st.columns(2)
-    if found.tile.is_labelled:
-        truth.image(pictures.png(pictures.on_black(pictures.draw(found.tile, "outlines"))), width="stretch")
-        truth.html('<p class="gp-note"><b>Ground truth</b> · footprints of the label file</p>')
-    guess.image(
-        pictures.png(pictures.on_black(pictures.outlined(image, predicted, colours.PREDICTION))), width="stretch"
-    )
-    guess.html(f'<p class="gp-note"><b>Prediction</b> · probability above {threshold:g}</p>')
-    attribution(found.tile.attribution)
+    """Ground truth and prediction as two linked pictures of the same tile."""
+    tile = found.tile
+    guess = page_url("predictions", found.run.name, tile.id, "outlines") + version(found, threshold)
+    views = [View(guess, "Prediction", f"probability above {threshold:g}")]
+    if tile.is_labelled:
+        truth = page_url("tiles", tile.id, "outlines") + "?pixels=1"
+        views.insert(0, View(truth, "Ground truth", "footprints of the label file"))
+    linked_views(views, tile.width, tile.height, key=f"beside {len(views)}")
+    attribution(tile.attribution)
+
+
+def version(found: Predicted, threshold: float) -> str:
+    """What tells one state of a prediction from another in its addresses."""
+    return f"?v={found.probability.stat().st_mtime_ns}&t={threshold:g}"
 
 
 def prediction_downloads(found: Predicted, threshold: float) -> None:

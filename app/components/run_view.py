@@ -18,6 +18,10 @@ def curves(run: Run) -> None:
     if metrics.empty:
         st.caption("The curves appear when the first epoch is done.")
         return
+    keys = {"training": colours.TRAIN, "validation": colours.VALIDATION}
+    st.html(
+        " ".join(f'<span class="gp-key" style="background:{colour}"></span>{word}' for word, colour in keys.items())
+    )
     for column, (name, title) in zip(st.columns(len(_CURVES)), _CURVES.items(), strict=True):
         column.altair_chart(_curve(metrics, name, title), width="stretch")
 
@@ -29,7 +33,7 @@ def _curve(metrics: pd.DataFrame, name: str, title: str) -> alt.Chart:
     base = alt.Chart(long.dropna(), title=title, height=250).encode(
         x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d")),
         y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=name != "loss")),
-        color=alt.Color("ground:N", title=None, scale=colour, legend=alt.Legend(orient="top-right")),
+        color=alt.Color("ground:N", title=None, scale=colour, legend=None),
         tooltip=["epoch", "ground", alt.Tooltip("value:Q", format=".4f")],
     )
     return base.mark_line(point=True)

@@ -31,7 +31,8 @@ def _row(key: str, name: str, swatch: str, on: bool = False, opacity: float = 1.
     return {"key": key, "name": name, "swatch": swatch, "on": on, "opacity": opacity, **more}
 
 
-def _distance_legend() -> dict[str, Any]:
+def distance_legend() -> dict[str, Any]:
+    """Colours and marks of the signed distance, in metres."""
     marks = [
         (float(distance_level(m)) * 50 + 50, f"{m} m" if m == DISTANCE_MARKS[-1] else str(m)) for m in DISTANCE_MARKS
     ]
@@ -47,7 +48,7 @@ _VERDICTS = ", ".join(
 )
 _ROWS = {
     "image": _row("image", "Image", _PHOTO, on=True),
-    "distance": _row("distance", "Signed distance", _DISTANCE, opacity=0.75, legend=_distance_legend()),
+    "distance": _row("distance", "Signed distance", _DISTANCE, opacity=0.75, legend=distance_legend()),
     "mask": _row("mask", "Building mask", f"background: {colours.TRUTH}", opacity=0.55),
     "boundary": _row("boundary", "Boundary", f"background: {colours.VALIDATION}", opacity=0.8),
     "contact": _row("contact", "Contact", f"background: {colours.INVENTED}", opacity=0.8),
@@ -68,9 +69,14 @@ VERDICT_STYLE = {
 }
 
 
+def page_url(*parts: str) -> str:
+    """The address of a layer as a page must ask for it; each part is escaped."""
+    return "layers/" + "/".join(quote(part, safe="") for part in parts)
+
+
 def layer_url(*parts: str) -> str:
-    """The address of a layer as the map's frame must ask for it; each part is escaped."""
-    return ROOT + "layers/" + "/".join(quote(part, safe="") for part in parts)
+    """The address of a layer as the map's frame must ask for it."""
+    return ROOT + page_url(*parts)
 
 
 def label_layers(tile: str, bounds: Bounds, labelled: bool, attribution: str) -> list[MapLayer]:

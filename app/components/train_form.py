@@ -5,13 +5,16 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from app import state
-from app.components.text import number
+from app.components.text import duration, number
 from core.catalog.store import Catalog
 from core.catalog.tile import Tile
 from core.jobs.store import Job, Queue
+from core.runs import seconds_a_tile
 from core.settings import settings
 from core.training import networks
 
+#: Seconds for one tile and epoch on two cores without a GPU (benchmarks of the thesis network).
+_TWO_CORES_S = 3.0
 _SCALINGS = {
     "percentile": "2nd to 98th percentile of the training tiles",
     "thesis": "the thesis's: /255, and /65535 for 16 bits",
@@ -30,6 +33,7 @@ def train_form(catalog: Catalog) -> None:
     buildings = sum(tile.buildings or 0 for tile in chosen)
     st.caption(f"{len(chosen)} tiles, {number(buildings)} buildings, {_channels(chosen)}")
     epochs = st.number_input("Epochs", 1, 1000, 10, help="How often every crop is seen.")
+    _say_how_long(len(chosen) * epochs)
     with st.expander("Network and recipe"):
         network = st.selectbox("Network", list(networks()), format_func=lambda name: networks()[name].title)
         batch_norm = st.checkbox("Batch-normalised variant", help="The variant the thesis's text describes.")
@@ -46,6 +50,14 @@ def train_form(catalog: Catalog) -> None:
         job = _submit(aoi, chosen, config)
         state.select_run(job.params["run"])
         st.toast(f"Job {job.id} is in the queue.")
+
+
+def _say_how_long(tile_epochs: int) -> None:
+    seconds = seconds_a_tile(settings().runs)
+    if seconds is not None and tile_epochs:
+        st.caption(f"About {duration(seconds * tile_epochs)}, going by the last run on this machine.")
+    elif tile_epochs:
+        st.caption(f"About {duration(_TWO_CORES_S * tile_epochs)} on two cores, much less on a GPU.")
 
 
 def _place(catalog: Catalog, tile: Tile) -> int:

@@ -4,7 +4,7 @@ import streamlit as st
 
 from app import state
 from app.components.empty import empty_catalog
-from app.components.inspector import attribution, choose_tile
+from app.components.inspector import attribution, choose_tile, tile_name
 from app.components.label_views import label_downloads, label_numbers, label_views, no_labels
 from core.catalog.store import read_catalog
 from core.labels import Labels
@@ -14,13 +14,13 @@ if not catalog.tiles:
     empty_catalog()
     st.stop()
 
+tile = choose_tile(catalog, in_a_row=True)
 views, facts = st.columns([2.6, 1], gap="medium")
-with facts:
-    tile = choose_tile(catalog)
 with views:
     label_views(tile)
     attribution(tile.attribution)
 with facts:
+    tile_name(tile)
     if tile.is_labelled:
         labels = Labels.of_tile(tile)
         label_numbers(tile, labels)

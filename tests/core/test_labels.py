@@ -74,10 +74,7 @@ def test_pixel_footprints_are_taken_as_they_are():
 
 
 def test_a_footprint_the_projection_does_not_reach_is_left_out():
-    null_island_and_more = [
-        box(-27, -0.01, -26.99, 0.01),
-        reproject(grid_at().to_ground(np.array(HOUSES)), UTM, LONLAT)[0],
-    ]
+    here = reproject(grid_at().to_ground(np.array(HOUSES)), UTM, LONLAT)[0]
     found = Labels.of(grid_at(), Footprints.of(np.array([box(-27, -0.01, -26.99, 0.01), here]), LONLAT))
     assert len(found) == 1
     assert found.area_m2 == pytest.approx([64], rel=2e-3)
