@@ -133,6 +133,7 @@ def signed_distance(mask: Mask, pixel_m: tuple[float, float], clip_m: float = CL
     across, down = pixel_m
     labels = inside.view(np.uint8) + np.uint8(1)
     distance: Distance = edt.edt(labels, anisotropy=(down, across), black_border=False)
-    distance -= (across + down) / 4
+    # Half a pixel, but never so much of a long thin one that a distance changes its sign.
+    distance -= min((across + down) / 4, across, down)
     np.negative(distance, out=distance, where=~inside)
     return np.clip(distance, -clip_m, clip_m, out=distance)

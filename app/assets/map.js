@@ -159,12 +159,13 @@ window.gpStart = function (map, rows, gridUrl) {
       fit();
     }
   };
-  // The frame gets its height after the first scene: as long as nobody moved the map, it is fitted again.
+  // The style sheet may arrive after the first scene: as long as nobody moved the map, it is fitted again.
   function fit() {
     if (!focus || !untouched) return;
     const [w, s, e, n] = focus;
     map.fitBounds([[s, w], [n, e]], {animate: false});
   }
+  new ResizeObserver(() => map.invalidateSize({pan: false})).observe(map.getContainer());
   map.on("resize", fit);
   for (const act of ["mousedown", "wheel", "touchstart", "keydown"]) {
     map.getContainer().addEventListener(act, () => { untouched = false; }, {capture: true, passive: true});

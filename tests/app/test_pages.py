@@ -107,10 +107,13 @@ def test_a_click_on_the_map_keeps_the_view(open_page: OpenPage, monkeypatch: pyt
 @pytest.mark.usefixtures("city")
 def test_labels_show_six_views_with_numbers_and_files(open_page: OpenPage) -> None:
     page = open_page("labels", tile="AOI_0_Made_img1")
-    words = html(page)
-    for title in ("Image", "Outlines", "Building mask", "Signed distance", "Boundary", "Contact"):
-        assert f"<b>{title}</b>" in words
-    assert "164" in words  # m² of both houses: (16 × 16 + 20 × 20) × 0.25
+    [shown] = page.get("bidi_component")
+    data = json.loads(shown.proto.json)
+    titles = [view["title"] for view in data["views"]]
+    assert titles == ["Image", "Outlines", "Building mask", "Signed distance", "Boundary", "Contact"]
+    assert (data["width"], data["height"]) == (64, 64)
+    assert data["views"][3]["legend"]["marks"][0][1] == "-64"
+    assert "164" in html(page)  # m² of both houses: (16 × 16 + 20 × 20) × 0.25
     assert len(page.get("download_button")) == 7
 
 

@@ -235,6 +235,13 @@ def test_the_boundary_is_a_line_of_a_metre_and_a_half_also_along_shared_walls():
     assert not boundary[24, 12:20].any()
 
 
+def test_the_tile_s_rim_is_no_wall():
+    boundary = labels_of(box(-10, 20, 30, 40)).boundary
+    assert not boundary[26:34, :4].any()
+    assert boundary[20, :4].all()
+    assert boundary[30, 29:31].all()
+
+
 def test_lines_are_as_wide_on_the_ground_where_pixels_are_not_square():
     grid = Grid(200, 200, Affine(4e-6, 0, 10, 0, -4e-6, 60), LONLAT)
     across, down = grid.pixel_m

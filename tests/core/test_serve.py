@@ -1,0 +1,85 @@
+"""`python -m core app`: server and worker live and die together."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from core.catalog.store import Catalog, write_catalog
+from core.errors import PortTaken
+from core.serve import serve
+from tests.conftest import ROOT
+from tests.core.made_up import make_tile
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def children(parent: int) -> list[int]:
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(parent)], capture_output=True, text=True).stdout
+    return [int(pid) for pid in found.split()]
+
+
+def healthy(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def wait_for(what, seconds: float = 40) -> None:
+    until = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < until, "it took too long"
+        time.sleep(0.2)
+
+
+@pytest.fixture
+def app(tmp_path: Path, port: int):
+    write_catalog(Catalog((make_tile(tmp_path / "city", "AOI_0_Made_img1"),)), tmp_path / "data" / "catalog.parquet")
+    environment = {**os.environ, "GROUNDPLAN_DATA": str(tmp_path / "data")}
+    command = [sys.executable, "-m", "core", "app", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.slow
+def test_it_prints_the_address_serves_and_leaves_nothing_behind(app: subprocess.Popen, port: int) -> None:
+    assert app.stdout is not None
+    assert f"http://localhost:{port}" in app.stdout.readline()
+    wait_for(lambda: healthy(port))
+    both = children(app.pid)
+    assert len(both) == 2
+    app.send_signal(signal.SIGTERM)
+    assert app.wait(15) == 0
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in both), 5)
+
+
+@pytest.mark.slow
+def test_when_the_server_ends_the_worker_ends_too(app: subprocess.Popen, port: int) -> None:
+    wait_for(lambda: healthy(port))
+    both = children(app.pid)
+    os.kill(both[0], signal.SIGKILL)
+    assert app.wait(20) != 0
+    assert not any(Path(f"/proc/{pid}").exists() for pid in both)
+
+
+def test_a_port_that_is_taken_is_a_sentence(port: int) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        with pytest.raises(PortTaken, match=f"Port {port} of 127.0.0.1 cannot be used"):
+            serve("127.0.0.1", port)
