@@ -4,8 +4,10 @@ Proposals come one after the other, each takes the free truth it overlaps best, 
 passes the rule. Everything but that order is done for all footprints at once.
 """
 
+import os
 import re
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -56,6 +58,9 @@ RULES: dict[str, Rule] = {
     )
 }
 DEFAULT_RULE = RULES["topcoder"]
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+#: Fewer pairs than this are not worth another thread.
+_PAIRS_A_CORE = 250
 
 
 @dataclass(frozen=True)
@@ -272,8 +277,7 @@ class _Pairs:
         most = np.minimum(np.minimum(area_t, area_p), _box_overlap(shapely.bounds(ours)[t], shapely.bounds(theirs)[p]))
         likely = _iou(most, area_t, area_p) >= enough.value - _ROUNDING
         t, p = t[likely], p[likely]
-        shared = shapely.area(shapely.intersection(ours[t], theirs[p]))
-        iou = _iou(shared, area_t[likely], area_p[likely])
+        iou = _iou(_shared_area(ours[t], theirs[p]), area_t[likely], area_p[likely])
         good = enough.passes(iou)
         return cls(true_counted[t[good]], counted[p[good]], iou[good])
 
@@ -287,6 +291,14 @@ class _Pairs:
                 served.add(p)
                 kept.append(i)
         return self.truth[kept], self.proposal[kept], self.iou[kept]
+
+
+def _shared_area(a: Geometries, b: Geometries) -> np.ndarray:
+    """Area common to each pair, on all cores: shapely lets go of Python's lock while GEOS works."""
+    parts = min(_CORES, 1 + len(a) // _PAIRS_A_CORE)
+    with ThreadPoolExecutor(parts) as pool:
+        pieces = pool.map(shapely.intersection, np.array_split(a, parts), np.array_split(b, parts))
+        return np.concatenate([shapely.area(piece) for piece in pieces])
 
 
 def _box_overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:

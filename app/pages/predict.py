@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app.components.empty import empty_catalog, no_runs
-from app.components.inspector import choose_tile
+from app.components.inspector import choose_tile, tile_name
 from app.components.predict_form import choose_run, predict_button, tile_needs_bands
 from app.components.prediction_view import prediction_downloads, prediction_map, score_view, truth_beside
 from core.catalog.store import read_catalog
@@ -23,6 +23,7 @@ map_side, facts = st.columns([2, 1], gap="medium")
 with facts:
     run = choose_run(runs)
     tile = choose_tile(catalog)
+    tile_name(tile)
     found = predicted(run.name, tile.id)
     threshold = THRESHOLD
     if not tile_needs_bands(tile, run):
