@@ -28,7 +28,7 @@ from core.settings import settings
 from core.types import Probability
 from core.vectors import Footprints
 from core.windows import Box, Picture, open_picture, windows
-from models.registry import NETWORKS, Network, build
+from models.registry import NETWORKS, Network, build, build_for_windows
 
 if TYPE_CHECKING:
     import keras
@@ -55,7 +55,7 @@ def predict(run: Run, images: tuple[Path, Path | None], out: Path, report: Repor
     """
     check_channels(run, images)
     report(0.0, "building the network")
-    network, model = NETWORKS[run.config.network], load_network(run)
+    network, model = NETWORKS[run.config.network], load_network(run, for_windows=True)
     grid = network_grid(rasters.describe(images[0]).grid, run.record.gsd_m)
     boxes = list(windows(grid, network.stride))
     with open_picture(*images, run.record.bands, grid) as picture, rasters.writer(out, grid, 1, "float32") as file:
@@ -76,27 +76,36 @@ def check_channels(run: Run, images: tuple[Path, Path | None]) -> None:
         check_same_ground(image, eight_bands)
 
 
-def load_network(run: Run) -> "keras.Model":
+def load_network(run: Run, for_windows: bool = False) -> "keras.Model":
     """The run's network with its weights, the last one kept for the next image; raises NoSuchRun, DamagedRun."""
     weights, config = run.weights(), run.config
     start_keras()
     try:
         options = tuple(sorted(config.options.items()))
-        return _loaded(weights, weights.stat().st_mtime_ns, config.network, run.record.bands, options)
+        return _loaded(weights, weights.stat().st_mtime_ns, for_windows, config.network, run.record.bands, options)
     except (ValueError, UserWarning) as error:
         raise DamagedRun(name=run.path, detail="its weights do not fit its network") from error
 
 
 @lru_cache(maxsize=1)
 def _loaded(
-    weights: Path, _changed_ns: int, network: str, bands: int, options: tuple[tuple[str, Any], ...]
+    weights: Path,
+    _changed_ns: int,
+    for_windows: bool,
+    network: str,
+    bands: int,
+    options: tuple[tuple[str, Any], ...],
 ) -> "keras.Model":
     model = build(network, bands, **dict(options))
     with warnings.catch_warnings():
         # Layers that the file does not know would keep their fresh weights, with no more than a warning.
         warnings.filterwarnings("error", message="Skipping", category=UserWarning)
         model.load_weights(weights)
-    return model
+    if not for_windows:
+        return model
+    windowed = build_for_windows(network, bands, **dict(options))
+    windowed.set_weights(model.get_weights())
+    return windowed
 
 
 def network_grid(grid: Grid, gsd_m: tuple[float, float]) -> Grid:
@@ -118,7 +127,7 @@ def _window(model: "keras.Model", run: Run, network: Network, picture: "Picture"
     around = [(before[0], box.height - inside.height - before[0]), (before[1], box.width - inside.width - before[1])]
     scaled = np.pad(run.record.scaling.apply(pixels), [*around, (0, 0)], mode="reflect")
     own = slice(network.halo, network.halo + core.height), slice(network.halo, network.halo + core.width)
-    building = model.predict_on_batch(scaled[None])[0, ..., 1][own]
+    building = model.predict_on_batch(scaled[None])[0, ..., 1]
     return np.where(np.pad(valid, around)[own], building, probability)
 
 

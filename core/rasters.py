@@ -236,13 +236,15 @@ def _is_full(folder: Path) -> bool:
 
 @contextmanager
 def writer(path: Path, grid: Grid, bands: int, dtype: str, nodata: float | None = None) -> Iterator[DatasetWriter]:
-    """A GeoTIFF (LZW, tiled when large) to be written window by window; it appears only when it is whole."""
+    """A GeoTIFF (compressed without loss, tiled when large) to be written by windows; it appears once it is whole."""
     large = max(grid.shape) > 2048
     layout = {"tiled": True, "blockxsize": 512, "blockysize": 512} if large else {}
+    # LZW makes real numbers larger than they are; taken as differences they shrink by a fifth.
+    packing = {"compress": "deflate", "zlevel": 1, "predictor": 3} if dtype == "float32" else {"compress": "lzw"}
     with replacing(path) as part:
         with rasterio.open(
             part, "w", driver="GTiff", width=grid.width, height=grid.height, count=bands, dtype=dtype,
-            crs=grid.crs.to_wkt(), transform=grid.transform, nodata=nodata, compress="lzw", **layout,
+            crs=grid.crs.to_wkt(), transform=grid.transform, nodata=nodata, **packing, **layout,
         ) as dataset:  # fmt: skip
             yield dataset
         _check_whole(part)

@@ -16,20 +16,59 @@ def build(bands: int, batch_norm: bool = False) -> keras.Model:
     Rows and columns are multiples of 8. With `batch_norm` every convolution is normalised before its activation and
     carries no bias, which the normalisation would cancel.
     """
+    return _network(bands, batch_norm, "same")
+
+
+def build_for_windows(bands: int, batch_norm: bool = False) -> keras.Model:
+    """The same network and weights without padding: 38 pixels of each side go in and do not come out.
+
+    (batch, rows + 76, columns + 76, bands) to (batch, rows, columns, 2), rows and columns multiples of 8. What comes
+    out is exact, and nothing is computed that would be thrown away.
+    """
+    return _network(bands, batch_norm, "valid")
+
+
+def _network(bands: int, batch_norm: bool, padding: str) -> keras.Model:
     picture = keras.Input((None, None, bands), name="picture")
     x = picture
     for filters in STAGES:
-        x = _convolution(x, filters, 3, batch_norm)
-        x = _convolution(x, filters, 3, batch_norm)
+        x = _convolution(x, filters, 3, batch_norm, padding)
+        x = _convolution(x, filters, 3, batch_norm, padding)
         x = layers.MaxPooling2D(2)(x)
-    x = _convolution(x, 1024, 5, batch_norm)
-    x = _convolution(x, 128, 1, batch_norm)
-    x = layers.Conv2DTranspose(2, 16, strides=8, padding="same", name="upsampled")(x)
+    x = _convolution(x, 1024, 5, batch_norm, padding)
+    x = _convolution(x, 128, 1, batch_norm, padding)
+    upsample = layers.Conv2DTranspose if padding == "same" else _InnerUpsampling
+    x = upsample(2, 16, strides=8, padding=padding, name="upsampled")(x)
     return keras.Model(picture, layers.Softmax(name="probability")(x), name="thesis_fcn")
 
 
-def _convolution(x: keras.KerasTensor, filters: int, kernel: int, batch_norm: bool) -> keras.KerasTensor:
-    x = layers.Conv2D(filters, kernel, padding="same", use_bias=not batch_norm)(x)
+def _convolution(x: keras.KerasTensor, filters: int, kernel: int, batch_norm: bool, padding: str) -> keras.KerasTensor:
+    x = layers.Conv2D(filters, kernel, padding=padding, use_bias=not batch_norm)(x)
     if batch_norm:
         x = layers.BatchNormalization()(x)
     return layers.ReLU()(x)
+
+
+class _InnerUpsampling(layers.Conv2DTranspose):  # type: ignore[misc]
+    """A transposed convolution whose kernel is two strides wide, without its rim; half the time of Keras's.
+
+    Each block of stride × stride output pixels comes from 2×2 input cells: one small convolution gives all blocks, laid
+    out side by side. (batch, n, m, channels) to (batch, (n - 2) stride, (m - 2) stride, filters).
+    """
+
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        ops, stride, (_, rows, columns, _) = keras.ops, self.strides[0], keras.ops.shape(inputs)
+        taps = ops.reshape(self.kernel, (2, stride, 2, stride, self.filters, -1))
+        blocks = ops.reshape(ops.transpose(ops.flip(taps, (0, 2)), (0, 2, 5, 1, 3, 4)), (2, 2, taps.shape[-1], -1))
+        x = ops.conv(inputs, blocks, padding="valid")
+        x = ops.reshape(x, (-1, rows - 1, columns - 1, stride, stride, self.filters))
+        x = ops.reshape(
+            ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, (rows - 1) * stride, (columns - 1) * stride, self.filters)
+        )
+        half = stride // 2
+        return x[:, half:-half, half:-half] + self.bias
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """See the class."""
+        sides = (None if side is None else (side - 2) * self.strides[0] for side in input_shape[1:3])
+        return input_shape[0], *sides, self.filters
