@@ -1,14 +1,16 @@
 """A run's network over a whole image of any size: large windows, no seams, memory that does not grow with the image."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from core import rasters
@@ -25,7 +27,7 @@ from core.progress import Report, silent
 from core.runs import Run
 from core.scoring import DEFAULT_RULE, Score, score
 from core.settings import settings
-from core.types import Probability
+from core.types import Probability, Where
 from core.vectors import Footprints
 from core.windows import Box, Picture, open_picture, windows
 from models.registry import NETWORKS, Network, build, build_for_windows
@@ -33,6 +35,7 @@ from models.registry import NETWORKS, Network, build, build_for_windows
 if TYPE_CHECKING:
     import keras
 
+T = TypeVar("T")
 #: Share of the progress that the network takes; the rest is outlines, files and score.
 NETWORK = 0.9
 
@@ -59,12 +62,23 @@ def predict(run: Run, images: tuple[Path, Path | None], out: Path, report: Repor
     grid = network_grid(rasters.describe(images[0]).grid, run.record.gsd_m)
     boxes = list(windows(grid, network.stride))
     with open_picture(*images, run.record.bands, grid) as picture, rasters.writer(out, grid, 1, "float32") as file:
-        for n, core in enumerate(boxes):
+        inputs = _read_ahead(boxes, lambda core: _input(run, network, picture, core))
+        for n, (core, (scaled, valid)) in enumerate(zip(boxes, inputs, strict=True)):
             report(n / len(boxes), f"window {n + 1} of {len(boxes)}")
             part = core.within(grid)
-            probability = _window(model, run, network, picture, core)[: part.height, : part.width]
+            probability = _window(model, scaled, valid)[: part.height, : part.width]
             file.write(probability, 1, window=Window(part.column, part.row, part.width, part.height))
     return Prediction(out, grid, run, images[0])
+
+
+def _read_ahead(boxes: Sequence[Box], read: Callable[[Box], T]) -> Iterator[T]:
+    """What `read` gives for each box, the next one read while the last one is worked on."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(read, boxes[0])
+        for box in boxes[1:]:
+            ready, coming = coming.result(), reader.submit(read, box)
+            yield ready
+        yield coming.result()
 
 
 def check_channels(run: Run, images: tuple[Path, Path | None]) -> None:
@@ -115,20 +129,26 @@ def network_grid(grid: Grid, gsd_m: tuple[float, float]) -> Grid:
     return grid.resized(max(width, 1), max(height, 1))
 
 
-def _window(model: "keras.Model", run: Run, network: Network, picture: "Picture", core: Box) -> Probability:
-    """(core.height, core.width) float32. Beyond the image's rim the picture goes on mirrored."""
+def _input(run: Run, network: Network, picture: "Picture", core: Box) -> tuple[NDArray[np.float32], Where]:
+    """What the network is given for a window, (rows, columns, bands) with the halo, and where its core has a picture.
+
+    Beyond the image's rim the picture goes on mirrored.
+    """
     box = core.widened(network.halo)
     inside = box.within(picture.grid)
     pixels, valid = picture.read(inside)
-    probability = np.zeros((core.height, core.width), np.float32)
-    if not valid.any():
-        return probability
     before = inside.row - box.row, inside.column - box.column
     around = [(before[0], box.height - inside.height - before[0]), (before[1], box.width - inside.width - before[1])]
     scaled = np.pad(run.record.scaling.apply(pixels), [*around, (0, 0)], mode="reflect")
     own = slice(network.halo, network.halo + core.height), slice(network.halo, network.halo + core.width)
-    building = model.predict_on_batch(scaled[None])[0, ..., 1]
-    return np.where(np.pad(valid, around)[own], building, probability)
+    return scaled, np.pad(valid, around)[own]
+
+
+def _window(model: "keras.Model", scaled: NDArray[np.float32], valid: Where) -> Probability:
+    """(rows, columns) float32 of a window without its halo, 0 where there is no picture."""
+    if not valid.any():
+        return np.zeros(valid.shape, np.float32)
+    return np.where(valid, model.predict_on_batch(scaled[None])[0, ..., 1], np.float32(0))
 
 
 @dataclass(frozen=True)

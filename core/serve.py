@@ -1,4 +1,4 @@
-"""The web server and one worker as two child processes that live and die together."""
+"""The web server and one worker as two child processes."""
 
 import os
 import signal
@@ -13,26 +13,35 @@ from types import FrameType
 from core.errors import PortTaken
 
 ROOT = Path(__file__).parents[1]
+WORKER = ("-m", "core", "worker")
+#: Seconds before a worker that ended is started again.
+PAUSE_S = 1.0
 #: Seconds a child has to leave after SIGTERM.
 PATIENCE_S = 8.0
 
 
 def serve(host: str, port: int) -> None:
-    """Runs until a signal comes or one of the two ends, and then exits with its status; raises PortTaken."""
+    """Runs until a signal comes or the server ends, and then exits with its status; raises PortTaken.
+
+    A worker that ends is started again: its job goes back into the queue by itself.
+    """
     _check_port(host, port)
-    server = ["streamlit", "run", "streamlit_app.py", f"--server.address={host}", f"--server.port={port}"]
-    children = [_start(["-m", *server]), _start(["-m", "core", "worker"])]
+    address = [f"--server.address={host}", f"--server.port={port}"]
+    children = [_start(["-m", "streamlit", "run", "streamlit_app.py", *address]), _start(WORKER)]
     signal.signal(signal.SIGTERM, _leave)
     print(f"Groundplan is at http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}", flush=True)
     try:
-        while all(child.poll() is None for child in children):
+        while children[0].poll() is None:
             time.sleep(0.3)
+            if children[1].poll() is not None:
+                time.sleep(PAUSE_S)
+                children[1] = _start(WORKER)
     except KeyboardInterrupt:
         print("Stopping.", flush=True)
         return
     finally:
         _stop(children)
-    sys.exit(max(abs(child.returncode) for child in children))
+    sys.exit(abs(children[0].returncode))
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

@@ -3,7 +3,7 @@
 // Text from outside reaches the page through textContent alone.
 "use strict";
 window.gpStart = function (map, rows, gridUrl) {
-  const state = {}, shown = {}, asked = {};
+  const FAINT = 0.9, state = {}, shown = {}, asked = {}, thumbnails = {};
   let wanted = {}, focus = null, selected = null, grid = null, untouched = true;
   for (const [pane, z] of [["tiles", 300], ["pictures", 350], ["vectors", 420], ["grid", 440]]) {
     map.createPane(pane).style.zIndex = z;
@@ -14,8 +14,9 @@ window.gpStart = function (map, rows, gridUrl) {
   function apply(key) {
     ensure(key);
     const layer = shown[key] && shown[key].layer, s = state[key];
+    const opacity = s && s.on ? s.opacity : 0;
+    if (key === "image") for (const small of Object.values(thumbnails)) small.setOpacity(opacity * FAINT);
     if (!layer || !s) return;
-    const opacity = s.on ? s.opacity : 0;
     if (layer.setOpacity) layer.setOpacity(opacity);
     else layer.setStyle(f => styled(shown[key].style, f, opacity));
   }
@@ -25,7 +26,7 @@ window.gpStart = function (map, rows, gridUrl) {
     return {color: s.color, weight: s.weight || 2, dashArray: s.dash || null, opacity: opacity,
             fillColor: s.color, fill: true, fillOpacity: (s.fill || 0) * opacity};
   }
-  function keep() { sessionStorage.setItem("groundplan-layers", JSON.stringify(state)); }
+  function keep() { sessionStorage.setItem("groundplan-layers", JSON.stringify(Object.assign(kept, state))); }
 
   function panel() {
     const control = L.control({position: "topright"});
@@ -83,7 +84,6 @@ window.gpStart = function (map, rows, gridUrl) {
     return {color: chosen ? "#e69f00" : "#c9d1de", weight: chosen ? 2.5 : 1, opacity: chosen ? 1 : 0.55,
             dashArray: feature.properties.labelled ? null : "4 4", fill: true, fillOpacity: 0};
   }
-  const thumbnails = {};
   function thumbnail() {
     if (!grid) return;
     const view = map.getBounds();
@@ -95,8 +95,9 @@ window.gpStart = function (map, rows, gridUrl) {
       if (width < 24) return;
       room -= 1;
       thumbnails[id] = L.imageOverlay("../../layers/tiles/" + encodeURIComponent(id) + "/thumbnail", b,
-        {pane: "tiles", opacity: 0.9}).addTo(map);
+        {pane: "tiles", opacity: FAINT}).addTo(map);
     });
+    apply("image");
   }
   if (gridUrl) fetch(gridUrl).then(r => r.json()).then(data => {
     grid = L.geoJSON(data, {pane: "grid", renderer: L.canvas({pane: "grid"}), style: gridStyle,

@@ -9,6 +9,7 @@ import streamlit as st
 from streamlit_folium import st_folium
 
 from app.components.leaflet import ROOT, Layers, OfflineMap, Scene
+from app.components.text import safe
 from core import colours
 from core.pictures import DISTANCE_MARKS, distance_level, ramp_css
 from core.types import Bounds
@@ -22,7 +23,7 @@ class MapLayer:
     url: str
     kind: str = "image"
     bounds: Bounds | None = None
-    attribution: str = ""
+    attribution: str = ""  #: HTML: the map shows it as such
     z: int = 1
     style: dict[str, Any] = field(default_factory=dict)
 
@@ -81,7 +82,7 @@ def layer_url(*parts: str) -> str:
 
 def label_layers(tile: str, bounds: Bounds, labelled: bool, attribution: str) -> list[MapLayer]:
     """The layers every tile can show: its image, and its labels where it has some."""
-    layers = [MapLayer("image", layer_url("tiles", tile, "image"), "image", bounds, attribution)]
+    layers = [MapLayer("image", layer_url("tiles", tile, "image"), "image", bounds, safe(attribution))]
     if not labelled:
         return layers
     pictures = ("distance", "mask", "boundary", "contact")

@@ -1,11 +1,13 @@
 """Every page, as it is described, over a made-up city: what it says, what its buttons do."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.messages import sentence
+from core.catalog.store import Catalog, write_catalog
 from core.errors import NoSuchTile
 from core.jobs.store import Queue, State
 from core.settings import settings
@@ -58,6 +60,13 @@ def test_explore_hands_the_map_addresses_and_no_pixels(open_page: OpenPage) -> N
     [frame] = open_page("explore").get("component_instance")
     assert len(frame.proto.json_args) < 20_000
     assert "data:image" not in frame.proto.json_args
+
+
+def test_an_attribution_cannot_smuggle_html_into_the_map(city: Catalog, open_page: OpenPage) -> None:
+    write_catalog(Catalog(tuple(replace(tile, attribution="<img src=x onerror=alert(1)>") for tile in city.tiles)))
+    page = open_page("explore")
+    assert scene(page)["layers"][0]["attribution"] == "&lt;img src=x onerror=alert(1)&gt;"
+    assert "<img" not in html(page)
 
 
 @pytest.mark.usefixtures("city")

@@ -128,10 +128,11 @@ def test_weights_of_another_network_are_a_damaged_run(tmp_path, change):
 
 
 def test_a_tile_gives_probability_footprints_and_a_score(run, tmp_path, monkeypatch):
-    def bright(_model, _run, _network, picture, core):
+    level = run.record.scaling.apply(np.full((1, 1, 3), 100.0))[0, 0, 0]
+
+    def bright(_model, scaled, valid):
         """As if the network knew: houses are bright."""
-        part = core.within(picture.grid)
-        return (picture.read(part)[0][..., 0] > 100).astype(np.float32)
+        return ((scaled[HALO:-HALO, HALO:-HALO, 0] > level) & valid).astype(np.float32)
 
     monkeypatch.setattr(prediction, "_window", bright)
     tile = make_tile(tmp_path)

@@ -1,4 +1,4 @@
-"""`python -m core app`: server and worker live and die together."""
+"""`python -m core app`: a server, and a worker beside it as long as the server lives."""
 
 import os
 import signal
@@ -75,6 +75,16 @@ def test_when_the_server_ends_the_worker_ends_too(app: subprocess.Popen, port: i
     os.kill(both[0], signal.SIGKILL)
     assert app.wait(20) != 0
     assert not any(Path(f"/proc/{pid}").exists() for pid in both)
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_is_started_again(app: subprocess.Popen, port: int) -> None:
+    wait_for(lambda: healthy(port))
+    server, worker = children(app.pid)
+    os.kill(worker, signal.SIGKILL)
+    wait_for(lambda: len(children(app.pid)) == 2 and worker not in children(app.pid), 15)
+    assert healthy(port)
+    assert server in children(app.pid)
 
 
 def test_a_port_that_is_taken_is_a_sentence(port: int) -> None:
