@@ -1,5 +1,7 @@
 # Web server and worker in one container: docker build -t groundplan . && docker run -p 8501:8501 -v groundplan:/data groundplan
 FROM python:3.11-slim-bookworm
+# rasterio's wheel wants the system's expat, which the slim image lacks.
+RUN apt-get update && apt-get install -y --no-install-recommends libexpat1 && rm -rf /var/lib/apt/lists/*
 RUN pip install --no-cache-dir uv==0.13.9 && useradd --create-home --uid 1000 groundplan \
  && mkdir /data && chown groundplan /data
 WORKDIR /app

@@ -4,6 +4,7 @@ import logging
 
 import streamlit as st
 
+from app.components.text import plain
 from core.errors import GroundplanError
 
 log = logging.getLogger("groundplan")
@@ -29,5 +30,5 @@ def show_error(error: Exception) -> bool:
     """The one error boundary of the pages: the sentence on the page, the traceback in the log."""
     if not isinstance(error, GroundplanError):
         log.error("a page failed", exc_info=error)
-    st.error(sentence(error), icon=":material/error:")
+    st.error(plain(sentence(error)), icon=":material/error:")
     return True

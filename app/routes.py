@@ -4,6 +4,7 @@ Callers name things by their ids only, never by a path; an id is looked up among
 """
 
 from collections.abc import Awaitable, Callable
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,9 @@ def _answer(make: Callable[[Request], Response]) -> Callable[[Request], Awaitabl
             response = await run_in_threadpool(make, request)
         except GroundplanError as error:
             return PlainTextResponse(str(error), 404 if isinstance(error, CatalogError) else 422)
-        response.headers.setdefault("Cache-Control", "private, max-age=600")
+        # Addresses carry the state of their files, but for thumbnails.
+        keep = 3600 if "v" in request.query_params else 30
+        response.headers.setdefault("Cache-Control", f"private, max-age={keep}")
         return response
 
     return endpoint
@@ -94,9 +97,10 @@ def _verdicts(request: Request) -> Response:
 
 def _threshold(request: Request) -> float:
     try:
-        return min(max(float(request.query_params.get("t", THRESHOLD)), 0.01), 0.99)
+        asked = float(request.query_params.get("t", THRESHOLD))
     except ValueError:
         return THRESHOLD
+    return min(max(asked, 0.01), 0.99) if isfinite(asked) else THRESHOLD
 
 
 def _assets(package: object) -> StaticFiles:

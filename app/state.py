@@ -5,10 +5,15 @@ from typing import cast
 
 import streamlit as st
 
+from app.components.tile_map import Focus
 from core.catalog.store import Catalog
 from core.catalog.tile import Tile
 from core.types import Bounds
 
+#: Key of the box that chooses which training is watched; its value is a job's number.
+WATCHED = "watched job"
+#: No more tiles than this are chosen by default: each takes seconds an epoch and 9 MB.
+MOST_TILES = 32
 _TILE, _FOCUS, _RUN, _TRAIN = "tile", "focus", "run", "train on"
 
 
@@ -18,7 +23,8 @@ def selected_tile(catalog: Catalog) -> Tile:
     found = next((tile for tile in catalog.tiles if tile.id == name), None)
     tile = found or catalog.showpiece
     st.session_state[_TILE] = st.query_params[_TILE] = tile.id
-    st.session_state.setdefault(_FOCUS, around(tile.bounds))
+    if _FOCUS not in st.session_state:
+        _look(around(tile.bounds))
     return tile
 
 
@@ -26,17 +32,22 @@ def select(tile: Tile, move: bool = True) -> None:
     """Look at another tile; `move` takes the map there (a click on the map keeps the view)."""
     st.session_state[_TILE] = st.query_params[_TILE] = tile.id
     if move:
-        st.session_state[_FOCUS] = around(tile.bounds)
+        _look(around(tile.bounds))
 
 
 def look_at(bounds: Bounds) -> None:
     """Take the map to some ground."""
-    st.session_state[_FOCUS] = around(bounds, 0.02)
+    _look(around(bounds, 0.02))
 
 
-def focus() -> Bounds:
-    """Where the map was last told to look, in degrees."""
-    return cast(Bounds, st.session_state[_FOCUS])
+def _look(bounds: Bounds) -> None:
+    turn = st.session_state[_FOCUS].turn + 1 if _FOCUS in st.session_state else 0
+    st.session_state[_FOCUS] = Focus(bounds, turn)
+
+
+def focus() -> Focus:
+    """Where the map was last told to look."""
+    return cast(Focus, st.session_state[_FOCUS])
 
 
 def around(bounds: Bounds, margin: float = 0.06) -> Bounds:
@@ -52,10 +63,15 @@ def train_on(tiles: Sequence[Tile]) -> None:
 
 
 def tiles_to_train(tiles: Sequence[Tile]) -> list[Tile]:
-    """Those of the given tiles that were asked for, all with buildings where none were."""
+    """Those of the given tiles that were asked for, else the first ones with buildings."""
     asked = st.session_state.get(_TRAIN, ())
     with_buildings = [tile for tile in tiles if tile.buildings]
-    return [tile for tile in tiles if tile.id in asked] or with_buildings or list(tiles)
+    return [tile for tile in tiles if tile.id in asked] or (with_buildings or list(tiles))[:MOST_TILES]
+
+
+def watch(job: int) -> None:
+    """Show another training on the Train page."""
+    st.session_state[WATCHED] = job
 
 
 def selected_run() -> str | None:

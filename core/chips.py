@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rasterio.features import rasterize
 
 from core import rasters
+from core.catalog.spacenet import colour_bands
 from core.catalog.tile import Tile
 from core.errors import DifferentGround, InvalidSetting
 from core.grids import LONLAT, Grid, reproject
@@ -24,8 +25,7 @@ from core.labels import Labels
 from core.types import Geometries, Mask, Where
 from core.vectors import Footprints
 
-#: Of a picture with red, green and blue first, and of WorldView's eight bands (counted from 1).
-COLOURS, WORLDVIEW_COLOURS = (1, 2, 3), (5, 3, 2)
+#: The last of WorldView's eight bands, counted from 1.
 WORLDVIEW_LAST = 8
 #: Share of the pixels below and above the percentile scale, in percent.
 PERCENTILES = (2.0, 98.0)
@@ -94,15 +94,15 @@ class Scene:
     """A tile resampled to (size, size), with what is to be learned from it."""
 
     tile: str
-    pixels: NDArray[np.float32]  #: (rows, columns, bands), the files' own values until `scaled`
+    pixels: NDArray[np.float32]  #: (rows, columns, bands), the files' own values until `scale`
     target: Mask  #: (rows, columns) uint8, 1 in a building
     valid: Where  #: (rows, columns), False where there is no picture
     grid: Grid
     full_scale: tuple[float, ...]  #: largest value of each band's dtype
 
-    def scaled(self, scaling: Scaling) -> "Scene":
-        """With pixels a network can take."""
-        return replace(self, pixels=scaling.apply(self.pixels))
+    def scale(self, scaling: Scaling) -> None:
+        """Makes the pixels what a network can take, in place: all tiles lie in memory, and not twice."""
+        self.pixels[...] = scaling.apply(self.pixels)
 
 
 def read_scene(tile: Tile, recipe: Recipe, bands: int) -> Scene:
@@ -112,7 +112,7 @@ def read_scene(tile: Tile, recipe: Recipe, bands: int) -> Scene:
     """
     shape = (recipe.size, recipe.size)
     eight = tile.eight_bands if bands == 4 else None
-    colour = rasters.read(tile.image, colour_bands(tile.image, tile.eight_bands), shape)
+    colour = rasters.read(tile.image, colour_bands(tile.image, rasters.describe(tile.image).bands), shape)
     parts = [colour]
     if eight is not None:
         check_same_ground(tile.image, eight)
@@ -121,11 +121,6 @@ def read_scene(tile: Tile, recipe: Recipe, bands: int) -> Scene:
     full_scale = tuple(full_scale_of(part.pixels.dtype) for part in parts for _ in part.pixels)
     target = building_target(_labels_on(colour.grid, tile), recipe.border_px)
     return Scene(tile.id, np.moveaxis(pixels, 0, -1), target, colour.valid, colour.grid, full_scale)
-
-
-def colour_bands(image: Path, eight_bands: Path | None) -> tuple[int, ...]:
-    """Where red, green and blue are: WorldView's own order when there is no other picture than the eight bands."""
-    return WORLDVIEW_COLOURS if image == eight_bands else COLOURS
 
 
 def full_scale_of(dtype: np.dtype) -> float:
@@ -185,10 +180,6 @@ class Chips:
     def only(self, chosen: NDArray) -> "Chips":
         """A part of the crops, by numbers or by a mask."""
         return replace(self, where=self.where[chosen])
-
-    def showing(self, scenes: tuple[Scene, ...]) -> "Chips":
-        """The same crops of other pictures of the same ground."""
-        return replace(self, scenes=scenes)
 
     @cached_property
     def ground(self) -> Geometries:

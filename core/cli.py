@@ -3,6 +3,7 @@
 Exit status 0, or 2 with one sentence on stderr.
 """
 
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,11 +24,20 @@ from core.catalog.scan import Found, scan
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
 from core.chips import Recipe
-from core.errors import CannotWrite, DiskFull, GroundplanError, NoSuchTile
+from core.errors import (
+    AmbiguousTile,
+    CannotUse,
+    DiskFull,
+    GroundplanError,
+    ImageNotNamed,
+    NoSuchTile,
+    is_out_of_memory,
+)
 from core.exports.footprints import check_format, write_footprints
 from core.exports.labels import write_labels
+from core.jobs.child import OUT_OF_MEMORY
 from core.labels import Labels
-from core.progress import Report
+from core.progress import Report, silent
 from core.runs import Run, TrainingConfig
 from core.scoring import RULES, score_images
 from core.settings import settings
@@ -43,14 +53,20 @@ _notes = Console(stderr=True, highlight=False, soft_wrap=True)
 def main() -> None:
     """Runs the command of sys.argv; what goes wrong is a sentence, never a traceback."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except typer.TyperException as error:
+        said = error.format_message()
+        _fail(said if said.startswith("Usage:") else " ".join(said.split()).rstrip(".") + ".")  # the help stays whole
     except GroundplanError as error:
         _fail(str(error))
-    except MemoryError:
-        _fail("There was not enough memory for this. Use fewer or smaller tiles.")
     except OSError as error:
-        named = Path(str(error.filename or "the file"))
-        _fail(str(DiskFull(name=named) if error.errno == 28 else CannotWrite(name=named, detail=error.strerror)))
+        named = Path(str(error.filename or "a file"))
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        _fail(str(DiskFull(name=named) if full else CannotUse(name=named, detail=error.strerror or error)))
+    except Exception as error:
+        if is_out_of_memory(error):
+            _fail(OUT_OF_MEMORY)
+        raise
 
 
 def _fail(sentence: str) -> None:
@@ -60,7 +76,10 @@ def _fail(sentence: str) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Report]:
-    """A bar on stderr, so that stdout stays what was asked for."""
+    """A bar on stderr, so that stdout stays what was asked for; nothing where nobody watches."""
+    if not _notes.is_interactive:  # rich would leave an empty line
+        yield silent
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -118,8 +137,10 @@ def _facts(tile: Tile) -> dict[str, object]:
 
 
 @catalog.command("sample")
-def catalog_sample(seed: Annotated[int, typer.Option(help="Another number, another city.")] = 0) -> None:
-    """Makes the sample city and registers it."""
+def catalog_sample(
+    seed: Annotated[int | None, typer.Option(help="Another number, another city; makes it anew.")] = None,
+) -> None:
+    """Makes the sample city where there is none yet, and registers it."""
     with _progress() as report:
         found = register_sample(seed, report)
     _tell(found)
@@ -132,13 +153,18 @@ def labels(
     out: Annotated[Path, typer.Option(help="Folder for the files.")],
 ) -> None:
     """Writes outlines, building mask, signed distance, boundary and contact of one image."""
-    buildings = read_footprints(footprints)
-    if image.stem in buildings.images:
-        buildings = buildings.of_image(image.stem)
-    made = Labels.of(rasters.describe(image).grid, buildings)
-    for path in write_labels(made, out, image.stem):
+    buildings, name = read_footprints(footprints), _tile_name(image)
+    if any(buildings.images) and name not in buildings.images:
+        raise ImageNotNamed(name=footprints, image=name)
+    made = Labels.of(rasters.describe(image).grid, buildings.of_image(name))
+    for path in write_labels(made, out, name):
         typer.echo(path)
     _notes.print(f"{len(made)} buildings, {made.built_share:.1%} built ({buildings.repairs})", markup=False)
+
+
+def _tile_name(image: Path) -> str:
+    """What SpaceNet's tables call an image, the file's own name where it is in none of its layouts."""
+    return getattr(spacenet.parse(image), "tile", image.stem)
 
 
 @app.command()
@@ -161,7 +187,8 @@ def train(
         network=model, options={"batch_norm": True} if batch_norm else {}, epochs=epochs, batch=batch,
         learning_rate=learning_rate, seed=seed, recipe=Recipe(scaling=scaling), name=out.name,
     )  # fmt: skip
-    found = scan(data)
+    with _progress() as report:
+        found = scan(data, report=report)
     for problem in found.problems:
         _notes.print(problem, markup=False)
     with _progress() as report:
@@ -172,11 +199,17 @@ def train(
 
 def _chosen(found: Found, names: str) -> list[Tile]:
     wanted = [name.strip() for name in names.split(",") if name.strip()]
-    by_name = {tile.id: tile for tile in found.tiles} | {tile.short_id: tile for tile in found.tiles}
-    missing = [name for name in wanted if name not in by_name]
-    if missing:
-        raise NoSuchTile(tile=missing[0])
-    return [by_name[name] for name in wanted] if wanted else list(found.tiles)
+    return [_named(found, name) for name in wanted] if wanted else list(found.tiles)
+
+
+def _named(found: Found, name: str) -> Tile:
+    """The tile of an id or a short id."""
+    tiles = [tile for tile in found.tiles if tile.id == name] or [t for t in found.tiles if t.short_id == name]
+    if not tiles:
+        raise NoSuchTile(tile=name)
+    if len(tiles) > 1:
+        raise AmbiguousTile(tile=name, known=", ".join(tile.id for tile in tiles))
+    return tiles[0]
 
 
 @app.command()
@@ -227,7 +260,7 @@ def score(
 
 @app.command()
 def worker(
-    once: Annotated[bool, typer.Option(help="Leave when the queue is empty.")] = False,
+    once: Annotated[bool, typer.Option(help="Leave after one job, or at once where none waits.")] = False,
 ) -> None:
     """Runs the jobs of the queue, one after the other."""
     from core.jobs.store import Queue

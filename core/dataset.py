@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 
 from core.catalog.tile import Tile
 from core.chips import Chips, Recipe, Scaling, Scene, read_scene
-from core.errors import NoTrainingGround, TooFewTiles
+from core.errors import GroundplanError, NoTrainingGround, TooFewTiles, UnreadableTiles
 from core.grids import LONLAT
 from core.progress import Report, silent
 from core.types import Where
@@ -56,21 +56,34 @@ def _tiles_of(chips: Chips) -> tuple[str, ...]:
 def read_dataset(tiles: Sequence[Tile], recipe: Recipe, seed: int, report: Report = silent) -> Dataset:
     """The crops of the labelled ones of these tiles, scaled and divided; the same for the same seed.
 
-    Raises TooFewTiles, NoTrainingGround and what reading the tiles raises.
+    Tiles that cannot be read are left out and told. Raises TooFewTiles, UnreadableTiles, NoTrainingGround.
     """
     usable = list({tile.id: tile for tile in tiles if tile.is_labelled}.values())
     if not usable:
         raise TooFewTiles
     bands = 4 if all(tile.eight_bands for tile in usable) else 3
-    scenes = []
-    for n, tile in enumerate(usable):
-        report(n / len(usable), f"reading {tile.id}, tile {n + 1} of {len(usable)}")
-        scenes.append(read_scene(tile, recipe, bands))
-    train, validation, notes = divide(Chips.of(scenes, recipe), usable, seed)
-    scaling = _scaling(recipe, [scenes[n] for n in np.unique(train.where[:, 0])])
-    scaled = tuple(scene.scaled(scaling) for scene in scenes)
-    left_out = _left_out(tiles, usable, bands, len(usable) * len(recipe.offsets) ** 2 - len(train) - len(validation))
-    return Dataset(train.showing(scaled), validation.showing(scaled), scaling, bands, (*left_out, *notes))
+    scenes, problems = _read(usable, recipe, bands, report)
+    shown = [tile for tile in usable if tile.id in scenes]
+    train, validation, notes = divide(Chips.of([*scenes.values()], recipe), shown, seed)
+    scaling = _scaling(recipe, [train.scenes[n] for n in np.unique(train.where[:, 0])])
+    for scene in train.scenes:
+        scene.scale(scaling)
+    left_out = _left_out(tiles, usable, bands, len(shown) * len(recipe.offsets) ** 2 - len(train) - len(validation))
+    return Dataset(train, validation, scaling, bands, (*problems, *left_out, *notes))
+
+
+def _read(tiles: Sequence[Tile], recipe: Recipe, bands: int, report: Report) -> tuple[dict[str, Scene], list[str]]:
+    """The scenes by the tiles' ids, and a sentence for each tile that cannot be read; raises UnreadableTiles."""
+    scenes, problems = {}, []
+    for n, tile in enumerate(tiles):
+        report(n / len(tiles), f"reading {tile.id}, tile {n + 1} of {len(tiles)}")
+        try:
+            scenes[tile.id] = read_scene(tile, recipe, bands)
+        except GroundplanError as error:
+            problems.append(f"{tile.id} was left out: {error}")
+    if not scenes:
+        raise UnreadableTiles(problem=problems[0])
+    return scenes, problems
 
 
 def _scaling(recipe: Recipe, scenes: Sequence[Scene]) -> Scaling:

@@ -66,6 +66,10 @@ class FootprintsWithoutCRS(VectorError):
     Add a "crs" member, or export it again in EPSG:4326."""
 
 
+class ImageNotNamed(VectorError):
+    """{name} names images, but not {image}. Choose the footprints of this image."""
+
+
 class VectorTooLarge(VectorError):
     """{name} has {size}, more than the limit of {limit}. Split it, or raise {variable}."""
 
@@ -93,6 +97,10 @@ class UnknownLayout(CatalogError):
 
 class NoSuchTile(CatalogError):
     """The catalogue has no tile named {tile}. `python -m core catalog list` shows those there are."""
+
+
+class AmbiguousTile(CatalogError):
+    """{tile} is the name of several tiles. Write one of {known}."""
 
 
 class NoImage(CatalogError):
@@ -132,12 +140,12 @@ class TooFewTiles(TrainingError):
     Choose labelled tiles."""
 
 
+class UnreadableTiles(TooFewTiles):
+    """None of the chosen tiles can be trained on. {problem}"""
+
+
 class UnknownNetwork(TrainingError):
     """There is no network named {name}. Choose one of {known}."""
-
-
-class MixedBands(TrainingError):
-    """The chosen tiles do not all have {bands} channels ({tile} has {found}). Choose tiles of one kind."""
 
 
 class InvalidSetting(TrainingError):
@@ -210,9 +218,19 @@ class CannotWrite(GroundplanError, OSError):
     """{name} cannot be written ({detail}). Choose a folder you may write to."""
 
 
+class CannotUse(GroundplanError, OSError):
+    """{name} cannot be used ({detail}). Check the path, and whether you may read and write there."""
+
+
 class PortTaken(GroundplanError, OSError):
     """Port {port} of {host} cannot be used, most likely because another program uses it. Choose another with --port."""
 
 
 class NoSuchPrediction(CatalogError):
     """{run} has not predicted {tile} yet. Press Predict on the Predict page first."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out. TensorFlow's and JAX's own exceptions are known by name, without importing them."""
+    named = type(error).__name__ == "ResourceExhaustedError"
+    return isinstance(error, MemoryError) or named or "out of memory" in str(error).lower()

@@ -73,13 +73,14 @@ def stretched(raster: Raster, stretch: Stretch | None = None) -> Pixels:
 
 def area_stretch(tiles: Sequence[Tile]) -> Stretch:
     """One stretch for an area, so that its tiles join without seams: from small copies of up to 16 of its images."""
-    return _area_stretch(tuple(tile.image for tile in tiles[:: max(1, len(tiles) // _LOOKED_AT)] if tile.products))
+    images = [tile.image for tile in tiles[:: -(-len(tiles) // _LOOKED_AT)] if tile.products]
+    return _area_stretch(tuple((path, path.stat().st_mtime_ns if path.exists() else 0) for path in images))
 
 
 @lru_cache(maxsize=64)
-def _area_stretch(images: tuple[Path, ...]) -> Stretch:
+def _area_stretch(images: tuple[tuple[Path, int], ...]) -> Stretch:
     copies: list[Raster] = []
-    for path in images:
+    for path, _changed in images:
         # A damaged file is told when it is its own turn to be drawn; its neighbours are shown all the same.
         with suppress(GroundplanError):
             copies.append(_image(path, (_COPY, _COPY)))
@@ -125,12 +126,12 @@ def ramp_css(name: str) -> str:
     return ", ".join(mpl.colors.to_hex(mpl.colormaps[name](level)) for level in np.linspace(0, 1, 9))
 
 
-#: What can be drawn of a tile: name to (words for people, how it is drawn).
+#: What can be drawn of a tile's labels.
 _LAYERS: dict[str, Callable[[Labels], Pixels]] = {
     "mask": lambda labels: coloured_mask(labels.mask, colours.TRUTH),
     "distance": lambda labels: coloured_distance(labels.distance),
-    "boundary": lambda labels: coloured_mask(labels.boundary, colours.VALIDATION),
-    "contact": lambda labels: coloured_mask(labels.contact, colours.INVENTED),
+    "boundary": lambda labels: coloured_mask(labels.boundary, colours.BOUNDARY),
+    "contact": lambda labels: coloured_mask(labels.contact, colours.CONTACT),
 }
 LAYERS = ("image", "outlines", *_LAYERS)
 #: Those that show the ground itself.

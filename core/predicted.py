@@ -74,7 +74,9 @@ class Predicted:
         rows = [
             {"verdict": "TP", "words": _words(f"found, IoU {iou:.2f}", area, sure)}
             if hit
-            else {"verdict": "FP", "words": _words("invented" if counted else "too small to count", area, sure)}
+            else {"verdict": "FP", "words": _words("invented", area, sure)}
+            if counted
+            else {"verdict": "none", "words": _words("too small to count", area, sure)}
             for hit, counted, iou, area, sure in zip(
                 score.proposals.hit, score.proposals.counted, score.proposals.iou, areas, found.confidence, strict=True
             )

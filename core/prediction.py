@@ -1,8 +1,9 @@
 """A run's network over a whole image of any size: large windows, no seams, memory that does not grow with the image."""
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -61,8 +62,11 @@ def predict(run: Run, images: tuple[Path, Path | None], out: Path, report: Repor
     network, model = NETWORKS[run.config.network], load_network(run, for_windows=True)
     grid = network_grid(rasters.describe(images[0]).grid, run.record.gsd_m)
     boxes = list(windows(grid, network.stride))
-    with open_picture(*images, run.record.bands, grid) as picture, rasters.writer(out, grid, 1, "float32") as file:
-        inputs = _read_ahead(boxes, lambda core: _input(run, network, picture, core))
+    with (
+        open_picture(*images, run.record.bands, grid) as picture,
+        closing(_read_ahead(boxes, lambda core: _input(run, network, picture, core))) as inputs,
+        rasters.writer(out, grid, 1, "float32") as file,
+    ):
         for n, (core, (scaled, valid)) in enumerate(zip(boxes, inputs, strict=True)):
             report(n / len(boxes), f"window {n + 1} of {len(boxes)}")
             part = core.within(grid)
@@ -71,8 +75,11 @@ def predict(run: Run, images: tuple[Path, Path | None], out: Path, report: Repor
     return Prediction(out, grid, run, images[0])
 
 
-def _read_ahead(boxes: Sequence[Box], read: Callable[[Box], T]) -> Iterator[T]:
-    """What `read` gives for each box, the next one read while the last one is worked on."""
+def _read_ahead(boxes: Sequence[Box], read: Callable[[Box], T]) -> Generator[T, None, None]:
+    """What `read` gives for each box, the next one read while the last one is worked on.
+
+    Closing it waits for the read under way: only then may what is read from be closed.
+    """
     with ThreadPoolExecutor(1) as reader:
         coming = reader.submit(read, boxes[0])
         for box in boxes[1:]:

@@ -266,7 +266,7 @@ def _end_of_block(dataset: DatasetReader, row: int, column: int) -> int:
 
 
 def write(path: Path, raster: Raster) -> Path:
-    """The raster as GeoTIFF with LZW compression, in one piece or not at all."""
+    """The raster as GeoTIFF (LZW; float32 deflate with predictor 3), in one piece or not at all."""
     bands = len(raster.pixels)
     with writer(path, raster.grid, bands, str(raster.pixels.dtype), raster.nodata) as dataset:
         dataset.write(raster.pixels)

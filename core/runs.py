@@ -9,6 +9,7 @@ epoch-N.weights.h5
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -255,9 +256,10 @@ def usable_runs(folder: Path) -> list[Run]:
 def seconds_a_tile(folder: Path) -> float | None:
     """How long the newest run took for one tile and epoch, None where there is none to go by."""
     for run in usable_runs(folder)[:3]:
-        seconds = run.metrics()["seconds"]
-        if len(seconds) and run.record.train_tiles:
-            return float(seconds.median()) / len(run.record.train_tiles)
+        with suppress(DamagedRun):
+            seconds = run.metrics()["seconds"]
+            if len(seconds) and run.record.train_tiles:
+                return float(seconds.median()) / len(run.record.train_tiles)
     return None
 
 

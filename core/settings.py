@@ -35,11 +35,6 @@ class Settings:
         return self.data / "predictions"
 
     @property
-    def labels(self) -> Path:
-        """Label files that were asked for, one folder a tile."""
-        return self.data / "labels"
-
-    @property
     def sample(self) -> Path:
         """The generated city."""
         return self.data / "sample-city"

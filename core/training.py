@@ -38,9 +38,9 @@ def networks() -> Mapping[str, Network]:
 def train(tiles: Sequence[Tile], config: TrainingConfig, folder: Path, report: Report = silent) -> Run:
     """Trains on the labelled ones of the tiles and returns the run in `folder`, which grows with every epoch.
 
-    Weights are those of the last whole epoch. Tiles lie in memory: about 4 MB each with 4 channels of 512×512.
-    Raises RunExists, UnknownNetwork, InvalidSetting, TooFewTiles, NoTrainingGround, Diverged, and what reading the
-    tiles and writing the run raise.
+    Weights are those of the last whole epoch. Tiles lie in memory: about 5 MB each with 4 channels of 512×512.
+    Raises RunExists, UnknownNetwork, InvalidSetting, TooFewTiles, UnreadableTiles, NoTrainingGround, Diverged, and what
+    writing the run raises.
     """
     refuse_existing(folder)
     check_network(config)

@@ -14,7 +14,8 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from core import rasters
-from core.chips import WORLDVIEW_LAST, colour_bands
+from core.catalog.spacenet import colour_bands
+from core.chips import WORLDVIEW_LAST
 from core.errors import TruncatedRaster
 from core.grids import Grid
 from core.types import Where
@@ -94,4 +95,4 @@ def open_picture(image: Path, eight_bands: Path | None, bands: int, grid: Grid) 
     with ExitStack() as files:
         colour = files.enter_context(rasters.open_raster(image))
         eight = files.enter_context(rasters.open_raster(eight_bands)) if eight_bands and bands == 4 else None
-        yield Picture(colour, colour_bands(image, eight_bands), eight, grid)
+        yield Picture(colour, colour_bands(image, colour.count), eight, grid)

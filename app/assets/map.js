@@ -3,11 +3,14 @@
 // Text from outside reaches the page through textContent alone.
 "use strict";
 window.gpStart = function (map, rows, gridUrl) {
-  const FAINT = 0.9, state = {}, shown = {}, asked = {}, thumbnails = {};
-  let wanted = {}, focus = null, selected = null, grid = null, untouched = true;
+  const FAINT = 0.9, state = {}, shown = {}, asked = {}, leaving = {}, thumbnails = {};
+  let wanted = {}, focus = null, turn = null, selected = null, grid = null, untouched = true;
   for (const [pane, z] of [["tiles", 300], ["pictures", 350], ["vectors", 420], ["grid", 440]]) {
     map.createPane(pane).style.zIndex = z;
   }
+  const trouble = L.DomUtil.create("div", "gp-trouble", map.getContainer());
+  trouble.hidden = true;
+  const drawn = {vectors: L.canvas({pane: "vectors"}), grid: L.canvas({pane: "grid"})};
   const kept = JSON.parse(sessionStorage.getItem("groundplan-layers") || "{}");
   for (const row of rows) state[row.key] = Object.assign({on: row.on, opacity: row.opacity}, kept[row.key]);
 
@@ -87,6 +90,9 @@ window.gpStart = function (map, rows, gridUrl) {
   function thumbnail() {
     if (!grid) return;
     const view = map.getBounds();
+    for (const [id, small] of Object.entries(thumbnails)) {
+      if (!view.pad(0.5).intersects(small.getBounds())) { small.remove(); delete thumbnails[id]; }
+    }
     let room = 150 - Object.keys(thumbnails).length;
     grid.eachLayer(tile => {
       const id = tile.feature.properties.id, b = tile.getBounds();
@@ -100,7 +106,7 @@ window.gpStart = function (map, rows, gridUrl) {
     apply("image");
   }
   if (gridUrl) fetch(gridUrl).then(r => r.json()).then(data => {
-    grid = L.geoJSON(data, {pane: "grid", renderer: L.canvas({pane: "grid"}), style: gridStyle,
+    grid = L.geoJSON(data, {pane: "grid", renderer: drawn.grid, style: gridStyle,
       onEachFeature: (feature, layer) => layer.on("click", () => {
         // The component may set the drawing again from the layer: the moment that tells clicks apart lies in both.
         feature.properties.at = Date.now();
@@ -114,11 +120,25 @@ window.gpStart = function (map, rows, gridUrl) {
     map.on("moveend", thumbnail); thumbnail();
   });
 
+  // The old picture stays until the new one has come, or has failed to come: the map never goes blank.
   function put(key, layer, item) {
-    const old = shown[key];
+    const old = shown[key], stale = leaving[key] = leaving[key] || [];
+    if (old) stale.push(old.layer);
+    const clear = () => { for (const gone of stale.splice(0)) gone.remove(); };
     shown[key] = Object.assign({layer: layer}, item);
+    if (item.kind === "image") layer.once("load", clear).once("error", () => { clear(); complain(item.url); });
+    else clear();
     layer.addTo(map); apply(key);
-    if (old) { if (layer.once && item.kind === "image") layer.once("load", () => old.layer.remove()); else old.layer.remove(); }
+  }
+  function complain(url) {
+    fetch(url).then(answer => answer.ok ? "" : answer.text()).then(text => {
+      trouble.textContent = text; trouble.hidden = !text;
+    });
+  }
+  function hover(feature, layer) {
+    if (!feature.properties.words) return;
+    const box = document.createElement("span"); box.textContent = feature.properties.words;
+    layer.bindTooltip(box, {sticky: true});
   }
   function add(item) {
     const bounds = item.bounds && [[item.bounds[1], item.bounds[0]], [item.bounds[3], item.bounds[2]]];
@@ -127,14 +147,10 @@ window.gpStart = function (map, rows, gridUrl) {
         zIndex: item.z || 1}), item);
       return;
     }
-    fetch(item.url).then(r => r.ok ? r.json() : null).then(data => {
+    fetch(item.url).then(answer => answer.ok ? answer.json() : complain(item.url)).then(data => {
       if (!data || asked[item.key] !== item.url) return;
-      put(item.key, L.geoJSON(data, {pane: "vectors", interactive: !gridUrl, renderer: L.canvas({pane: "vectors"}),
-        onEachFeature: (f, layer) => {
-          if (gridUrl || !f.properties.words) return;
-          const box = document.createElement("span"); box.textContent = f.properties.words;
-          layer.bindTooltip(box, {sticky: true});
-        }}), item);
+      put(item.key, L.geoJSON(data, {pane: "vectors", interactive: item.hover, renderer: drawn.vectors,
+        onEachFeature: item.hover ? hover : undefined}), item);
     });
   }
   function ensure(key) {
@@ -154,7 +170,9 @@ window.gpStart = function (map, rows, gridUrl) {
     }
     for (const item of scene.layers) ensure(item.key);
     if (scene.selected !== selected) { selected = scene.selected; if (grid) grid.setStyle(gridStyle); }
-    if (scene.focus && JSON.stringify(scene.focus) !== JSON.stringify(focus)) {
+    trouble.hidden = true;
+    if (scene.turn !== turn) {
+      turn = scene.turn;
       focus = scene.focus;
       untouched = true;
       fit();
@@ -174,4 +192,17 @@ window.gpStart = function (map, rows, gridUrl) {
   panel(); readout();
   L.control.scale({imperial: false, position: "bottomleft"}).addTo(map);
   map.attributionControl.setPrefix("Leaflet");
+  // Keys: 1 to 6 switch layers; n and p belong to the page, which does not hear what is pressed in this frame.
+  function key(event) {
+    if (event.target.closest && event.target.closest("input:not([type=checkbox]), textarea, [contenteditable]")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const row = rows[Number(event.key) - 1];
+    if (row) document.querySelector(`input[data-layer="${row.key}"]`).click();
+    else if ("np".includes(event.key) && event.view === window) {
+      window.parent.document.dispatchEvent(new KeyboardEvent("keydown", {key: event.key, code: event.code, bubbles: true}));
+    }
+  }
+  document.addEventListener("keydown", key);
+  window.parent.document.addEventListener("keydown", key);
+  window.addEventListener("pagehide", () => window.parent.document.removeEventListener("keydown", key));
 };

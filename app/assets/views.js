@@ -1,11 +1,19 @@
 // Pictures of the same ground side by side: zooming, moving and pointing in one does the same in all.
-// data: {views: [{src, title, note, legend: {ramp, marks}}], width, height (pixels of the tile)}.
+// data: {ground, views: [{src, title, note, legend: {ramp, marks}}], width, height (pixels of the tile)}.
 // Text from outside reaches the page through textContent alone.
 export default function ({data, parentElement}) {
   const root = parentElement.querySelector(".views");
-  const wanted = JSON.stringify(data);
-  if (root.dataset.shown === wanted) return;
-  root.dataset.shown = wanted;
+  const same = JSON.stringify([data.ground, data.views.map(item => item.title)]);
+  if (root.dataset.shown === same) {
+    // Another state of the same ground: the pictures change in place and the zoom stays.
+    const images = root.querySelectorAll("img"), notes = root.querySelectorAll(".note");
+    data.views.forEach((item, n) => {
+      if (images[n].getAttribute("src") !== item.src) images[n].src = item.src;
+      notes[n].textContent = " · " + item.note;
+    });
+    return;
+  }
+  root.dataset.shown = same;
   root.replaceChildren();
   const view = {scale: 1, x: 0, y: 0}, frames = [];
 
@@ -84,7 +92,9 @@ export default function ({data, parentElement}) {
     const image = make("img", box, "");
     image.alt = ""; image.draggable = false;
     image.onload = () => box.classList.add("loaded");
+    image.onerror = () => fetch(item.src).then(answer => answer.text()).then(text => { trouble.textContent = text; });
     image.src = item.src;
+    const trouble = make("div", box, "trouble");
     const cross = make("div", box, "cross");
     cross.hidden = true;
     const readout = make("div", box, "readout");
@@ -95,7 +105,7 @@ export default function ({data, parentElement}) {
     }
     const caption = make("figcaption", figure, "");
     make("b", caption, "", item.title);
-    make("span", caption, "", " · " + item.note);
+    make("span", caption, "note", " · " + item.note);
     frames.push({image, cross, readout});
     listen(box);
   }

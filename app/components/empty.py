@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app.components.job_card import job_card, queue
+from core.jobs.store import Job
 
 
 def empty_catalog() -> None:
@@ -12,14 +13,21 @@ def empty_catalog() -> None:
         "The catalogue holds no satellite tiles, so there is nothing to look at or to train on. "
         "The sample city (24 tiles made by the program) takes half a minute:"
     )
-    job = next((job for job in queue().jobs() if job.task == "sample" and not job.state.is_over), None)
-    if job is not None:
+    job = next(iter(queue().jobs(task="sample")), None)
+    if job is not None and not job.state.is_over:
         _wait(job.id)
-    elif st.button("Make the sample city", type="primary", icon=":material/location_city:"):
-        queue().submit("sample", {}, "Sample city")
-        st.rerun()
+    else:
+        _offer(job)
     st.write("Or add a folder of real tiles in any SpaceNet layout, then reload this page:")
     st.code("python -m core catalog add FOLDER", language="bash")
+
+
+def _offer(failed: Job | None) -> None:
+    if failed is not None and failed.error:
+        job_card(failed)
+    if st.button("Make the sample city", type="primary", icon=":material/location_city:"):
+        queue().submit("sample", {}, "Sample city")
+        st.rerun()
 
 
 @st.fragment(run_every=1)
@@ -28,6 +36,16 @@ def _wait(job_id: int) -> None:
     if job.state.is_over:
         st.rerun()
     job_card(job)
+
+
+def nothing_labelled() -> None:
+    """Tiles, but none to learn from."""
+    st.subheader("No labelled tiles yet")
+    st.write(
+        "None of the tiles has building footprints, so there is nothing to train on. Put a tile's GeoJSON beside its "
+        "image and add the folder again:"
+    )
+    st.code("python -m core catalog add FOLDER", language="bash")
 
 
 def no_runs() -> None:

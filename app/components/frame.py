@@ -1,5 +1,7 @@
 """What is on every page: navigation, style sheet, and the chip that says what the worker does."""
 
+from urllib.parse import urlencode
+
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
@@ -30,16 +32,19 @@ def frame() -> StreamlitPage:
 def _chip() -> None:
     queue = Queue(settings().queue)
     alive = [worker for worker in queue.workers() if worker.alive]
-    queued = sum(job.state is State.QUEUED for job in queue.jobs())
+    queued = queue.count(State.QUEUED)
     busy = next((worker for worker in alive if worker.busy_with is not None), None)
     device = next((worker.device for worker in alive if worker.device), None)
     if not alive:
-        colour, words = "#D55E00", "no worker"
+        colour, words = "#F85149", "no worker"
     elif busy:
         colour, words = "#E69F00", f"job {busy.busy_with} running"
     else:
-        colour, words = "#009E73", "worker idle"
+        colour, words = "#2EA043", "worker idle"
     parts = [words, *([device.split(",")[0]] if device else []), f"{number(queued)} queued"]
     dot = f'<span class="gp-dot" style="background:{colour}"></span>'
     title = "Start one with `python -m core worker`" if not alive else "Opens Train"
-    st.html(f'<a class="gp-chip" href="train" target="_self" title="{safe(title)}">{dot}{safe(" · ".join(parts))}</a>')
+    address = safe("train?" + urlencode(st.query_params.to_dict()))
+    st.html(
+        f'<a class="gp-chip" href="{address}" target="_self" title="{safe(title)}">{dot}{safe(" · ".join(parts))}</a>'
+    )

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app.components.text import duration, safe
+from app.components.text import duration, plain, safe
 from core.jobs.folder import JobFolder
 from core.jobs.store import Job, Queue, State
 from core.settings import settings
@@ -10,9 +10,9 @@ from core.settings import settings
 _WORDS = {
     State.QUEUED: ("waiting", "#999999"),
     State.RUNNING: ("running", "#E69F00"),
-    State.DONE: ("done", "#009E73"),
-    State.FAILED: ("failed", "#D55E00"),
-    State.STOPPED: ("stopped", "#CC79A7"),
+    State.DONE: ("done", "#2EA043"),
+    State.FAILED: ("failed", "#F85149"),
+    State.STOPPED: ("stopped", "#8B949E"),
 }
 
 
@@ -33,7 +33,7 @@ def job_card(job: Job) -> None:
     if job.state is State.QUEUED:
         _waiting()
     if job.error:
-        st.error(safe(job.error), icon=":material/error:")
+        st.error(plain(job.error), icon=":material/error:")
     if not job.state.is_over and st.button("Stop", key=f"stop {job.id}", icon=":material/stop:"):
         queue().request_stop(job.id)
         st.rerun()
@@ -51,7 +51,7 @@ def _progress(job: Job) -> None:
     found = JobFolder.of(job.id).progress()
     share, doing = (found.share, found.doing) if found else (0.0, "starting (TensorFlow takes a few seconds)")
     left = f" · about {duration(found.remaining_s)} left" if found and found.remaining_s is not None else ""
-    st.progress(share, text=f"{safe(doing)}{left}")
+    st.progress(share, text=f"{plain(doing)}{left}")
 
 
 def _waiting() -> None:

@@ -1,18 +1,19 @@
 """The views of one tile's labels side by side, their numbers and their files."""
 
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import streamlit as st
 
 from app.components.inspector import big_numbers, table
 from app.components.linked_views import View, linked_views
-from app.components.text import number, safe, share
-from app.components.tile_map import distance_legend, page_url
+from app.components.text import number, plain, share
+from app.components.tile_map import distance_legend, page_url, version
 from core.catalog.tile import Tile
 from core.exports.labels import FILES, write_label
 from core.labels import BOUNDARY_M, CLIP_M, CONTACT_M, Labels
-from core.settings import settings
 
 _VIEWS = {
     "image": ("Image", "2nd to 98th percentile of each band"),
@@ -27,10 +28,12 @@ _VIEWS = {
 def label_views(tile: Tile) -> None:
     """Image, outlines, mask, signed distance, boundary and contact; linked."""
     names = _VIEWS if tile.is_labelled else ("image",)
+    state = version(tile.image, tile.footprints)
     views = [
-        View(page_url("tiles", tile.id, layer) + "?pixels=1", *_VIEWS[layer], legend=_legend(layer)) for layer in names
+        View(page_url("tiles", tile.id, layer) + state + "&pixels=1", *_VIEWS[layer], legend=_legend(layer))
+        for layer in names
     ]
-    linked_views(views, tile.width, tile.height, key=f"views {len(views)}")
+    linked_views(tile.id, views, tile.width, tile.height, key=f"views {len(views)}")
 
 
 def _legend(layer: str) -> dict[str, Any] | None:
@@ -70,14 +73,17 @@ def label_downloads(tile: Tile, labels: Labels) -> None:
 
 
 def _maker(tile: Tile, labels: Labels, file: str) -> Callable[[], bytes]:
-    folder = settings().labels / tile.id
-    return lambda: write_label(labels, file, folder, tile.id, tile.attribution).read_bytes()
+    def make() -> bytes:
+        with TemporaryDirectory() as folder:
+            return write_label(labels, file, Path(folder), tile.id, tile.attribution).read_bytes()
+
+    return make
 
 
 def no_labels(tile: Tile) -> None:
     """What to do with a tile that has no footprints."""
     st.info(
-        f"{safe(tile.id)} has no building footprints, so there is no mask and no signed distance to show. "
+        f"{plain(tile.id)} has no building footprints, so there is no mask and no signed distance to show. "
         "Choose a labelled tile, or put its GeoJSON beside the image and add the folder again.",
         icon=":material/info:",
     )

@@ -25,6 +25,7 @@ class View:
     legend: dict[str, Any] | None = None
 
 
-def linked_views(views: list[View], width: int, height: int, key: str) -> None:
-    """The views of a tile of so many pixels."""
-    _views(data={"views": [asdict(view) for view in views], "width": width, "height": height}, key=key)
+def linked_views(ground: str, views: list[View], width: int, height: int, key: str) -> None:
+    """The views of a tile of so many pixels; as long as the ground is the same, the zoom stays."""
+    shown = [asdict(view) for view in views]
+    _views(data={"ground": ground, "views": shown, "width": width, "height": height}, key=key)

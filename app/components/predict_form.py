@@ -4,6 +4,7 @@ import streamlit as st
 
 from app import state
 from app.components.job_card import job_card, job_log, queue
+from app.components.text import plain
 from core.catalog.tile import Tile
 from core.jobs.store import Job
 from core.predicted import Predicted
@@ -43,7 +44,7 @@ def predict_button(found: Predicted) -> None:
 
 def _last(found: Predicted) -> Job | None:
     wanted = {"run": found.run.name, "tile": found.tile.id}
-    return next((job for job in queue().jobs() if job.task == "predict" and job.params == wanted), None)
+    return next((job for job in queue().jobs(task="predict") if job.params == wanted), None)
 
 
 def _running(found: Predicted) -> Job | None:
@@ -63,5 +64,8 @@ def tile_needs_bands(tile: Tile, run: Run) -> bool:
     """Whether the run wants the eighth band and the tile has none; says so."""
     missing = run.record.bands == 4 and tile.eight_bands is None
     if missing:
-        st.warning(f"{run.name} was trained with the eighth band, which {tile.id} does not have. Choose another run.")
+        st.warning(
+            f"{plain(run.name)} was trained with the eighth band, which {plain(tile.id)} does not have. "
+            "Choose another run."
+        )
     return missing

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import streamlit as st
 
@@ -17,6 +18,7 @@ from app.components.tile_map import (
     layer_url,
     page_url,
     tile_map,
+    version,
 )
 from core import colours, pictures, rasters
 from core.exports.footprints import write_footprints
@@ -30,14 +32,15 @@ def prediction_map(found: Predicted, threshold: float) -> None:
     """Image, truth, probability and prediction of the chosen tile, each with its opacity."""
     tile = found.tile
     bounds = pictures.map_bounds(tile.image)
-    layers = [item for item in label_layers(tile.id, bounds, tile.is_labelled, tile.attribution) if _shown(item)]
+    layers = [item for item in label_layers(tile, bounds) if _shown(item)]
     if found.exists:
+        state_of = _state(found, threshold)
         base = ("predictions", found.run.name, tile.id)
-        heat = layer_url(*base, "probability") + version(found, threshold)
-        verdicts = layer_url(*base, "verdicts.geojson") + version(found, threshold)
+        heat = layer_url(*base, "probability") + version(found.probability)
+        verdicts = layer_url(*base, "verdicts.geojson") + state_of
         style = VERDICT_STYLE if tile.is_labelled else PREDICTION_STYLE
         layers.append(MapLayer("probability", heat, "image", pictures.map_bounds(found.probability), z=3))
-        layers.append(MapLayer("verdicts", verdicts, "vector", style=style))
+        layers.append(MapLayer("verdicts", verdicts, "vector", hover=True, style=style))
     tile_map(
         layers, ("image", "outlines", "probability", "verdicts"), state.focus(), tile.id, grid=False, key="predict"
     )
@@ -76,18 +79,18 @@ def score_view(score: Score | None, buildings: int, seen_before: str) -> None:
 def truth_beside(found: Predicted, threshold: float) -> None:
     """Ground truth and prediction as two linked pictures of the same tile."""
     tile = found.tile
-    guess = page_url("predictions", found.run.name, tile.id, "outlines") + version(found, threshold)
+    guess = page_url("predictions", found.run.name, tile.id, "outlines") + _state(found, threshold)
     views = [View(guess, "Prediction", f"probability above {threshold:g}")]
     if tile.is_labelled:
-        truth = page_url("tiles", tile.id, "outlines") + "?pixels=1"
+        truth = page_url("tiles", tile.id, "outlines") + version(tile.image, tile.footprints) + "&pixels=1"
         views.insert(0, View(truth, "Ground truth", "footprints of the label file"))
-    linked_views(views, tile.width, tile.height, key=f"beside {len(views)}")
+    linked_views(tile.id, views, tile.width, tile.height, key=f"beside {len(views)}")
     attribution(tile.attribution)
 
 
-def version(found: Predicted, threshold: float) -> str:
-    """What tells one state of a prediction from another in its addresses."""
-    return f"?v={found.probability.stat().st_mtime_ns}&t={threshold:g}"
+def _state(found: Predicted, threshold: float) -> str:
+    """Tells one state of a prediction from another in its addresses."""
+    return version(found.probability, found.tile.footprints) + f"&t={threshold:g}"
 
 
 def prediction_downloads(found: Predicted, threshold: float) -> None:
@@ -107,9 +110,12 @@ def prediction_downloads(found: Predicted, threshold: float) -> None:
 
 def _footprint_file(found: Predicted, threshold: float, suffix: str) -> Callable[[], bytes]:
     def make() -> bytes:
-        path: Path = found.folder / f"footprints{suffix}"
         grid = rasters.describe(found.tile.image).grid
-        footprints = found.footprints(threshold)
-        return write_footprints(footprints, path, grid, found.tile.id, found.tile.attribution).read_bytes()
+        # A folder of its own: the job's files stay those of its own threshold, and no visitor gets another's.
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / f"footprints{suffix}"
+            return write_footprints(
+                found.footprints(threshold), path, grid, found.tile.id, found.tile.attribution
+            ).read_bytes()
 
     return make

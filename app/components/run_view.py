@@ -5,7 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from app.components.inspector import table
-from app.components.text import number, share
+from app.components.text import number, plain, share
 from core import colours
 from core.runs import Run
 
@@ -39,6 +39,13 @@ def _curve(metrics: pd.DataFrame, name: str, title: str) -> alt.Chart:
     return base.mark_line(point=True)
 
 
+_PIXELS = {"Building IoU": "iou", "Precision": "precision", "Recall": "recall", "Accuracy": "accuracy"}
+
+
+def _last(row: pd.Series | None, name: str) -> str:
+    return share(float(row[name])) if row is not None and pd.notna(row[name]) else "–"
+
+
 def run_facts(run: Run) -> None:
     """Device, network, ground and the last figures of a run."""
     record, metrics = run.record, run.metrics()
@@ -54,8 +61,8 @@ def run_facts(run: Run) -> None:
             "Pixels of the network": f"{across:.3f} × {down:.3f} m",
             "Epochs": f"{run.epochs_done} of {record.config.epochs}",
             "An epoch": f"{number(float(metrics['seconds'].mean()), 's')}" if len(metrics) else "–",
-            "Validation IoU": share(float(last["val_iou"])) if last is not None and pd.notna(last["val_iou"]) else "–",
+            **{f"{name}, validation": _last(last, f"val_{key}") for name, key in _PIXELS.items()},
         }
     )
     for note in record.notes:
-        st.caption(note)
+        st.caption(plain(note))

@@ -14,6 +14,14 @@ def safe(text: object) -> str:
     return escaped
 
 
+_MARKDOWN = {ord(sign): f"\\{sign}" for sign in "\\`*_[]<>#|~:$&"}
+
+
+def plain(text: object) -> str:
+    """Any value as Markdown text that reads as it is written: no link, emphasis, formula or directive comes of it."""
+    return " ".join(str(text).split()).translate(_MARKDOWN)
+
+
 def number(value: float | None, unit: str = "", digits: int = 3) -> str:
     """At most `digits` significant digits, thin spaces between thousands; an en dash where there is no number."""
     if value is None:

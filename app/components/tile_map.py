@@ -1,6 +1,7 @@
 """The map of tiles: plain values in, the id of the clicked tile out. Panning and layers never rerun the page."""
 
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from streamlit_folium import st_folium
 from app.components.leaflet import ROOT, Layers, OfflineMap, Scene
 from app.components.text import safe
 from core import colours
+from core.catalog.tile import Tile
 from core.pictures import DISTANCE_MARKS, distance_level, ramp_css
 from core.types import Bounds
 
@@ -25,7 +27,16 @@ class MapLayer:
     bounds: Bounds | None = None
     attribution: str = ""  #: HTML: the map shows it as such
     z: int = 1
+    hover: bool = False  #: whether pointing at a shape tells its words
     style: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Focus:
+    """Where the map is told to look, in degrees; another turn moves it even if it is the same place again."""
+
+    bounds: Bounds
+    turn: int
 
 
 def _row(key: str, name: str, swatch: str, on: bool = False, opacity: float = 1.0, **more: Any) -> dict[str, Any]:
@@ -51,11 +62,10 @@ _ROWS = {
     "image": _row("image", "Image", _PHOTO, on=True),
     "distance": _row("distance", "Signed distance", _DISTANCE, opacity=0.75, legend=distance_legend()),
     "mask": _row("mask", "Building mask", f"background: {colours.TRUTH}", opacity=0.55),
-    "boundary": _row("boundary", "Boundary", f"background: {colours.VALIDATION}", opacity=0.8),
-    "contact": _row("contact", "Contact", f"background: {colours.INVENTED}", opacity=0.8),
+    "boundary": _row("boundary", "Boundary", f"background: {colours.BOUNDARY}", opacity=0.8),
+    "contact": _row("contact", "Contact", f"background: {colours.CONTACT}", opacity=0.8),
     "outlines": _row("outlines", "Truth", f"border: 2px solid {colours.TRUTH}", on=True),
     "probability": _row("probability", "Probability", _PROBABILITY, opacity=0.7, legend=_PROBABILITY_LEGEND),
-    "prediction": _row("prediction", "Prediction", f"border: 2px solid {colours.PREDICTION}", on=True),
     "verdicts": _row("verdicts", "Right and wrong", f"background: linear-gradient(90deg, {_VERDICTS})", on=True),
 }
 TRUTH_STYLE = {"color": colours.TRUTH, "weight": 2}
@@ -80,21 +90,31 @@ def layer_url(*parts: str) -> str:
     return ROOT + page_url(*parts)
 
 
-def label_layers(tile: str, bounds: Bounds, labelled: bool, attribution: str) -> list[MapLayer]:
+def version(*files: Path | None) -> str:
+    """Tells one state of files from another in an address, so that browsers may keep what it gives."""
+    return f"?v={max((file.stat().st_mtime_ns for file in files if file and file.exists()), default=0)}"
+
+
+def label_layers(tile: Tile, bounds: Bounds) -> list[MapLayer]:
     """The layers every tile can show: its image, and its labels where it has some."""
-    layers = [MapLayer("image", layer_url("tiles", tile, "image"), "image", bounds, safe(attribution))]
-    if not labelled:
+    image = layer_url("tiles", tile.id, "image") + version(tile.image)
+    layers = [MapLayer("image", image, "image", bounds, safe(tile.attribution))]
+    if not tile.is_labelled:
         return layers
+    state = version(tile.image, tile.footprints)
     pictures = ("distance", "mask", "boundary", "contact")
-    layers += [MapLayer(key, layer_url("tiles", tile, key), "image", bounds, z=n) for n, key in enumerate(pictures, 2)]
-    outlines = layer_url("tiles", tile, "outlines.geojson")
+    layers += [
+        MapLayer(key, layer_url("tiles", tile.id, key) + state, "image", bounds, z=n)
+        for n, key in enumerate(pictures, 2)
+    ]
+    outlines = layer_url("tiles", tile.id, "outlines.geojson") + state
     return [*layers, MapLayer("outlines", outlines, "vector", style=TRUTH_STYLE)]
 
 
 def tile_map(
     layers: list[MapLayer],
     panel: tuple[str, ...],
-    focus: Bounds,
+    focus: Focus,
     selected: str | None = None,
     grid: bool = True,
     height: int = 640,
@@ -102,13 +122,22 @@ def tile_map(
 ) -> str | None:
     """Draws the map and returns the id of the tile clicked last.
 
-    `focus` moves the view only when it changes; `panel` names the rows of the layer panel (part of the frame: fixed
+    `focus` moves the view once a turn; `panel` names the rows of the layer panel (part of the frame: fixed
     for a page); `grid` draws every tile of the catalogue and makes it answer to clicks.
     """
     base = OfflineMap((0, 0), zoom_start=2, tiles=None, maxZoom=23, zoomSnap=0.1, zoomDelta=0.5)
     base.add_child(Layers([_ROWS[name] for name in panel], f"{ROOT}layers/tiles.geojson" if grid else None))
     scene = folium.FeatureGroup("scene")
-    scene.add_child(Scene({"layers": [asdict(item) for item in layers], "focus": focus, "selected": selected}))
+    scene.add_child(
+        Scene(
+            {
+                "layers": [asdict(item) for item in layers],
+                "focus": focus.bounds,
+                "turn": focus.turn,
+                "selected": selected,
+            }
+        )
+    )
     answer = st_folium(
         base, key=key, height=height, use_container_width=True, feature_group_to_add=scene,
         returned_objects=["last_active_drawing"],

@@ -1,6 +1,7 @@
 """What to train on, and how: the form that submits a training job."""
 
 from datetime import UTC, datetime
+from secrets import token_hex
 
 import streamlit as st
 
@@ -48,7 +49,7 @@ def train_form(catalog: Catalog) -> None:
     }  # fmt: skip
     if st.button("Train", type="primary", width="stretch", icon=":material/play_arrow:", disabled=not chosen):
         job = _submit(aoi, chosen, config)
-        state.select_run(job.params["run"])
+        state.watch(job.id)
         st.toast(f"Job {job.id} is in the queue.")
 
 
@@ -75,7 +76,7 @@ def _channels(tiles: list[Tile]) -> str:
 
 def _submit(aoi: str, tiles: list[Tile], config: dict[str, object]) -> Job:
     moment = datetime.now(UTC)
-    run = f"{aoi}-{moment:%Y%m%d-%H%M%S}"
+    run = f"{aoi}-{moment:%Y%m%d-%H%M%S}-{token_hex(2)}"
     title = str(config["name"]) or f"{aoi}, {len(tiles)} tiles"
     params = {"run": run, "tiles": [tile.id for tile in tiles], "config": {**config, "name": title}}
     return Queue(settings().queue).submit("train", params, title)

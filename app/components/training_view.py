@@ -16,21 +16,17 @@ after every epoch; on two cores an epoch of one tile takes a few seconds.
 """
 
 
-def training_view(run: str | None) -> None:
-    """The chosen run, the newest one by default."""
-    jobs = [job for job in queue().jobs() if job.task == "train"]
+def training_view() -> None:
+    """The training that was chosen or submitted last, the newest one by default."""
+    jobs = {job.id: job for job in queue().jobs(task="train")}
     if not jobs:
         st.markdown(_EMPTY)
         return
-    names = [job.params["run"] for job in jobs]
-    place = names.index(run) if run in names else 0
-    if len(jobs) > 1:
-        place = st.selectbox(
-            "Training", range(len(jobs)), place, format_func=lambda n: f"job {jobs[n].id} · {jobs[n].title}",
-            key=f"training {run}",
-        )  # fmt: skip
-        state.select_run(names[place])
-    _live(jobs[place].id)
+    if st.session_state.get(state.WATCHED) not in jobs:
+        state.watch(next(iter(jobs)))
+    chosen = st.selectbox("Training", list(jobs), format_func=lambda n: f"job {n} · {jobs[n].title}", key=state.WATCHED)
+    state.select_run(jobs[chosen].params["run"])
+    _live(chosen)
 
 
 @st.fragment(run_every=1)
@@ -47,6 +43,6 @@ def _live(job_id: int) -> None:
 
 
 def _next_step(job: Job) -> None:
-    if st.button("Predict with it", type="primary", icon=":material/home_pin:", key=f"predict {job.id}"):
+    if st.button("Predict with it", icon=":material/home_pin:", key=f"predict {job.id}"):
         state.select_run(job.params["run"])
         st.switch_page("app/pages/predict.py")

@@ -21,13 +21,13 @@ with facts_side:
     if st.button("See its labels", type="primary", width="stretch", icon=":material/layers:"):
         st.switch_page("app/pages/labels.py")
     if st.button("Train on this area", width="stretch", icon=":material/model_training:"):
-        state.train_on(catalog.of_aoi(tile.aoi).tiles)
+        state.train_on([])
         st.switch_page("app/pages/train.py")
     if st.button("Show the whole area", width="stretch", icon=":material/zoom_out_map:"):
         state.look_at(catalog.of_aoi(tile.aoi).bounds)
 with map_side:
     clicked = tile_map(
-        label_layers(tile.id, map_bounds(tile.image), tile.is_labelled, tile.attribution),
+        label_layers(tile, map_bounds(tile.image)),
         panel=("image", "outlines", "mask", "distance", "boundary", "contact"),
         focus=state.focus(),
         selected=tile.id,

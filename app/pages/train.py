@@ -2,22 +2,24 @@
 
 import streamlit as st
 
-from app import state
-from app.components.empty import empty_catalog
+from app.components.empty import empty_catalog, nothing_labelled
 from app.components.job_card import queue, queue_table
 from app.components.train_form import train_form
 from app.components.training_view import training_view
 from core.catalog.store import read_catalog
 
 catalog = read_catalog()
-if not catalog.labelled.tiles:
+if not catalog.tiles:
     empty_catalog()
+    st.stop()
+if not catalog.labelled.tiles:
+    nothing_labelled()
     st.stop()
 
 watching, form = st.columns([2, 1], gap="medium")
 with form:
     train_form(catalog)
 with watching:
-    training_view(state.selected_run())
+    training_view()
     st.markdown("**Queue**")
     queue_table(queue().jobs())

@@ -21,11 +21,11 @@ def register(folder: Path, attribution: str = "", report: Report = silent) -> Fo
     return found
 
 
-def register_sample(seed: int = 0, report: Report = silent) -> Found:
-    """Makes the sample city where it is not there yet, and adds it."""
+def register_sample(seed: int | None = None, report: Report = silent) -> Found:
+    """Makes the sample city where it is not there yet, or anew where a seed is given, and adds it."""
     folder = settings().sample
-    if not folder.exists():
-        make_sample_city(folder, seed, report=lambda share, doing: report(_MAKING * share, doing))
+    if seed is not None or not folder.exists():
+        make_sample_city(folder, seed or 0, report=lambda share, doing: report(_MAKING * share, doing))
     return register(folder, report=lambda share, doing: report(_MAKING + (1 - _MAKING) * share, doing))
 
 

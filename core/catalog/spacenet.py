@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.catalog.tile import EIGHT_BANDS
+from core.catalog.tile import COLOUR, EIGHT_BANDS
 
 SPACENET = "SpaceNet on AWS, Maxar, CosmiQ Works, CC BY-SA 4.0"
 SAMPLE = "made by the program"
@@ -22,6 +22,8 @@ _LAYOUTS = (
     re.compile(rf"(?P<what>{_PRODUCT}|{_LABEL})_(?P<aoi>.+)_img(?P<n>\d+)"),
 )
 _IMAGES = {".tif", ".tiff"}
+#: Of a picture with red, green and blue first, and of WorldView's eight bands (counted from 1).
+COLOURS, WORLDVIEW_COLOURS = (1, 2, 3), (5, 3, 2)
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,14 @@ def eight_bands_beside(image: Path) -> Path | None:
         if other is not None and other.tile == named.tile and other.product in EIGHT_BANDS:
             return path
     return None
+
+
+def colour_bands(image: Path, bands: int) -> tuple[int, int, int]:
+    """Where red, green and blue are in an image of so many bands: WorldView's own order from eight bands on, unless its
+    name says that it is a colour picture."""
+    named = parse(image)
+    is_colour = named is not None and named.product in COLOUR
+    return COLOURS if bands < 8 or is_colour else WORLDVIEW_COLOURS
 
 
 def is_summary(path: Path) -> bool:

@@ -22,7 +22,7 @@ from core.types import Bounds
 
 @dataclass(frozen=True)
 class Catalog:
-    """The tiles there are, in the order of their ids."""
+    """The tiles there are, in the order in which they were added."""
 
     tiles: tuple[Tile, ...] = ()
 

@@ -22,7 +22,8 @@ FILES = {
 
 
 def write_label(labels: Labels, file: str, folder: Path, image: str, attribution: str = "") -> Path:
-    """One of FILES as `<image>_<file>` in a folder; GeoTIFFs are LZW with no-data 0 for masks."""
+    """One of FILES as `<image>_<file>` in a folder; masks are LZW with no-data 0, the distance is deflate with
+    predictor 3 and has no no-data."""
     path = folder / f"{image}_{file}"
     match file:
         case "outlines.csv":

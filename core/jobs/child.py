@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Thread
 from types import FrameType
 
-from core.errors import GroundplanError
+from core.errors import GroundplanError, is_out_of_memory
 from core.jobs.folder import JobFolder
 from core.jobs.store import Queue
 from core.jobs.tasks import run_task
@@ -31,11 +31,11 @@ UNEXPECTED = "The job failed unexpectedly. The log has the details."
 
 
 def sentence_for(error: Exception) -> str:
-    """What people are told of an exception nobody foresaw. TensorFlow's are known by name, without importing it."""
-    text = str(error).lower()
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError" or "out of memory" in text:
+    """What people are told of an exception nobody foresaw."""
+    if is_out_of_memory(error):
         return OUT_OF_MEMORY
-    if (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)) or "no space left" in text:
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if full or "no space left" in str(error).lower():
         return DISK_FULL
     return UNEXPECTED
 

@@ -47,6 +47,7 @@ _CLAIM = """
 UPDATE jobs SET state = 'running', worker = :worker, started = :now, heartbeat = :now
 WHERE id = (SELECT id FROM jobs WHERE state = 'queued' ORDER BY id LIMIT 1) RETURNING *
 """
+_LATEST = "SELECT * FROM jobs WHERE :task IS NULL OR task = :task ORDER BY id DESC LIMIT :limit"
 _SEEN = """
 INSERT INTO workers (name, device, busy_with, seen) VALUES (:worker, :device, :id, :now)
 ON CONFLICT (name) DO UPDATE
@@ -199,10 +200,17 @@ class Queue:
             raise NoSuchJob(job=job_id)
         return _job(row)
 
-    def jobs(self, limit: int = 50) -> list[Job]:
-        """The latest jobs, newest first."""
+    def jobs(self, limit: int = 50, task: str | None = None) -> list[Job]:
+        """The latest jobs, newest first; only those of one task where it is named."""
         with self._open() as database:
-            return [_job(row) for row in database.execute("SELECT * FROM jobs ORDER BY id DESC LIMIT ?", (limit,))]
+            rows = database.execute(_LATEST, {"task": task, "limit": limit})
+            return [_job(row) for row in rows]
+
+    def count(self, state: State) -> int:
+        """How many jobs are in this state."""
+        with self._open() as database:
+            rows = database.execute("SELECT count(*) FROM jobs WHERE state = ?", (state,))
+            return int(rows.fetchone()[0])
 
     def claim(self, worker: str) -> Job | None:
         """The oldest queued job, now leased to the worker; no two workers get the same."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.components.text import duration, number, safe, share
+from app.components.text import duration, number, plain, safe, share
 
 
 @pytest.mark.parametrize("text", ["<img src=x onerror=alert(1)>", "${alert(1)}", "`x`", "</script>", "\\u003c", "'\""])
@@ -32,3 +32,17 @@ def test_shares_are_per_cent() -> None:
 
 def test_durations_are_in_the_unit_one_would_say() -> None:
     assert [duration(s) for s in (None, 12, 125, 7200)] == ["–", "12\u2009s", "2\u2009min", "2.0\u2009h"]
+
+
+@pytest.mark.parametrize(
+    "text", ["[x](https://e.org)", "*a* _b_ ~~c~~", ":red[b]", "$x^2$", "# big", "![i](x)", "<b>", "`c`"]
+)
+def test_no_sign_of_markdown_is_left_unescaped(text: str) -> None:
+    shown = plain(text)
+    assert shown.replace("\\", "") == text
+    for sign in "[]*_~:$#<>`":
+        assert shown.count(sign) == shown.count(f"\\{sign}")
+
+
+def test_plain_text_is_one_line_and_keeps_its_words() -> None:
+    assert plain("tile.tif is damaged.\n  Copy it again.") == "tile.tif is damaged. Copy it again."

@@ -32,10 +32,20 @@ class Site:
     data: Path
 
 
-def command(data: Path, *arguments: str) -> None:
-    """A command line over a data folder of its own."""
+def command(data: Path, *arguments: str) -> str:
+    """What a command line over a data folder of its own prints."""
     environment = {**os.environ, "GROUNDPLAN_DATA": str(data)}
-    subprocess.run([sys.executable, "-m", "core", *arguments], cwd=ROOT, env=environment, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "core", *arguments], cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE
+    )
+    return done.stdout.decode()
+
+
+def damaged_tile(folder: Path, whole: Path) -> Path:
+    """A tile whose second half got lost after it had been registered."""
+    path = folder / "RGB-PanSharpen_AOI_2_Vegas_img5979.tif"
+    shutil.copyfile(whole, path)
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +53,10 @@ def site(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Iterator[Sit
     """`python -m core app` over the real tiles."""
     data = tmp_path_factory.mktemp("site") / "data"
     command(data, "catalog", "add", str(shared / "spacenet"))
+    [whole] = (shared / "spacenet").rglob("RGB-PanSharpen_AOI_2_Vegas_img802.tif")
+    damaged = damaged_tile(data, whole)
+    command(data, "catalog", "add", str(damaged))
+    os.truncate(damaged, damaged.stat().st_size // 2)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -1,11 +1,13 @@
 """The main job as a person does it, on real tiles: pick, look, train, predict, see the score."""
 
+import json
 from urllib.parse import urlparse
 
 import pytest
 from playwright.sync_api import Frame, Page, expect
+from streamlit.proto.BackMsg_pb2 import BackMsg
 
-from tests.browser.conftest import Site
+from tests.browser.conftest import Site, command
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -84,23 +86,35 @@ def test_from_a_vegas_tile_on_the_map_to_its_score(page: Page, site: Site) -> No
     frame.locator("input[data-layer=probability]").check()
     picture_is_drawn(frame, "probability")
 
+    assert frame.evaluate("document.querySelector('.gp-trouble').hidden")
+
     elsewhere = {urlparse(url).hostname for url in asked} - {"127.0.0.1", None}
     assert not elsewhere, "no request leaves this machine"
 
 
+def reruns(sent: list[bytes | str]) -> list[BackMsg]:
+    """Messages that make the whole page run, not only the status chip."""
+    messages = [BackMsg.FromString(frame) for frame in sent if isinstance(frame, bytes)]
+    return [m for m in messages if m.HasField("rerun_script") and not m.rerun_script.fragment_id]
+
+
 def test_layers_and_panning_neither_rerun_the_page_nor_remount_the_map(page: Page, site: Site) -> None:
+    sent: list[bytes | str] = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
     page.goto(f"{site.url}/?tile=AOI_2_Vegas_img225")
     frame = map_frame(page)
     picture_is_drawn(frame, "AOI_2_Vegas_img225/image")
+    page.wait_for_timeout(1500)
+    assert reruns(sent), "the first view of the page is one"
+    sent.clear()
     frame.evaluate("window.mark = 'same frame'")
-    sent: list[object] = []
-    page.on("websocket", lambda socket: socket.on("framesent", sent.append))
     frame.locator("input[data-layer=distance]").check()
     picture_is_drawn(frame, "distance")
     frame.evaluate("map.panBy([120, 40], {animate: false})")
-    page.wait_for_timeout(1200)
+    page.wait_for_timeout(4000)
+    assert sent, "the chip asks by itself: otherwise nothing is listened to"
+    assert not reruns(sent)
     assert frame.evaluate("window.mark") == "same frame"
-    assert not sent
 
 
 @pytest.mark.parametrize("size", [(1440, 900), (390, 844)])
@@ -126,3 +140,25 @@ def test_a_damaged_catalogue_is_a_sentence_on_the_page(page: Page, site: Site) -
         expect(page.get_by_text("Traceback")).to_have_count(0)
     finally:
         catalog.write_bytes(kept)
+
+
+def test_keys_in_the_map_switch_layers_and_go_to_the_next_tile(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/?tile=AOI_2_Vegas_img225")
+    frame = map_frame(page)
+    picture_is_drawn(frame, "AOI_2_Vegas_img225/image")
+    frame.locator("#map_div").click(position={"x": 60, "y": 300})
+    expect(page.locator(".gp-title")).to_have_text("AOI_2_Vegas_img225")
+    page.keyboard.press("3")
+    picture_is_drawn(frame, "AOI_2_Vegas_img225/mask")
+    page.keyboard.press("n")
+    expect(page.locator(".gp-title")).not_to_have_text("AOI_2_Vegas_img225")
+
+
+def test_a_truncated_image_is_a_sentence_on_the_map_and_the_page_goes_on(page: Page, site: Site) -> None:
+    [row] = [tile for tile in json.loads(command(site.data, "catalog", "list", "--json")) if "img5979" in tile["id"]]
+    page.goto(f"{site.url}/?tile={row['id']}")
+    frame = map_frame(page)
+    expect(frame.locator(".gp-trouble")).to_contain_text("is damaged or ends too early")
+    expect(page.locator(".gp-title")).to_have_text(row["id"])
+    page.keyboard.press("n")
+    expect(page.locator(".gp-title")).not_to_have_text(row["id"])

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import geopandas as gpd
@@ -11,7 +12,9 @@ import pytest
 import rasterio
 
 from core import cli
+from core.catalog.scan import Found
 from core.catalog.store import read_catalog
+from core.progress import Report
 from core.settings import settings
 from core.vectors import read_footprints
 from tests.core.made_up import make_tile
@@ -84,8 +87,26 @@ def test_labels_writes_every_file(run: Run, folder: Path, tmp_path: Path) -> Non
     files = [Path(line) for line in out.split()]
     assert {path.suffix for path in files} == {".csv", ".geojson", ".tif", ".npy"}
     assert all(path.is_file() for path in files)
-    with rasterio.open(tmp_path / "out" / "3band_AOI_0_Made_img1_mask.tif") as mask:
+    with rasterio.open(tmp_path / "out" / "AOI_0_Made_img1_mask.tif") as mask:
         assert (mask.dtypes[0], mask.nodata, mask.compression.value) == ("uint8", 0, "LZW")
+
+
+def test_labels_takes_only_the_buildings_of_its_image_from_a_table_of_many(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    table, square = tmp_path / "AOI_0_Made.csv", "POLYGON ((4 4, 9 4, 9 9, 4 9, 4 4))"
+    rows = [(f"AOI_0_Made_img{n}", n, square, 1) for n in (1, 2, 3, 3)]
+    pd.DataFrame(rows, columns=["ImageId", "BuildingId", "PolygonWKT_Pix", "Confidence"]).to_csv(table, index=False)
+    arguments = "--footprints", table, "--out", tmp_path / "out"
+    status, _, err = run("labels", "--image", folder / "3band_AOI_0_Made_img1.tif", *arguments)
+    assert status == 0
+    assert "1 buildings" in err
+    assert set(pd.read_csv(tmp_path / "out" / "AOI_0_Made_img1_outlines.csv")["ImageId"]) == {"AOI_0_Made_img1"}
+    other = folder / "3band_AOI_0_Made_img2.tif"
+    other = other.rename(folder / "3band_AOI_0_Made_img7.tif")
+    status, out, err = run("labels", "--image", other, *arguments)
+    assert (status, out) == (2, "")
+    assert "AOI_0_Made.csv names images, but not AOI_0_Made_img7." in err
 
 
 def test_score_reproduces_the_published_totals(run: Run, shared: Path) -> None:
@@ -125,6 +146,8 @@ def test_score_of_footprints_against_themselves_is_one(run: Run, folder: Path) -
         (("score", "--truth", "a.csv"), "Missing option '--proposals'"),
         (("train", "--data", ".", "--out", "x", "--epochs", "0"), "epochs"),
         (("no-such-command",), "No such command"),
+        (("train", "--modle", "fcn"), "No such option"),
+        (("score", "--rule", "mine"), "'mine' is not one of"),
     ],
 )
 def test_bad_input_is_status_2_and_a_sentence_on_stderr(run: Run, arguments: tuple[str, ...], sentence: str) -> None:
@@ -133,6 +156,44 @@ def test_bad_input_is_status_2_and_a_sentence_on_stderr(run: Run, arguments: tup
     assert out == ""
     assert sentence in err
     assert "Traceback" not in err
+    assert err.count("\n") == 1, "one line"
+
+
+def test_help_is_told_whole(run: Run) -> None:
+    status, out, _ = run("train", "--help")
+    assert status == 0
+    assert out.count("\n") > 10
+    status, _, err = run("catalog")
+    assert status == 2
+    assert {"add", "list", "sample"} <= set(err.split())
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (MemoryError(), "memory was not enough"),
+        (type("ResourceExhaustedError", (Exception,), {})("OOM when allocating"), "memory was not enough"),
+        (PermissionError(13, "Permission denied", "b.csv"), "b.csv cannot be used (Permission denied)."),
+        (OSError(28, "No space left on device", "b.csv"), "no room left on the disk to write b.csv"),
+    ],
+)
+def test_what_nobody_foresaw_is_a_sentence(
+    run: Run, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
+) -> None:
+    def fail(_path: Path) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "read_footprints", fail)
+    status, out, err = run("labels", "--image", "a.tif", "--footprints", "b.csv", "--out", "c")
+    assert (status, out) == (2, "")
+    assert sentence in err
+    assert err.count("\n") == 1
+
+
+def test_a_mistake_in_the_program_is_no_sentence(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "read_footprints", lambda _path: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run("labels", "--image", "a.tif", "--footprints", "b.csv", "--out", "c")
 
 
 def test_a_folder_in_no_known_layout_is_a_sentence_with_examples(run: Run, tmp_path: Path) -> None:
@@ -160,6 +221,35 @@ def test_a_tile_that_is_not_there_is_named(run: Run, folder: Path, tmp_path: Pat
     status, _, err = run("train", "--data", folder, "--out", tmp_path / "run", "--tiles", "img7")
     assert status == 2
     assert "no tile named img7" in err
+
+
+def test_a_short_name_of_two_tiles_is_told_with_both_ids(run: Run, folder: Path, tmp_path: Path) -> None:
+    make_tile(folder, "AOI_9_Other_img1")
+    status, _, err = run("train", "--data", folder, "--out", tmp_path / "run", "--tiles", "img2,img1")
+    assert status == 2
+    assert "img1 is the name of several tiles. Write one of AOI_0_Made_img1, AOI_9_Other_img1." in err
+
+
+def test_training_shows_that_it_reads_the_folder(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = []
+
+    @contextmanager
+    def progress() -> Iterator[Report]:
+        yield lambda _share, doing: said.append(doing)
+
+    monkeypatch.setattr(cli, "_progress", progress)
+    run("train", "--data", folder, "--out", tmp_path / "run", "--tiles", "img7")
+    assert said == ["reading AOI_0_Made_img1", "reading AOI_0_Made_img2"]
+
+
+def test_a_seed_makes_another_sample_city(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds = []
+    monkeypatch.setattr(cli, "register_sample", lambda seed, _report: seeds.append(seed) or Found(()))
+    run("catalog", "sample")
+    run("catalog", "sample", "--seed", 5)
+    assert seeds == [None, 5]
 
 
 REAL = {

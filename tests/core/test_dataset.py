@@ -6,7 +6,8 @@ import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.chips import Chips, Recipe, Scaling, Scene
+from core import dataset
+from core.chips import Chips, Recipe, Scaling, Scene, read_scene
 from core.dataset import HAIR, divide, overlapping_groups, read_dataset
 from core.errors import NoTrainingGround, TooFewTiles
 from tests.core.made_up import HOUSES, SMALL, grid_at, make_tile
@@ -115,6 +116,29 @@ def test_tiles_without_labels_are_left_out_and_named_as_such(tmp_path):
     data = read_dataset([tile, replace(tile, id="unlabelled", footprints=None)], SMALL, 0)
     assert data.train_tiles == ("img1",)
     assert "1 tiles without labels" in data.notes[0]
+
+
+def test_a_tile_that_cannot_be_read_is_left_out_and_told(tmp_path):
+    tiles = [make_tile(tmp_path, f"img{n}", grid_at(100 * n)) for n in range(3)]
+    tiles[1].image.write_bytes(tiles[1].image.read_bytes()[:-2000])
+    data = read_dataset(tiles, SMALL, 0)
+    assert sorted(data.train_tiles + data.validation_tiles) == ["img0", "img2"]
+    assert data.notes[0] == "img1 was left out: 3band_img1.tif is damaged or ends too early. Copy or download it again."
+    assert not any("crops were left out" in note for note in data.notes), "its crops are not counted twice"
+    with pytest.raises(TooFewTiles, match=r"3band_img1\.tif is damaged"):
+        read_dataset([tiles[1]], SMALL, 0)
+
+
+def test_a_tile_lies_in_memory_once(tmp_path, monkeypatch):
+    def remembering(*of):
+        read.append(read_scene(*of))
+        return read[-1]
+
+    read = []
+    monkeypatch.setattr(dataset, "read_scene", remembering)
+    data = read_dataset([make_tile(tmp_path)], SMALL, 0)
+    assert data.train.scenes[0].pixels is data.validation.scenes[0].pixels is read[0].pixels
+    assert read[0].pixels.max() < 2
 
 
 def test_nothing_to_train_on_is_said(tmp_path):

@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -14,8 +15,6 @@ from core.runs import Record, Run, TrainingConfig
 from core.settings import Settings
 from models.registry import NETWORKS, build
 from tests.core.made_up import SMALL, grid_at, make_tile
-
-#: Keras 3.15 copies its variables in a way NumPy 2 warns of.
 
 HALO = NETWORKS["fcn"].halo
 
@@ -174,3 +173,23 @@ def test_a_damaged_image_is_named_and_nothing_is_written(run, tmp_path):
     with pytest.raises(TruncatedRaster, match=r"3band_img1\.tif is damaged"):
         predict(run, (tile.image, None), tmp_path / "found" / "out.tif")
     assert list((tmp_path / "found").iterdir()) == []
+
+
+def test_an_image_stays_open_until_the_reader_has_ended(run, tmp_path, monkeypatch):
+    def slowly(picture, dataset, bands, box):
+        part = read(picture, dataset, bands, box)
+        time.sleep(0.3)
+        closed.append(dataset.closed)
+        return part
+
+    def stop(_share: float, doing: str) -> None:
+        if doing.startswith("window 1 "):
+            raise KeyboardInterrupt
+
+    read, closed = windows.Picture._part, []
+    monkeypatch.setattr(windows, "CORE", 32)
+    monkeypatch.setattr(windows.Picture, "_part", slowly)
+    tile = make_tile(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        predict(run, (tile.image, None), tmp_path / "out.tif", stop)
+    assert closed == [False, False], "the window it was stopped at, and the one read ahead"

@@ -13,7 +13,8 @@ import pytest
 
 from core.catalog.store import Catalog, write_catalog
 from core.errors import PortTaken
-from core.serve import serve
+from core.serve import _start, next_pause, serve
+from core.settings import settings
 from tests.conftest import ROOT
 from tests.core.made_up import make_tile
 
@@ -52,18 +53,23 @@ def app(tmp_path: Path, port: int):
     command = [sys.executable, "-m", "core", "app", "--port", str(port)]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     yield process
-    process.kill()
-    process.communicate()
+    left = children(process.pid)
+    process.terminate()
+    process.communicate(timeout=20)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in left)
 
 
 @pytest.mark.slow
-def test_it_prints_the_address_serves_and_leaves_nothing_behind(app: subprocess.Popen, port: int) -> None:
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_it_prints_the_address_serves_and_leaves_nothing_behind(
+    app: subprocess.Popen, port: int, how: signal.Signals
+) -> None:
     assert app.stdout is not None
     assert f"http://localhost:{port}" in app.stdout.readline()
     wait_for(lambda: healthy(port))
     both = children(app.pid)
     assert len(both) == 2
-    app.send_signal(signal.SIGTERM)
+    app.send_signal(how)
     assert app.wait(15) == 0
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in both), 5)
 
@@ -93,3 +99,21 @@ def test_a_port_that_is_taken_is_a_sentence(port: int) -> None:
         taken.listen()
         with pytest.raises(PortTaken, match=f"Port {port} of 127.0.0.1 cannot be used"):
             serve("127.0.0.1", port)
+
+
+def test_a_worker_that_keeps_ending_is_started_ever_more_rarely() -> None:
+    pauses = [0.0]
+    for lived in (2, 2, 2, 2, 2, 2, 2, 61, 2):
+        pauses.append(next_pause(pauses[-1], lived))
+    assert pauses[1:] == [1, 2, 4, 8, 16, 30, 30, 1, 2]
+
+
+def test_the_children_use_the_same_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GROUNDPLAN_DATA", "here")
+    settings.cache_clear()
+    child = _start(["-c", "import os, pathlib; pathlib.Path(os.environ['GROUNDPLAN_DATA'], 'mark').touch()"])
+    settings.cache_clear()
+    assert child.wait(20) == 0
+    assert (tmp_path / "here" / "mark").exists()

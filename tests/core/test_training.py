@@ -15,8 +15,6 @@ from core.settings import Settings
 from core.training import train, train_task
 from tests.core.made_up import HOUSES, SMALL, grid_at, make_tile
 
-#: Keras 3.15 copies its variables in a way NumPy 2 warns of.
-
 QUICK = TrainingConfig(epochs=2, batch=8, seed=7, recipe=SMALL)
 
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import rasters
+from core.catalog.spacenet import eight_bands_beside
 from core.errors import TruncatedRaster
 from core.windows import CORE, Box, open_picture, windows
 from tests.core.made_up import grid_at, make_tile
@@ -66,3 +67,12 @@ def test_a_file_that_ends_too_early_is_named(tmp_path):
         open_picture(tile.image, None, 3, grid_at()) as picture,
     ):
         picture.read(Box(0, 0, 64, 64))
+
+
+def test_an_image_named_by_a_relative_path_has_the_same_colours(tmp_path, monkeypatch):
+    image = make_tile(tmp_path / "8band", "AOI_0_Made_img1", eight=True).products["8band"]
+    monkeypatch.chdir(image.parent)
+    relative = Path(image.name)
+    with open_picture(relative, eight_bands_beside(relative), 4, rasters.describe(image).grid) as picture:
+        assert picture.eight_bands is not None
+        assert picture.colour_bands == (5, 3, 2)

@@ -44,6 +44,16 @@ def test_the_sample_city_is_made_once_and_says_what_it_is() -> None:
     assert settings().sample.stat().st_mtime_ns == made
 
 
+def test_a_seed_makes_another_city_in_its_place() -> None:
+    pixels = []
+    for seed in (None, 5, None, 6, 5):
+        found = register_sample(seed)
+        pixels.append(hash(found.tiles[0].image.read_bytes()))
+    assert pixels[1] == pixels[2] == pixels[4]
+    assert len(set(pixels)) == 3
+    assert len(read_catalog().tiles) == 2
+
+
 def test_the_job_does_the_same() -> None:
     sample_task({}, lambda _share, _doing: None)
     assert read_catalog().aois == ("AOI_0_Sample",)

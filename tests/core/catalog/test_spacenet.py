@@ -68,3 +68,18 @@ def test_only_the_table_of_the_colour_image_is_a_summary():
 )
 def test_whose_pictures_they_are(aoi, who):
     assert attribution(aoi) == who
+
+
+@pytest.mark.parametrize(
+    ("name", "bands", "expected"),
+    [
+        ("8band_AOI_1_RIO_img1.tif", 8, (5, 3, 2)),
+        ("MUL-PanSharpen_AOI_2_Vegas_img1.tif", 8, (5, 3, 2)),
+        ("scene.tif", 8, (5, 3, 2)),
+        ("3band_AOI_1_RIO_img1.tif", 3, (1, 2, 3)),
+        ("SN2_buildings_train_AOI_2_Vegas_PS-RGB_img1.tif", 8, (1, 2, 3)),
+        ("scene.tif", 4, (1, 2, 3)),
+    ],
+)
+def test_where_the_colours_are_is_told_by_bands_and_name(name, bands, expected):
+    assert spacenet.colour_bands(Path(name), bands) == expected

@@ -41,6 +41,21 @@ def test_jobs_are_listed_newest_first_up_to_the_limit(queue: Queue):
     assert [job.id for job in queue.jobs(limit=3)] == ids[:0:-1]
 
 
+def test_the_jobs_of_one_task_are_found_behind_many_others(queue: Queue):
+    mine = queue.submit("train", {}).id
+    for _ in range(3):
+        queue.submit("predict", {})
+    assert [job.id for job in queue.jobs(limit=2, task="train")] == [mine]
+    assert queue.jobs(task="paint") == []
+
+
+def test_jobs_are_counted_by_state(queue: Queue):
+    for _ in range(3):
+        queue.submit("sleep", {})
+    queue.claim("me")
+    assert (queue.count(State.QUEUED), queue.count(State.RUNNING), queue.count(State.DONE)) == (2, 1, 0)
+
+
 def test_the_oldest_queued_job_is_claimed_first_and_only_once(queue: Queue):
     first, second = queue.submit("train", {}), queue.submit("train", {})
     claimed = queue.claim("w1")
