@@ -34,14 +34,13 @@ clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache
 
 # Whether .venv can be installed into: it has a Python that is new enough, and pip or uv.
-define whole
-$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { test -x $(VENV)/bin/uv || $(PY) -m pip --version >/dev/null 2>&1; }
-endef
+WHOLE = $(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+ && { test -x $(VENV)/bin/uv || $(PY) -m pip --version >/dev/null 2>&1; }
 
 # uv installs the three gigabytes in a fifth of pip's time; where pip cannot get uv, pip does it itself.
 define install
-	@{ $(whole); } || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Groundplan needs Python 3.11 or newer; name one with make PYTHON=python3.12")'
-	@{ $(whole); } || $(PYTHON) -m venv --clear $(VENV)
+	@{ $(WHOLE); } || { $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Groundplan needs Python 3.11 or newer; name one with make PYTHON=python3.12")' \
+	 && $(PYTHON) -m venv --clear $(VENV); }
 	@test -x $(VENV)/bin/uv || $(PY) -m pip install --quiet uv==0.13.9 || echo "uv cannot be had, pip takes a few minutes"
 	@if test -x $(VENV)/bin/uv; then $(VENV)/bin/uv pip install --python $(PY) --compile-bytecode -r $(1); \
 	 else $(PY) -m pip install --quiet -r $(1); fi

@@ -39,7 +39,7 @@ def train_form(catalog: Catalog) -> None:
         network = st.selectbox("Network", list(networks()), format_func=lambda name: networks()[name].title)
         batch_norm = st.checkbox("Batch-normalised variant", help="The variant the thesis's text describes.")
         scaling = st.selectbox("Scaling of the pixels", _SCALINGS, format_func=lambda name: _SCALINGS[name])
-        batch = st.number_input("Crops a step", 1, 256, 16)
+        batch = st.number_input("Crops a step", 1, 256, 8)
         rate = st.number_input("Learning rate", 1e-6, 1.0, 1e-3, format="%.6f")
         seed = st.number_input("Seed", 0, 2**32 - 1, 0, help="The same seed gives the same losses.")
     name = st.text_input("Name", placeholder="made from area and time", max_chars=60)
