@@ -174,7 +174,7 @@ def train(
     model: Annotated[str, typer.Option(help="The network.")] = "fcn",
     epochs: Annotated[int, typer.Option(min=1)] = 10,
     tiles: Annotated[str, typer.Option(help="Only these, by id, with commas between.")] = "",
-    batch: Annotated[int, typer.Option(min=1)] = 16,
+    batch: Annotated[int, typer.Option(min=1, help="Crops a step.")] = 8,
     learning_rate: Annotated[float, typer.Option()] = 1e-3,
     seed: Annotated[int, typer.Option(help="The same seed gives the same losses.")] = 0,
     scaling: Annotated[Literal["percentile", "thesis"], typer.Option(help="thesis: /255 and /65535.")] = "percentile",

@@ -15,7 +15,8 @@ from rasterio.enums import Resampling
 from rasterio.features import rasterize
 
 from core import colours, rasters
-from core.catalog.tile import COLOUR, Tile
+from core.catalog.spacenet import colour_bands
+from core.catalog.tile import Tile
 from core.errors import GroundplanError
 from core.grids import Grid
 from core.labels import CLIP_M, Labels
@@ -184,9 +185,7 @@ def _side(pixels: float) -> int:
 
 def _image(path: Path, shape: tuple[int, int]) -> Raster:
     info = rasters.describe(path)
-    bands = (1, 2, 3) if info.bands >= 3 else (1,)
-    if info.bands >= 8 and not any(product in path.name for product in COLOUR):
-        bands = (5, 3, 2)  # red, green and blue among WorldView's eight
+    bands = colour_bands(path, info.bands) if info.bands >= 3 else (1,)
     return rasters.read(path, bands, shape, Resampling.average)
 
 

@@ -16,7 +16,7 @@ from rasterio.windows import Window
 from core import rasters
 from core.catalog.spacenet import colour_bands
 from core.chips import WORLDVIEW_LAST
-from core.errors import TruncatedRaster
+from core.errors import MissingBand, TruncatedRaster
 from core.grids import Grid
 from core.types import Where
 
@@ -91,8 +91,16 @@ class Picture:
 
 @contextmanager
 def open_picture(image: Path, eight_bands: Path | None, bands: int, grid: Grid) -> Iterator[Picture]:
-    """The image with 3 channels, or 4 with WorldView's eighth band; raises what `open_raster` raises."""
+    """The image with 3 channels, or 4 with WorldView's eighth band. Raises MissingBand, and what `open_raster` does."""
     with ExitStack() as files:
-        colour = files.enter_context(rasters.open_raster(image))
-        eight = files.enter_context(rasters.open_raster(eight_bands)) if eight_bands and bands == 4 else None
+        colour = files.enter_context(_open(image, 3))
+        eight = files.enter_context(_open(eight_bands, WORLDVIEW_LAST)) if eight_bands and bands == 4 else None
         yield Picture(colour, colour_bands(image, colour.count), eight, grid)
+
+
+@contextmanager
+def _open(path: Path, bands: int) -> Iterator[DatasetReader]:
+    with rasters.open_raster(path) as dataset:
+        if dataset.count < bands:
+            raise MissingBand(name=path, found=dataset.count, wanted=bands)
+        yield dataset

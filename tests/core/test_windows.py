@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from core import rasters
 from core.catalog.spacenet import eight_bands_beside
-from core.errors import TruncatedRaster
+from core.errors import MissingBand, TruncatedRaster
 from core.windows import CORE, Box, open_picture, windows
 from tests.core.made_up import grid_at, make_tile
 
@@ -76,3 +76,11 @@ def test_an_image_named_by_a_relative_path_has_the_same_colours(tmp_path, monkey
     with open_picture(relative, eight_bands_beside(relative), 4, rasters.describe(image).grid) as picture:
         assert picture.eight_bands is not None
         assert picture.colour_bands == (5, 3, 2)
+
+
+def test_an_image_with_too_few_bands_is_named(tmp_path):
+    tile = make_tile(tmp_path)
+    grey = rasters.write(tmp_path / "PAN_img1.tif", rasters.Raster(np.ones((1, 64, 64), np.uint8), grid_at()))
+    for images, sentence in (((grey, None), "PAN_img1.tif has 1 bands"), ((tile.image, grey), "PAN_img1.tif has 1")):
+        with pytest.raises(MissingBand, match=sentence), open_picture(*images, 4, grid_at()):
+            pass
