@@ -54,8 +54,9 @@ $(VENV)/.dev: requirements.txt requirements-dev.txt
 	$(call install,requirements-dev.txt)
 	@touch $(VENV)/.app
 
+# Debian's Chromium (and libatomic, which Playwright's driver needs) where apt is at hand, Playwright's own otherwise.
 chromium: $(VENV)/.dev
-	@command -v chromium >/dev/null \
-	 || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
-	      && apt-get update -q >/dev/null && apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core >/dev/null; } \
+	@{ command -v chromium && $(PY) -m playwright --version; } >/dev/null 2>&1 \
+	 || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q >/dev/null \
+	      && apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core libatomic1 >/dev/null; } \
 	 || $(PY) -m playwright install --with-deps chromium

@@ -34,7 +34,7 @@ class TrainingConfig:
     network: str = "fcn"
     options: Mapping[str, Any] = field(default_factory=dict)  #: of the network
     epochs: int = 10
-    batch: int = 8  #: crops a step; larger ones learn little from a single tile
+    batch: int = 8  #: crops a step
     learning_rate: float = 1e-3
     seed: int = 0  #: the same seed gives the same division and, on one processor, the same losses
     recipe: Recipe = field(default_factory=Recipe)

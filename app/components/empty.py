@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app.components.job_card import job_card, queue
+from app.components.job_card import job_card, queue, wait_for
 from core.jobs.store import Job
 
 
@@ -15,7 +15,7 @@ def empty_catalog() -> None:
     )
     job = next(iter(queue().jobs(task="sample")), None)
     if job is not None and not job.state.is_over:
-        _wait(job.id)
+        wait_for(job.id)
     else:
         _offer(job)
     st.write("Or add a folder of real tiles in any SpaceNet layout, then reload this page:")
@@ -28,14 +28,6 @@ def _offer(failed: Job | None) -> None:
     if st.button("Make the sample city", type="primary", icon=":material/location_city:"):
         queue().submit("sample", {}, "Sample city")
         st.rerun()
-
-
-@st.fragment(run_every=1)
-def _wait(job_id: int) -> None:
-    job = queue().get(job_id)
-    if job.state.is_over:
-        st.rerun()
-    job_card(job)
 
 
 def nothing_labelled() -> None:

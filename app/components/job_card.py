@@ -62,6 +62,15 @@ def _waiting() -> None:
         st.warning("No worker is running, so nothing will start. Start one: `python -m core worker`.")
 
 
+@st.fragment(run_every=0.7)
+def wait_for(job_id: int) -> None:
+    """A job's card until it is over; then the page runs again."""
+    job = queue().get(job_id)
+    if job.state.is_over:
+        st.rerun()
+    job_card(job)
+
+
 def job_log(job: Job) -> None:
     """The last lines the job printed."""
     with st.expander("Log"):

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app import state
-from app.components.job_card import job_card, job_log, queue
+from app.components.job_card import job_card, job_log, queue, wait_for
 from app.components.text import plain
 from core.catalog.tile import Tile
 from core.jobs.store import Job
@@ -29,7 +29,7 @@ def predict_button(found: Predicted) -> None:
     """Submits the job, or shows the one that runs; the page goes on by itself when it is done."""
     job = _running(found)
     if job is not None:
-        _wait(job.id)
+        wait_for(job.id)
         return
     words = "Predict again" if found.exists else "Predict"
     if st.button(words, type="secondary" if found.exists else "primary", width="stretch", icon=":material/home_pin:"):
@@ -50,14 +50,6 @@ def _last(found: Predicted) -> Job | None:
 def _running(found: Predicted) -> Job | None:
     last = _last(found)
     return last if last is not None and not last.state.is_over else None
-
-
-@st.fragment(run_every=0.7)
-def _wait(job_id: int) -> None:
-    job = queue().get(job_id)
-    if job.state.is_over:
-        st.rerun()
-    job_card(job)
 
 
 def tile_needs_bands(tile: Tile, run: Run) -> bool:

@@ -28,7 +28,7 @@ def test_without_variables_everything_lies_in_data(read, monkeypatch, tmp_path):
     found = read()
     assert found.data == tmp_path / "data"
     below = {found.catalog, found.runs, found.predictions, found.sample, found.queue}
-    assert len(below) == 6
+    assert len(below) == 5
     assert {path.parent for path in below} == {found.data}
 
 
