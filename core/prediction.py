@@ -155,7 +155,7 @@ def _window(model: "keras.Model", scaled: NDArray[np.float32], valid: Where) -> 
     """(rows, columns) float32 of a window without its halo, 0 where there is no picture."""
     if not valid.any():
         return np.zeros(valid.shape, np.float32)
-    return np.where(valid, model.predict_on_batch(scaled[None])[0, ..., 1], np.float32(0))
+    return np.where(valid, model.predict_on_batch(scaled[None])[0, ..., 0], np.float32(0))
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,8 @@ def build(name: str, bands: int, **options: bool | int | float | str) -> "keras.
 def build_for_windows(name: str, bands: int, **options: bool | int | float | str) -> "keras.Model":
     """The same network and weights for windows of a scene: the halo goes in and does not come out.
 
-    (batch, rows + 2 halo, columns + 2 halo, bands) to (batch, rows, columns, 2). Raises what `build` raises.
+    (batch, rows + 2 halo, columns + 2 halo, bands) to (batch, rows, columns, 1), the probability of "building". Raises
+    what `build` raises.
     """
     return _module(name, options).build_for_windows(bands, **{**NETWORKS[name].options, **options})
 
