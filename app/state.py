@@ -12,7 +12,7 @@ from core.types import Bounds
 
 #: Key of the box that chooses which training is watched; its value is a job's number.
 WATCHED = "watched job"
-#: No more tiles than this are chosen by default: each takes seconds an epoch and 9 MB.
+#: No more tiles than this are chosen by default: each takes seconds an epoch.
 MOST_TILES = 32
 _TILE, _FOCUS, _RUN, _TRAIN = "tile", "focus", "run", "train on"
 

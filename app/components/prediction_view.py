@@ -34,10 +34,9 @@ def prediction_map(found: Predicted, threshold: float) -> None:
     bounds = pictures.map_bounds(tile.image)
     layers = [item for item in label_layers(tile, bounds) if _shown(item)]
     if found.exists:
-        state_of = _state(found, threshold)
         base = ("predictions", found.run.name, tile.id)
         heat = layer_url(*base, "probability") + version(found.probability)
-        verdicts = layer_url(*base, "verdicts.geojson") + state_of
+        verdicts = layer_url(*base, "verdicts.geojson") + _state(found, threshold)
         style = VERDICT_STYLE if tile.is_labelled else PREDICTION_STYLE
         layers.append(MapLayer("probability", heat, "image", pictures.map_bounds(found.probability), z=3))
         layers.append(MapLayer("verdicts", verdicts, "vector", hover=True, style=style))
