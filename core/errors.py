@@ -115,6 +115,15 @@ class DamagedCatalog(CatalogError):
     """The catalogue {name} cannot be read. Move it away and add the folders again with `python -m core catalog add`."""
 
 
+class CatalogBusy(CatalogError):
+    """The catalogue {name} is being changed by another program. Try again in a minute."""
+
+
+class NotATileIndex(CatalogError):
+    """{name} is not an index of tiles ({detail}). Choose one of SpaceNet's,
+    such as AOI_2_Vegas_Train_Tindex.geojson."""
+
+
 class RunError(GroundplanError, LookupError):
     """{detail}"""
 

@@ -5,17 +5,19 @@ The first three are the labels of the thesis; the distance is that of Yuan 2016 
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import atan2, degrees, hypot
 from typing import Literal
 
 import edt
 import numpy as np
+import pyproj
 import shapely
 from rasterio.enums import MergeAlg
 from rasterio.features import rasterize
 
 from core import rasters
 from core.catalog.tile import Tile
-from core.grids import Grid, reproject
+from core.grids import LONLAT, Grid, reproject
 from core.types import Distance, Geometries, Mask
 from core.vectors import Footprints, read_footprints
 
@@ -26,6 +28,7 @@ BOUNDARY_M = 1.5
 #: Two buildings nearly touch where less than this lies between them, in metres.
 CONTACT_M = 3.0
 INSIDE = 255
+_WGS84 = pyproj.Geod(ellps="WGS84")
 #: Outlines nearer than this to the rim of the tile are where a footprint was cut, not a wall.
 _RIM_PX = 0.5
 
@@ -53,8 +56,21 @@ class Labels:
 
     @classmethod
     def of_tile(cls, tile: Tile) -> "Labels":
-        """The labels of a catalogue entry on its image's grid; raises NoLabels, NoImage."""
-        return cls.of(rasters.describe(tile.image).grid, read_footprints(tile.labels).of_image(tile.id))
+        """The labels of a catalogue entry on its image's grid, moved as a person wished; raises NoLabels, NoImage."""
+        found = cls.of(rasters.describe(tile.image).grid, read_footprints(tile.labels).of_image(tile.id))
+        return found.moved(*tile.offset_m)
+
+    def moved(self, east_m: float, north_m: float) -> "Labels":
+        """The same buildings so many metres further east and north on the ground."""
+        if (east_m, north_m) == (0.0, 0.0) or not len(self):
+            return self
+        centre = shapely.box(*shapely.total_bounds(self.ground)).centroid
+        [lonlat] = reproject(np.array([centre]), self.grid.crs, LONLAT)
+        lon, lat, _ = _WGS84.fwd(lonlat.x, lonlat.y, degrees(atan2(east_m, north_m)), hypot(east_m, north_m))
+        [there] = reproject(np.array([shapely.Point(lon, lat)]), LONLAT, self.grid.crs)
+        step = np.array([there.x - centre.x, there.y - centre.y])
+        ground = shapely.transform(self.ground, lambda xy: xy + step)
+        return Labels(self.grid, self.grid.to_pixels(ground), ground)
 
     def __len__(self) -> int:
         return len(self.pixels)

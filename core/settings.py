@@ -16,6 +16,8 @@ class Settings:
 
     data: Path  #: folder of the catalogue, the sample city, runs, predictions and the queue
     max_raster_bytes: int  #: decoded size of one raster read into memory at once
+    max_declared_bytes: int  #: decoded size a raster's header may declare
+    max_upload_bytes: int  #: size of one file given to a page
     max_vector_bytes: int  #: size of one footprint file
     max_vertices: int  #: vertices in one footprint file
 
@@ -40,6 +42,21 @@ class Settings:
         return self.data / "sample-city"
 
     @property
+    def spacenet(self) -> Path:
+        """What was downloaded from SpaceNet's bucket, under its keys."""
+        return self.data / "spacenet"
+
+    @property
+    def uploads(self) -> Path:
+        """One folder an uploaded tile."""
+        return self.data / "uploads"
+
+    @property
+    def inbox(self) -> Path:
+        """Where files too large for a browser are put by hand."""
+        return self.data / "inbox"
+
+    @property
     def queue(self) -> Path:
         """The SQLite file of the job queue."""
         return self.data / "jobs.sqlite"
@@ -58,6 +75,8 @@ def settings() -> Settings:
     return Settings(
         data=Path(os.environ.get("GROUNDPLAN_DATA", "data")).expanduser().resolve(),
         max_raster_bytes=_number("MAX_RASTER_BYTES", 2_000 * _MEGABYTE),
+        max_declared_bytes=_number("MAX_DECLARED_BYTES", 8_000 * _MEGABYTE),
+        max_upload_bytes=_number("MAX_UPLOAD_BYTES", 500 * _MEGABYTE),
         max_vector_bytes=_number("MAX_VECTOR_BYTES", 200 * _MEGABYTE),
-        max_vertices=_number("MAX_VERTICES", 5_000_000),
+        max_vertices=_number("MAX_VERTICES", 1_000_000),
     )

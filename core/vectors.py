@@ -18,6 +18,7 @@ import pandas as pd
 import pyproj
 import shapely
 from pyproj.exceptions import CRSError, ProjError
+from shapely import Polygon
 
 from core.errors import (
     CannotRead,
@@ -128,15 +129,19 @@ def read_footprints(path: Path) -> Footprints:
 
     Raises NoSuchPath, UnknownFootprintFormat, and what read_geojson and read_csv raise.
     """
-    if not path.is_file():
-        raise NoSuchPath(name=path)
-    _check_limit(path, path.stat().st_size, settings().max_vector_bytes, "bytes", "GROUNDPLAN_MAX_VECTOR_BYTES")
+    _check_file(path)
     suffix = path.suffix.lower()
     if suffix in (".geojson", ".json"):
         return read_geojson(path)
     if suffix == ".csv":
         return read_csv(path)
     raise UnknownFootprintFormat(name=path, known=".geojson, .csv")
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise NoSuchPath(name=path)
+    _check_limit(path, path.stat().st_size, settings().max_vector_bytes, "bytes", "GROUNDPLAN_MAX_VECTOR_BYTES")
 
 
 def _check_limit(path: Path, found: int, limit: int, unit: str, variable: str) -> None:
@@ -153,22 +158,45 @@ def read_geojson(path: Path) -> Footprints:
 
     Raises CannotRead, NotGeoJSON, FootprintsWithoutCRS, VectorTooLarge.
     """
+    document = _document(path)
+    polygons, repairs = _polygons(document["features"])
+    _check_vertices(path, sum(map(len, chain.from_iterable(polygons))))
+    geometries, mended = _repaired(_assemble(polygons))
+    return Footprints.of(geometries, _crs(path, document, geometries), repairs=repairs + mended)
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """A FeatureCollection as it was written; one without features where the file is blank."""
     try:
         text = path.read_bytes()
     except OSError as error:
         raise CannotRead(name=path, detail=error.strerror) from error
     if not text.strip():
-        return Footprints.of(np.empty(0, object), LONLAT)
+        return {"features": []}
     try:
         document = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise NotGeoJSON(name=path, detail=f"line {error.lineno} is not JSON") from error
     if not isinstance(document, dict) or not isinstance(document.get("features"), list):
         raise NotGeoJSON(name=path, detail="it has no list of features")
-    polygons, repairs = _polygons(document["features"])
-    _check_vertices(path, sum(map(len, chain.from_iterable(polygons))))
-    geometries, mended = _repaired(_assemble(polygons))
-    return Footprints.of(geometries, _crs(path, document, geometries), repairs=repairs + mended)
+    return document
+
+
+def read_named_polygons(path: Path, name: str) -> dict[str, Polygon]:
+    """The first polygon of every feature by one of its properties, in longitude and latitude; others are left out.
+
+    Raises NoSuchPath, CannotRead, NotGeoJSON, FootprintsWithoutCRS, VectorTooLarge.
+    """
+    _check_file(path)
+    document, found = _document(path), {}
+    for feature in document["features"]:
+        parts, _ = _polygons([feature])
+        properties = feature.get("properties") if isinstance(feature, dict) else None
+        if parts and isinstance(properties, dict) and name in properties:
+            found[str(properties[name])] = parts[0]
+    shapes = _assemble([*found.values()])
+    ground = reproject(shapes, _crs(path, document, shapes), LONLAT)
+    return dict(zip(found, ground, strict=True))
 
 
 def _crs(path: Path, document: dict[str, Any], geometries: Geometries) -> pyproj.CRS:

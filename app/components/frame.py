@@ -10,7 +10,14 @@ from app.components.text import number, safe
 from core.jobs.store import Queue, State
 from core.settings import settings
 
-_PAGES = {"explore": "map", "labels": "layers", "train": "model_training", "predict": "home_pin"}
+_PAGES = {
+    "explore": ("Explore", "map"),
+    "labels": ("Labels", "layers"),
+    "train": ("Train", "model_training"),
+    "predict": ("Predict", "home_pin"),
+    "get_tiles": ("Get tiles", "cloud_download"),
+    "upload": ("Upload", "upload"),
+}
 
 
 def frame() -> StreamlitPage:
@@ -19,8 +26,8 @@ def frame() -> StreamlitPage:
     st.html(ASSETS / "frame.css")
     page = st.navigation(
         [
-            st.Page(f"app/pages/{name}.py", title=name.title(), icon=f":material/{icon}:", default=name == "explore")
-            for name, icon in _PAGES.items()
+            st.Page(f"app/pages/{name}.py", title=title, icon=f":material/{icon}:", default=name == "explore")
+            for name, (title, icon) in _PAGES.items()
         ],
         position="top",
     )

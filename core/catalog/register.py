@@ -6,7 +6,7 @@ from typing import Any
 
 from core.catalog.sample import make_sample_city
 from core.catalog.scan import Found, scan
-from core.catalog.store import read_catalog, write_catalog
+from core.catalog.store import update_catalog
 from core.progress import Report, silent
 from core.settings import settings
 
@@ -17,7 +17,7 @@ _MAKING = 0.85
 def register(folder: Path, attribution: str = "", report: Report = silent) -> Found:
     """Scans a folder and adds what it holds; files stay where they are. Raises what `scan` and writing raise."""
     found = scan(folder, attribution, report)
-    write_catalog(read_catalog().adding(found.tiles))
+    update_catalog(lambda catalog: catalog.adding(found.tiles))
     return found
 
 

@@ -10,10 +10,10 @@ from rasterio.enums import Resampling
 from core import rasters
 from core.catalog import spacenet
 from core.catalog.tile import COLOUR, EIGHT_BANDS, Tile
-from core.errors import GroundplanError, NoSuchPath, UnknownLayout
+from core.errors import GroundplanError, NoSuchPath, NotATileIndex, UnknownLayout
 from core.labels import Labels
 from core.progress import Report, silent
-from core.vectors import Footprints, Repairs, read_footprints
+from core.vectors import Footprints, Repairs, read_footprints, read_named_polygons
 
 #: Pixels a side from which on the share of no-data is counted on a smaller copy.
 _COUNTED = 2048
@@ -30,11 +30,12 @@ class Found:
     def summary(self) -> str:
         """The scan in a few words."""
         labelled = sum(tile.is_labelled for tile in self.tiles)
+        listed = sum(not tile.is_here for tile in self.tiles)
         buildings = sum(tile.buildings or 0 for tile in self.tiles)
         aois = len({tile.aoi for tile in self.tiles})
         return (
             f"{len(self.tiles)} tiles in {aois} areas, {labelled} labelled with {buildings} buildings"
-            f" ({self.repairs}), {len(self.problems)} problems"
+            f" ({self.repairs}), {f'{listed} not downloaded, ' if listed else ''}{len(self.problems)} problems"
         )
 
 
@@ -56,9 +57,9 @@ def scan(folder: Path, attribution: str = "", report: Report = silent) -> Found:
     if not folder.exists():
         raise NoSuchPath(name=folder)
     files, problems, repairs = _sort_files(folder)
-    if not files:
+    tiles = _listed(folder, problems)
+    if not files and not tiles and not problems:
         raise UnknownLayout(name=folder)
-    tiles = []
     for n, (name, found) in enumerate(sorted(files.items(), key=lambda item: _natural(item[0])), 1):
         report(n / len(files), f"reading {name}")
         if not found.products:
@@ -74,6 +75,33 @@ def scan(folder: Path, attribution: str = "", report: Report = silent) -> Found:
     return Found(tuple(tiles), tuple(problems), repairs)
 
 
+def _listed(folder: Path, problems: list[str]) -> list[Tile]:
+    """The tiles of the indexes below a folder, known by their ground alone."""
+    tiles = []
+    for path in filter(spacenet.is_index, _below(folder)):
+        try:
+            tiles += read_index(path)
+        except GroundplanError as error:
+            problems.append(str(error))
+    return tiles
+
+
+def read_index(path: Path) -> list[Tile]:
+    """The tiles that one of SpaceNet's indexes lists, in natural order; raises NotATileIndex, and what reading does."""
+    listed = {}
+    for location, ground in read_named_polygons(path, "location").items():
+        named = spacenet.parse(Path(location))
+        if named is not None:
+            listed[named.tile] = Tile.listed(named.tile, named.aoi, ground, spacenet.attribution(named.aoi))
+    if not listed:
+        raise NotATileIndex(name=path, detail="no feature has the location of a tile")
+    return [listed[name] for name in sorted(listed, key=_natural)]
+
+
+def _below(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*") if folder.is_dir() else [folder])
+
+
 def _natural(name: str) -> tuple[str, int]:
     stem, _, number = name.rpartition("_img")
     return stem, int(number or 0)
@@ -87,7 +115,7 @@ def _sort_files(folder: Path) -> tuple[dict[str, _Files], list[str], Repairs]:
     """Files by the tile they belong to, a sentence about each image in no known layout, repairs of whole tables."""
     tiles: dict[str, _Files] = {}
     problems, summaries = [], []
-    for path in sorted(folder.rglob("*") if folder.is_dir() else [folder]):
+    for path in _below(folder):
         named = spacenet.parse(path)
         if named is None:
             if path.suffix.lower() in (".tif", ".tiff") and path.is_file():

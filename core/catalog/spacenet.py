@@ -73,6 +73,11 @@ def is_summary(path: Path) -> bool:
     return in_place and path.suffix.lower() == ".csv" and "8band" not in path.name
 
 
+def is_index(path: Path) -> bool:
+    """Whether it is one of SpaceNet's tile indexes (gdaltindex): the ground of every tile of an AOI."""
+    return path.suffix.lower() == ".geojson" and path.stem.endswith("_Tindex")
+
+
 def attribution(aoi: str) -> str:
     """Who made the pictures of an AOI, as its licence wants to be read; empty where the name does not tell."""
     number = re.match(r"AOI_(\d+)_", aoi)

@@ -1,23 +1,30 @@
 """The catalogue on disk: a GeoParquet file, one row a tile."""
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import geopandas as gpd
+import numpy as np
 import orjson
 import pandas as pd
 import pyarrow
 import shapely
+from filelock import FileLock, Timeout
 from shapely.errors import ShapelyError
 
 from core.catalog.tile import Tile
-from core.errors import DamagedCatalog, NoSuchTile
+from core.errors import CannotWrite, CatalogBusy, DamagedCatalog, NoSuchTile
 from core.grids import LONLAT
 from core.rasters import replacing
 from core.settings import settings
 from core.types import Bounds
+
+#: Seconds to wait for another program's change of the catalogue to end.
+BUSY_S = 20.0
+#: Degrees, about a metre: tiles that are no further apart are neighbours.
+_TOUCHING = 1e-5
 
 
 @dataclass(frozen=True)
@@ -26,14 +33,25 @@ class Catalog:
 
     tiles: tuple[Tile, ...] = ()
 
+    @cached_property
+    def _by_id(self) -> Mapping[str, Tile]:
+        return {tile.id: tile for tile in self.tiles}
+
+    @cached_property
+    def _ground(self) -> shapely.STRtree:
+        return shapely.STRtree([tile.footprint for tile in self.tiles])
+
     def tile(self, name: str) -> Tile:
         """A tile by its id; raises NoSuchTile."""
-        found = next((tile for tile in self.tiles if tile.id == name), None)
-        if found is None:
+        if name not in self._by_id:
             raise NoSuchTile(tile=name)
-        return found
+        return self._by_id[name]
 
-    @property
+    def named(self, names: Iterable[str]) -> tuple[Tile, ...]:
+        """The tiles of these ids that are still there, in the order of the ids."""
+        return tuple(self._by_id[name] for name in names if name in self._by_id)
+
+    @cached_property
     def aois(self) -> tuple[str, ...]:
         """Names of the areas of interest."""
         return tuple(dict.fromkeys(tile.aoi for tile in self.tiles))
@@ -44,24 +62,64 @@ class Catalog:
         west, south, east, north = shapely.total_bounds([tile.footprint for tile in self.tiles])
         return float(west), float(south), float(east), float(north)
 
+    @cached_property
+    def _by_aoi(self) -> Mapping[str, "Catalog"]:
+        areas: dict[str, list[Tile]] = {}
+        for tile in self.tiles:
+            areas.setdefault(tile.aoi, []).append(tile)
+        return {aoi: Catalog(tuple(tiles)) for aoi, tiles in areas.items()}
+
     def of_aoi(self, aoi: str) -> "Catalog":
         """Only the tiles of one area."""
-        return Catalog(tuple(tile for tile in self.tiles if tile.aoi == aoi))
+        return self._by_aoi.get(aoi, Catalog())
+
+    def within(self, bounds: Bounds) -> "Catalog":
+        """Only the tiles whose ground has a part in these degrees."""
+        return Catalog(tuple(self.tiles[n] for n in np.sort(self._ground.query(shapely.box(*bounds), "intersects"))))
+
+    def neighbours(self, tile: Tile) -> tuple[Tile, ...]:
+        """The tiles of the same area that touch a tile."""
+        near = self.within(tile.footprint.buffer(_TOUCHING, join_style="mitre").bounds).tiles
+        return tuple(other for other in near if other.aoi == tile.aoi and other.id != tile.id)
 
     @property
     def showpiece(self) -> Tile:
-        """The tile to show first: labelled, much of it building and all of it picture."""
-        return max(self.tiles, key=lambda tile: (tile.built_share or 0.0) * (1 - (tile.nodata_share or 0.0)))
+        """The tile to show first: labelled, much of it building and all of it picture; one that is here, if any is."""
+        return max(
+            self.tiles, key=lambda tile: (tile.is_here, (tile.built_share or 0.0) * (1 - (tile.nodata_share or 0.0)))
+        )
 
-    @property
+    @cached_property
+    def here(self) -> "Catalog":
+        """Only the tiles whose image is on this machine."""
+        return Catalog(tuple(tile for tile in self.tiles if tile.is_here))
+
+    @cached_property
     def labelled(self) -> "Catalog":
         """Only the tiles one can train on."""
         return Catalog(tuple(tile for tile in self.tiles if tile.is_labelled))
 
     def adding(self, tiles: Iterable[Tile]) -> "Catalog":
-        """With more tiles; one of the same id takes the place of the old one."""
-        rows = {tile.id: tile for tile in (*self.tiles, *tiles)}
+        """With more tiles; one of the same id replaces the old one, but never a listed one a real one.
+
+        Labels that were moved stay so, where they are of the same file.
+        """
+        rows = dict(self._by_id)
+        for tile in tiles:
+            old = rows.get(tile.id)
+            if old is not None and old.is_here and not tile.is_here:
+                continue
+            moved = old is not None and old.footprints == tile.footprints and tile.offset_m == (0.0, 0.0)
+            rows[tile.id] = replace(tile, offset_m=old.offset_m) if old is not None and moved else tile
         return Catalog(tuple(rows.values()))
+
+    def with_tile(self, tile: Tile) -> "Catalog":
+        """With this row in the place of the one of the same id."""
+        return Catalog(tuple({**self._by_id, tile.id: tile}.values()))
+
+    def without(self, name: str) -> "Catalog":
+        """Without one tile."""
+        return Catalog(tuple(tile for tile in self.tiles if tile.id != name))
 
 
 def read_catalog(path: Path | None = None) -> Catalog:
@@ -76,10 +134,27 @@ def read_catalog(path: Path | None = None) -> Catalog:
 @lru_cache(maxsize=4)
 def _read(path: Path, _changed_ns: int, _size: int) -> Catalog:
     try:
-        rows = gpd.read_parquet(path).to_dict("records")
-        return Catalog(tuple(map(_tile, rows)))
+        return Catalog(tuple(map(_tile, gpd.read_parquet(path).to_dict("records"))))
     except (pyarrow.ArrowException, ShapelyError, OSError, ValueError, KeyError, TypeError) as error:
         raise DamagedCatalog(name=path) from error
+
+
+def update_catalog(change: Callable[[Catalog], Catalog], path: Path | None = None) -> Catalog:
+    """The catalogue after a change, written; no change of another program is lost meanwhile.
+
+    Raises DamagedCatalog, CatalogBusy, and what writing raises.
+    """
+    path = path or settings().catalog
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock"), timeout=BUSY_S):
+            changed = change(read_catalog(path))
+            write_catalog(changed, path)
+            return changed
+    except Timeout as error:
+        raise CatalogBusy(name=path) from error
+    except OSError as error:
+        raise CannotWrite(name=path, detail=error.strerror or str(error)) from error
 
 
 def write_catalog(catalog: Catalog, path: Path | None = None) -> Path:
@@ -94,12 +169,17 @@ def write_catalog(catalog: Catalog, path: Path | None = None) -> Path:
 
 def _row(tile: Tile) -> dict[str, object]:
     products = {name: str(file) for name, file in tile.products.items()}
-    row = asdict(tile) | {"products": orjson.dumps(products).decode()}
-    return row | {"footprints": str(tile.footprints) if tile.footprints else None}
+    row = {name: getattr(tile, name) for name in Tile.__dataclass_fields__}
+    return row | {
+        "products": orjson.dumps(products).decode(),
+        "footprints": str(tile.footprints) if tile.footprints else None,
+        "offset_m": orjson.dumps(tile.offset_m).decode(),
+    }
 
 
 def _tile(row: dict[str, object]) -> Tile:
-    known = {key: None if pd.isna(value) else value for key, value in row.items() if key != "geometry"}  # type: ignore[call-overload]
+    # NaN is the only value that differs from itself; pandas knows no other way to say that a number is missing.
+    known = {key: None if value != value else value for key, value in row.items() if key != "geometry"}
     products = {name: Path(file) for name, file in orjson.loads(str(known["products"])).items()}
     labels = known["footprints"]
     buildings = known["buildings"]
@@ -110,5 +190,6 @@ def _tile(row: dict[str, object]) -> Tile:
             "footprints": Path(str(labels)) if labels else None,
             "buildings": None if buildings is None else int(str(buildings).split(".")[0]),
             "footprint": row["geometry"],
+            "offset_m": tuple(orjson.loads(str(known.get("offset_m") or "[0.0, 0.0]"))),
         }  # type: ignore[arg-type]
     )

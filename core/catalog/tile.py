@@ -35,6 +35,26 @@ class Tile:
     nodata_share: float | None
     repairs: str = ""  #: what had to be mended in the labels
     attribution: str = ""
+    name: str = ""  #: what a person called it, where it is an upload
+    offset_m: tuple[float, float] = (0.0, 0.0)  #: metres east and north by which its labels were moved
+
+    @classmethod
+    def listed(cls, name: str, aoi: str, footprint: Polygon, attribution: str = "") -> "Tile":
+        """A tile that is known by its ground alone: its files are not on this machine."""
+        return cls(
+            id=name, aoi=aoi, products={}, footprints=None, footprint=footprint, width=0, height=0, bands=0, dtype="",
+            crs="", gsd_m=0.0, buildings=None, built_share=None, nodata_share=None, attribution=attribution,
+        )  # fmt: skip
+
+    @property
+    def title(self) -> str:
+        """What to call it before people."""
+        return self.name or self.id
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its image is on this machine; where not, it is only listed."""
+        return bool(self.products)
 
     @property
     def image(self) -> Path:
@@ -65,9 +85,9 @@ class Tile:
     @property
     def is_labelled(self) -> bool:
         """Whether it has an image and a label file."""
-        return self.footprints is not None and bool(self.products)
+        return self.footprints is not None and self.is_here
 
     @property
     def short_id(self) -> str:
-        """The id without its AOI: img225."""
-        return self.id.removeprefix(self.aoi).strip("_") or self.id
+        """The id without its AOI: img225; of an upload its name."""
+        return self.name or self.id.removeprefix(self.aoi).strip("_") or self.id
