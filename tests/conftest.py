@@ -1,9 +1,14 @@
 """What several test files use."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyogrio  # noqa: F401  before keras, or GDAL finds TensorFlow's SQLite (core.backend)
 import pytest
+
+if TYPE_CHECKING:
+    from tests.core.spacenet_bucket import FakeBucket
 
 ROOT = Path(__file__).parents[1]
 
@@ -15,3 +20,20 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real data is not here: {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def bucket_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[FakeBucket]":
+    """One server for all tests: it takes seconds to start."""
+    from tests.core.spacenet_bucket import serving
+
+    with serving(tmp_path_factory.mktemp("bucket")) as found:
+        yield found
+
+
+@pytest.fixture
+def bucket(bucket_server: "FakeBucket", monkeypatch: pytest.MonkeyPatch) -> "FakeBucket":
+    """SpaceNet's bucket on this machine, empty; Groundplan asks it instead of the real one."""
+    bucket_server.clear()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", bucket_server.url)
+    return bucket_server

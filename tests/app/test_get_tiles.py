@@ -1,0 +1,186 @@
+"""The Get tiles page over a bucket on this machine: what it offers, what it asks for, what it says afterwards."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import shapely
+from streamlit.testing.v1 import AppTest
+
+from app import state
+from core.catalog.fetch import fetch_task
+from core.catalog.store import read_catalog, update_catalog
+from core.catalog.tile import Tile
+from core.jobs.store import Job, Queue, State
+from core.settings import settings
+from tests.app.conftest import OpenPage
+from tests.core.made_up import grid_at
+from tests.core.spacenet_bucket import VEGAS, FakeBucket
+
+
+@pytest.fixture
+def listed(empty_data: Path) -> None:
+    """Twelve tiles of Las Vegas that are known by their ground alone, and one of Paris."""
+    tiles = [Tile.listed(f"{VEGAS}_img{n}", VEGAS, grid_at(column=64 * n).footprint) for n in range(1, 13)]
+    paris = Tile.listed("AOI_3_Paris_img5", "AOI_3_Paris", shapely.box(2, 48, 2.1, 48.1))
+    update_catalog(lambda catalog: catalog.adding([*tiles, paris]))
+
+
+def button(page: AppTest, label: str) -> Any:
+    return next(button for button in page.button if button.label == label)
+
+
+def html(page: AppTest) -> str:
+    return " ".join(element.proto.body for element in page.get("html"))
+
+
+def captions(page: AppTest) -> str:
+    return " ".join(caption.value for caption in page.caption)
+
+
+def name_tiles(page: AppTest, text: str) -> AppTest:
+    for ways in page.get("button_group"):
+        ways.set_value("numbers").run()
+    return page.text_input[0].set_value(text).run()
+
+
+def job() -> Job:
+    [found] = Queue(settings().queue).jobs()
+    return found
+
+
+def do_the_job(state: State = State.DONE) -> None:
+    """What the worker would do."""
+    queue = Queue(settings().queue)
+    claimed = queue.claim("w")
+    assert claimed is not None
+    if state is State.DONE:
+        fetch_task(claimed.params, lambda _share, _doing: None)
+    queue.finish(claimed.id, "w", state)
+
+
+@pytest.mark.usefixtures("empty_data")
+def test_without_an_index_it_says_so_and_takes_numbers(open_page: OpenPage) -> None:
+    page = open_page("get_tiles")
+    assert not page.exception
+    assert "No tile index is here yet" in page.info[0].value
+    assert any("Write the numbers" in text.value for text in page.markdown)
+    name_tiles(page, "1-3, 7")
+    assert "<b>4</b>" in html(page)
+    button(page, "Download").click().run()
+    assert (job().task, job().title, job().params) == (
+        "fetch",
+        "Get 4 tiles of Las Vegas",
+        {"aoi": VEGAS, "numbers": [1, 2, 3, 7], "products": ["PS-RGB", "geojson_buildings"]},
+    )
+
+
+@pytest.mark.usefixtures("empty_data")
+def test_text_that_names_no_tiles_is_a_sentence(open_page: OpenPage) -> None:
+    page = name_tiles(open_page("get_tiles"), "<b>x")
+    assert "does not name tiles" in page.error[0].value
+    assert "Download" not in [button.label for button in page.button]
+
+
+@pytest.mark.usefixtures("listed")
+def test_size_licence_and_makers_are_told_before_anything_comes(open_page: OpenPage) -> None:
+    page = name_tiles(open_page("get_tiles"), "1, 2")
+    assert "to download, about" in html(page)
+    assert "5.1 MB" in html(page)
+    assert "free on the disk" in html(page)
+    assert "CC BY-SA 4.0" in captions(page)
+    assert "SpaceNet on AWS, Maxar, CosmiQ Works" in captions(page)
+
+
+@pytest.mark.usefixtures("listed")
+def test_numbers_that_are_in_no_index_are_pointed_out(open_page: OpenPage) -> None:
+    assert "most likely not in the bucket: 40-41" in captions(name_tiles(open_page("get_tiles"), "1, 40-41"))
+
+
+@pytest.mark.usefixtures("listed")
+def test_random_tiles_are_the_same_for_the_same_seed(open_page: OpenPage) -> None:
+    page = open_page("get_tiles")
+    drawn = captions(page)
+    assert drawn == captions(page.run())
+    page.number_input[0].set_value(3).run()
+    button(page, "Download").click().run()
+    assert len(job().params["numbers"]) == 3
+
+
+@pytest.mark.usefixtures("listed")
+def test_the_tiles_chosen_on_the_map_are_offered_first(open_page: OpenPage) -> None:
+    page = open_page("get_tiles")
+    page.session_state[state.GET] = (f"{VEGAS}_img3", f"{VEGAS}_img9", "AOI_3_Paris_img5", "no such tile")
+    page.run()
+    assert "Tiles 3, 9" in captions(page)
+    assert "1 more were chosen on the map in other areas" in captions(page)
+    page.checkbox[0].check().run()
+    button(page, "Download").click().run()
+    assert job().params == {"aoi": VEGAS, "numbers": [3, 9], "products": ["PS-RGB", "geojson_buildings", "MS"]}
+
+
+@pytest.mark.usefixtures("listed")
+def test_asking_the_bucket_gives_the_exact_size_and_what_is_missing(open_page: OpenPage, bucket: FakeBucket) -> None:
+    bucket.put_tile(VEGAS, 1)
+    page = name_tiles(open_page("get_tiles"), "1, 2")
+    button(page, "Ask the bucket").click().run()
+    assert "to download, exactly" in html(page)
+    assert "no PS-RGB and geojson" in page.warning[0].value
+    page.text_input[0].set_value("1").run()
+    assert "to download, about" in html(page)
+
+
+@pytest.mark.usefixtures("listed")
+def test_a_bucket_that_cannot_be_reached_is_a_sentence(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    page = name_tiles(open_page("get_tiles"), "1")
+    button(page, "Ask the bucket").click().run()
+    assert "cannot be reached" in page.error[0].value
+    assert not page.exception
+
+
+@pytest.mark.usefixtures("listed")
+def test_what_has_come_is_led_to_and_not_offered_again(open_page: OpenPage, bucket: FakeBucket) -> None:
+    bucket.put_tile(VEGAS, 1)
+    page = name_tiles(open_page("get_tiles"), "1, 2")
+    button(page, "Download").click().run()
+    assert "Download" not in [button.label for button in page.button], "it runs"
+    do_the_job()
+    page.run()
+    assert "Not all came of the tiles 2" in page.warning[0].value
+    name_tiles(page, "1")
+    assert button(page, "Download").disabled
+    assert "All of these tiles are on this machine" in captions(page)
+    button(page, "See them on the map").click().run()
+    assert page.query_params["tile"] in (f"{VEGAS}_img1", [f"{VEGAS}_img1"])
+
+
+@pytest.mark.usefixtures("listed")
+def test_a_download_that_was_stopped_goes_on_with_the_same_tiles(open_page: OpenPage) -> None:
+    page = name_tiles(open_page("get_tiles"), "4, 5")
+    button(page, "Download").click().run()
+    do_the_job(State.STOPPED)
+    page.run()
+    button(page, "Go on with it").click().run()
+    again, before = Queue(settings().queue).jobs()
+    assert (again.params, again.state) == (before.params, State.QUEUED)
+
+
+@pytest.mark.usefixtures("empty_data")
+def test_an_index_that_is_given_puts_its_tiles_into_the_catalogue(open_page: OpenPage) -> None:
+    ring = [[0, 0], [1e-3, 0], [1e-3, 1e-3], [0, 1e-3], [0, 0]]
+    feature = {
+        "type": "Feature",
+        "properties": {"location": "AOI_2_Vegas_Train/PAN/PAN_AOI_2_Vegas_img7.tif"},
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+    }
+    content = orjson.dumps({"type": "FeatureCollection", "features": [feature]})
+    page = open_page("get_tiles")
+    page.file_uploader[0].set_value(("x_Tindex.geojson", content, "application/geo+json")).run()
+    button(page, "Add their tiles").click().run()
+    assert [tile.id for tile in read_catalog().tiles] == ["AOI_2_Vegas_img7"]
+    assert not page.info
+    page.file_uploader[0].set_value(("x_Tindex.geojson", b"{}", "application/geo+json")).run()
+    button(page, "Add their tiles").click().run()
+    assert "is not" in page.error[0].value
