@@ -1,1 +1,14 @@
-"""To be filled by its helper."""
+"""Upload: an image of one's own, with or without labels, checked and put on the map."""
+
+import streamlit as st
+
+from app.components.upload_form import upload_form
+from app.components.upload_inbox import inbox_list
+from app.components.upload_list import upload_list
+
+form_side, list_side = st.columns([1, 1.3], gap="large")
+with form_side:
+    has_file = upload_form()
+    inbox_list()
+with list_side:
+    upload_list(quiet=has_file)

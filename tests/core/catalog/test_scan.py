@@ -1,6 +1,7 @@
 """From a folder to tiles, in all three layouts; one bad file never stops the rest, and its sentence names it."""
 
 import errno
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,15 @@ import pandas as pd
 import pyproj
 import pytest
 import rasterio
+import shapely
 from affine import Affine
 from PIL import Image
 from shapely import box
 
 from core import rasters
-from core.catalog.scan import scan
+from core.catalog.scan import read_index, scan
 from core.catalog.spacenet import SPACENET
-from core.errors import NoSuchPath, UnknownLayout
+from core.errors import NoSuchPath, NotATileIndex, UnknownLayout
 from core.grids import LONLAT, WEB_MERCATOR, Grid
 from core.labels import Labels
 from core.rasters import Raster
@@ -407,3 +409,60 @@ def test_the_official_table_gives_the_same_buildings_as_the_geojson(shared, tmp_
     by_table, by_geojson = scan(tmp_path).tiles, scan(folder).tiles
     assert [tile.buildings for tile in by_table] == [tile.buildings for tile in by_geojson]
     assert [tile.built_share for tile in by_table] == [tile.built_share for tile in by_geojson]
+
+
+# Indexes
+
+
+def index(path: Path, locations: dict[str, object]) -> Path:
+    """What gdaltindex writes."""
+    features = [
+        {"type": "Feature", "properties": {"location": name}, "geometry": orjson.loads(shapely.to_geojson(ground))}
+        for name, ground in locations.items()
+    ]
+    path.write_bytes(orjson.dumps({"type": "FeatureCollection", "features": features}))
+    return path
+
+
+def test_an_index_lists_tiles_that_are_not_here(tmp_path):
+    names = [f"AOI_2_Vegas_Train/PAN/PAN_AOI_2_Vegas_img{n}.tif" for n in (10, 9)]
+    grounds = (box(0, 0, 1, 1), box(1, 0, 2, 1))
+    index(tmp_path / "AOI_2_Vegas_Train_Tindex.geojson", dict(zip(names, grounds, strict=True)))
+    found = scan(tmp_path)
+    assert [tile.id for tile in found.tiles] == ["AOI_2_Vegas_img9", "AOI_2_Vegas_img10"]
+    assert not any(tile.is_here or tile.is_labelled for tile in found.tiles)
+    assert found.tiles[0].attribution == SPACENET
+    assert "2 not downloaded" in found.summary()
+
+
+def test_an_index_beside_tiles_gives_both(tmp_path):
+    image(tmp_path / "3band_AOI_1_RIO_img1.tif")
+    index(tmp_path / "AOI_2_Vegas_Train_Tindex.geojson", {"PAN_AOI_2_Vegas_img1.tif": box(0, 0, 1, 1)})
+    assert {tile.id: tile.is_here for tile in scan(tmp_path).tiles} == {
+        "AOI_1_RIO_img1": True,
+        "AOI_2_Vegas_img1": False,
+    }
+
+
+@pytest.mark.parametrize("text", ["", "[1", '{"type": "FeatureCollection", "features": [1, {"properties": 5}]}'])
+def test_what_is_no_index_is_told_by_name(tmp_path, text):
+    (tmp_path / "AOI_2_Vegas_Train_Tindex.geojson").write_text(text)
+    found = scan(tmp_path)
+    assert found.tiles == ()
+    [problem] = found.problems
+    assert problem.startswith("AOI_2_Vegas_Train_Tindex.geojson is not ")
+
+
+def test_an_index_without_tiles_says_so(tmp_path):
+    with pytest.raises(NotATileIndex, match="no feature has the location of a tile"):
+        read_index(index(tmp_path / "x_Tindex.geojson", {"holiday.jpg": box(0, 0, 1, 1)}))
+
+
+def test_the_four_real_indexes_list_all_training_tiles(shared):
+    found = scan(shared / "tile-index")
+    counts = Counter(tile.aoi for tile in found.tiles)
+    assert counts == {"AOI_2_Vegas": 3851, "AOI_3_Paris": 1148, "AOI_4_Shanghai": 4582, "AOI_5_Khartoum": 1012}
+    assert found.problems == ()
+    vegas = next(tile for tile in found.tiles if tile.id == "AOI_2_Vegas_img225")
+    [real] = [tile for tile in scan(shared / "spacenet/SN2_buildings").tiles if tile.id == vegas.id]
+    assert vegas.footprint.symmetric_difference(real.footprint).area < 0.01 * real.footprint.area

@@ -1,17 +1,20 @@
 """The catalogue on disk comes back as it went."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import orjson
 import pytest
+from filelock import FileLock
 from shapely import box
 
 from core.catalog.scan import scan
-from core.catalog.store import Catalog, read_catalog, write_catalog
+from core.catalog.store import Catalog, read_catalog, update_catalog, write_catalog
 from core.catalog.tile import Tile
-from core.errors import CannotWrite, DamagedCatalog, NoSuchTile
+from core.errors import CannotWrite, CatalogBusy, DamagedCatalog, NoImage, NoSuchTile
 from core.grids import LONLAT
 from core.settings import settings
 
@@ -126,3 +129,92 @@ def test_a_place_one_may_not_write_to_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(CannotWrite, match=r"catalog\.parquet"):
         write_catalog(Catalog((TILE,)), tmp_path / "file" / "catalog.parquet")
+
+
+# Listed tiles, neighbours, moved labels, and changes by several programs
+
+
+def square(n: int, row: int = 0, **facts: object) -> Tile:
+    """The n-th of a row of tiles that share their rims, listed only."""
+    size = 0.0018
+    ground = box(n * size, row * size, (n + 1) * size, (row + 1) * size)
+    return replace(Tile.listed(f"AOI_2_Vegas_img{n + 10 * row}", "AOI_2_Vegas", ground, "SpaceNet"), **facts)
+
+
+def test_a_listed_tile_survives_the_file_and_has_no_image(tmp_path):
+    path = write_catalog(Catalog((square(1), TILE)), tmp_path / "catalog.parquet")
+    back = read_catalog(path)
+    assert back.tiles == (square(1), TILE)
+    assert not back.tiles[0].is_here
+    assert back.here.tiles == (TILE,)
+    with pytest.raises(NoImage):
+        _ = back.tiles[0].image
+
+
+def test_an_index_never_takes_the_place_of_a_downloaded_tile():
+    listed = replace(square(1), id=TILE.id)
+    assert Catalog((TILE,)).adding([listed]).tiles == (TILE,)
+    assert Catalog((listed,)).adding([TILE]).tiles == (TILE,)
+
+
+def test_moved_labels_stay_moved_when_a_folder_is_added_again():
+    moved = replace(TILE, offset_m=(1.5, -0.5))
+    assert Catalog((moved,)).adding([TILE]).tile(TILE.id).offset_m == (1.5, -0.5)
+    other_file = replace(TILE, footprints=TILE.image.with_suffix(".geojson"))
+    assert Catalog((moved,)).adding([other_file]).tile(TILE.id).offset_m == (0.0, 0.0)
+
+
+def test_names_and_offsets_survive_the_file(tmp_path):
+    tile = replace(TILE, name="Roofs of Café “Ω” </script>", offset_m=(0.25, -3.0))
+    assert read_catalog(write_catalog(Catalog((tile,)), tmp_path / "c.parquet")).tiles == (tile,)
+
+
+def test_a_catalogue_of_the_last_version_is_read(tmp_path):
+    path = write_catalog(Catalog((TILE,)), tmp_path / "catalog.parquet")
+    gpd.read_parquet(path).drop(columns=["name", "offset_m"]).to_parquet(path)
+    assert read_catalog(path).tiles == (TILE,)
+
+
+def test_neighbours_touch_by_side_or_corner():
+    tiles = [square(n, row) for row in range(3) for n in range(3)]
+    around = Catalog((*tiles, square(5)))
+    assert {tile.id for tile in around.neighbours(square(1, 1))} == {t.id for t in tiles} - {square(1, 1).id}
+    assert around.neighbours(square(5)) == ()
+
+
+def test_within_finds_what_has_a_part_there():
+    tiles = tuple(square(n) for n in range(4))
+    assert Catalog(tiles).within((0.0019, 0.0001, 0.0037, 0.0002)).tiles == tiles[1:3]
+    assert Catalog().within((0, 0, 1, 1)).tiles == ()
+
+
+def test_a_tile_is_guessed_from_its_number():
+    catalog = Catalog((TILE, square(3)))
+    for text in ("3", "img3", "AOI_2_Vegas_img3"):
+        assert catalog.guess(text, "AOI_2_Vegas") == square(3)
+    assert catalog.guess("4", "AOI_2_Vegas") is None
+
+
+def test_the_map_gets_every_tile_with_what_tells_them_apart():
+    features = orjson.loads(Catalog((TILE, square(3))).geojson)["features"]
+    assert [feature["properties"]["here"] for feature in features] == [True, False]
+    assert features[0]["properties"]["buildings"] == TILE.buildings
+    assert Catalog((TILE, square(3))).places([square(3).id, "none", TILE.id]) == [0, 1]
+
+
+def test_changes_of_several_programs_at_once_are_all_kept(tmp_path):
+    path = tmp_path / "catalog.parquet"
+
+    def add(n: int) -> None:
+        update_catalog(lambda catalog: catalog.adding([square(n)]), path)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(24)))
+    assert len(read_catalog(path).tiles) == 24
+
+
+def test_a_catalogue_that_stays_locked_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("core.catalog.store.BUSY_S", 0.1)
+    path = tmp_path / "catalog.parquet"
+    with FileLock(path.with_suffix(".lock")), pytest.raises(CatalogBusy, match="another program"):
+        update_catalog(lambda catalog: catalog, path)
