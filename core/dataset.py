@@ -1,7 +1,7 @@
 """Crops to train on and crops to check on, from ground that never overlaps.
 
-Neighbouring tiles and neighbouring crops show the same houses. Were they dealt out at random, the check would measure
-what the network remembers instead of what it has learned.
+core/split.py says what becomes of each tile, before a pixel is read; here its word becomes crops. Where it leaves one
+piece of ground to be divided by a line, crops across the line are left out.
 """
 
 from collections.abc import Sequence
@@ -10,22 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from core.catalog.tile import Tile
 from core.chips import Chips, Recipe, Scaling, Scene, read_scene
 from core.errors import GroundplanError, NoTrainingGround, TooFewTiles, UnreadableTiles
 from core.grids import LONLAT
 from core.progress import Report, silent
+from core.split import SHARE, Split, split
 from core.types import Where
 
-#: Degrees, a third of a usual pixel: ground is shrunk by so much, so that tiles that merely share a rim are apart.
-HAIR = 1e-6
 #: Pixels that crops on both sides of the dividing line may share through rounding.
 HAIR_PX = 0.05
-#: About so much of the ground is kept for the check.
-VALIDATION_SHARE = 0.2
 
 
 @dataclass(frozen=True)
@@ -36,6 +31,7 @@ class Dataset:
     validation: Chips
     scaling: Scaling
     bands: int  #: 3, or 4 with WorldView's eighth band
+    between: tuple[str, ...] = ()  #: ids of the tiles left out between both sides
     notes: tuple[str, ...] = ()  #: what was left out and why, one sentence each
 
     @property
@@ -54,22 +50,34 @@ def _tiles_of(chips: Chips) -> tuple[str, ...]:
 
 
 def read_dataset(tiles: Sequence[Tile], recipe: Recipe, seed: int, report: Report = silent) -> Dataset:
-    """The crops of the labelled ones of these tiles, scaled and divided; the same for the same seed.
+    """The crops of the labelled ones of these tiles, scaled and divided as `split` says; the same for the same seed.
 
-    Tiles that cannot be read are left out and told. Raises TooFewTiles, UnreadableTiles, NoTrainingGround.
+    Tiles that cannot be read are left out and told; if that empties a side, the rest is split anew.
+    Raises TooFewTiles, UnreadableTiles, NoTrainingGround.
     """
     usable = list({tile.id: tile for tile in tiles if tile.is_labelled}.values())
     if not usable:
         raise TooFewTiles
-    bands = 4 if all(tile.eight_bands for tile in usable) else 3
-    scenes, problems = _read(usable, recipe, bands, report)
-    shown = [tile for tile in usable if tile.id in scenes]
-    train, validation, notes = divide(Chips.of([*scenes.values()], recipe), shown, seed)
+    planned = split(usable, seed)
+    used = [tile for tile in usable if tile.id not in planned.between]
+    bands = 4 if all(tile.eight_bands for tile in used) else 3
+    scenes, problems = _read(used, recipe, bands, report)
+    chips = Chips.of([*scenes.values()], recipe)
+    parted = _of_what_is_there(planned, used, chips, seed)
+    train, validation = divide(chips, parted)
     scaling = _scaling(recipe, [train.scenes[n] for n in np.unique(train.where[:, 0])])
     for scene in train.scenes:
         scene.scale(scaling)
-    left_out = _left_out(tiles, usable, bands, len(shown) * len(recipe.offsets) ** 2 - len(train) - len(validation))
-    return Dataset(train, validation, scaling, bands, (*problems, *left_out, *notes))
+    crops = sum(scene.tile not in parted.between for scene in chips.scenes) * len(recipe.offsets) ** 2
+    left_out = _left_out(tiles, usable, used, bands, crops - len(train) - len(validation))
+    return Dataset(train, validation, scaling, bands, parted.between, (*problems, *left_out, *parted.notes))
+
+
+def _of_what_is_there(planned: Split, used: Sequence[Tile], chips: Chips, seed: int) -> Split:
+    """The planned split without the tiles that have no crops; the rest split anew where that empties a side."""
+    shown = _tiles_of(chips)
+    parted = planned.only((*shown, *planned.between))
+    return parted if parted.has_both_sides else split([tile for tile in used if tile.id in shown], seed)
 
 
 def _read(tiles: Sequence[Tile], recipe: Recipe, bands: int, report: Report) -> tuple[dict[str, Scene], list[str]]:
@@ -92,81 +100,58 @@ def _scaling(recipe: Recipe, scenes: Sequence[Scene]) -> Scaling:
     return Scaling.percentiles(scenes)
 
 
-def _left_out(tiles: Sequence[Tile], usable: Sequence[Tile], bands: int, crops: int) -> list[str]:
+def _left_out(tiles: Sequence[Tile], usable: Sequence[Tile], used: Sequence[Tile], bands: int, crops: int) -> list[str]:
     notes = []
     unlabelled = len({tile.id for tile in tiles}) - len(usable)
-    with_eight = sum(tile.eight_bands is not None for tile in usable)
+    with_eight = sum(tile.eight_bands is not None for tile in used)
     if unlabelled:
         notes.append(f"{unlabelled} tiles without labels or image were left out.")
     if bands == 3 and with_eight:
-        notes.append(f"Only {with_eight} of {len(usable)} tiles have eight bands: all are used with three channels.")
+        notes.append(f"Only {with_eight} of {len(used)} tiles have eight bands: all are used with three channels.")
     if crops:
         notes.append(f"{crops} crops were left out: without a picture, or across the line between train and check.")
     return notes
 
 
-def divide(chips: Chips, tiles: Sequence[Tile], seed: int) -> tuple[Chips, Chips, tuple[str, ...]]:
-    """Train crops, validation crops and how they were divided; `tiles` are those of `chips.scenes`, in order.
-
-    Tiles whose ground overlaps stay on one side. If all hang together, a line divides them.
-    Raises NoTrainingGround.
-    """
-    shown = np.unique(chips.where[:, 0])
-    group = overlapping_groups(tiles)[shown]
-    if len(np.unique(group)) > 1:
-        built = np.array([chips.scenes[n].target.any() for n in shown])
-        checked = shown[_choose_groups(group, built, seed)]
-        of_validation = np.isin(chips.where[:, 0], checked)
-        note = f"{len(checked)} of {len(shown)} tiles are kept for the check."
-        return chips.only(~of_validation), chips.only(of_validation), (note,)
-    train, validation = _divide_by_line(chips)
-    return (
-        train,
-        validation,
-        ("The right-hand side of the ground is kept for the check: there is only one connected piece.",),
-    )
-
-
-def overlapping_groups(tiles: Sequence[Tile]) -> NDArray[np.intp]:
-    """A number for each tile, the same where ground overlaps, directly or through other tiles."""
-    ground = shapely.buffer(np.array([tile.footprint for tile in tiles], dtype=object), -HAIR)
-    a, b = shapely.STRtree(ground).query(ground, predicate="intersects")
-    links = coo_array((np.ones(len(a), bool), (a, b)), shape=(len(tiles), len(tiles)))
-    return np.asarray(connected_components(links, directed=False)[1], np.intp)
-
-
-def _choose_groups(group: NDArray[np.intp], built: Where, seed: int) -> Where:
-    """Which tiles validate: a share of the groups with buildings, at least one of several, and of those without."""
-    random = np.random.default_rng(seed)
-    with_building = np.isin(group, group[built])
-    chosen = _share_of(group[with_building], random), _share_of(group[~with_building], random)
-    names = np.concatenate(chosen)
-    return np.isin(group, names if len(names) else group[~with_building][:1])
-
-
-def _share_of(group: NDArray[np.intp], random: np.random.Generator) -> NDArray[np.intp]:
-    """Names of random groups that together hold no more than the share; the smallest one of several if none does."""
-    names, sizes = np.unique(group, return_counts=True)
-    order = random.permutation(len(names))
-    order = order[np.argsort(sizes[order], kind="stable")]
-    enough = int((np.cumsum(sizes[order]) <= VALIDATION_SHARE * len(group)).sum())
-    return names[order[: max(enough, int(len(names) > 1))]]
-
-
-def _divide_by_line(chips: Chips) -> tuple[Chips, Chips]:
-    """Crops left of a line train, crops right of it validate, those across it do neither.
-
-    The line runs along the columns of the first tile, so that it parts the crops of a single tile cleanly.
-    """
+def divide(chips: Chips, parted: Split) -> tuple[Chips, Chips]:
+    """Train crops and validation crops, as the split of their tiles says; raises NoTrainingGround."""
     if len(chips) == 0:
         raise NoTrainingGround(detail="no pixel of them shows a picture")
-    left, _, right, _ = shapely.bounds(chips.scenes[0].grid.to_pixels(chips.ground, LONLAT)).T
-    lines = np.unique(left)
-    kept = len(chips) - np.searchsorted(np.sort(left), lines - HAIR_PX)
-    trained = np.searchsorted(np.sort(right), lines + HAIR_PX, side="right")
-    possible = (kept > 0) & (trained > 0)
-    if not possible.any():
+    roles = np.array([parted.roles[scene.tile] for scene in chips.scenes])[chips.where[:, 0]]
+    trained, checked = roles == "train", roles == "validation"
+    divided = np.flatnonzero(roles == "divided")
+    if len(divided):
+        trained[divided], checked[divided] = _beside_a_line(chips.only(divided))
+    return chips.only(trained), chips.only(checked)
+
+
+def _beside_a_line(chips: Chips) -> tuple[Where, Where]:
+    """Which crops lie before a line and train, and which behind it and validate; those across it do neither.
+
+    The line runs along the columns or the rows of the first tile, so that it parts the crops of a single tile cleanly,
+    with buildings on both sides if it can be. Raises NoTrainingGround.
+    """
+    left, top, right, bottom = shapely.bounds(chips.scenes[0].grid.to_pixels(chips.ground, LONLAT)).T
+    built = np.array([chips.scenes[n].target[y : y + chips.chip, x : x + chips.chip].any() for n, y, x in chips.where])
+    ways = [(*_best_line(low, high, built), low, high) for low, high in ((left, right), (top, bottom))]
+    miss, line, low, high = min(ways, key=lambda way: way[0])
+    if miss == np.inf:
         raise NoTrainingGround(detail="every crop overlaps every other")
-    share = np.where(possible, kept / np.maximum(kept + trained, 1), np.inf)
-    line = lines[np.argmin(np.abs(share - VALIDATION_SHARE))]
-    return chips.only(right <= line + HAIR_PX), chips.only(left >= line - HAIR_PX)
+    return high <= line + HAIR_PX, low >= line - HAIR_PX
+
+
+def _best_line(low: NDArray[np.float64], high: NDArray[np.float64], built: Where) -> tuple[float, float]:
+    """How far from the share a line keeps crops for the check, 1 more where a side has no buildings; and that line."""
+    lines = np.unique(low)
+    crops, houses = (_on_both_sides(lines, low[part], high[part]) for part in (slice(None), built))
+    share = crops[1] / np.maximum(sum(crops), 1)
+    miss = np.where(np.all(crops, axis=0), np.abs(share - SHARE) + ~np.all(houses, axis=0), np.inf)
+    return float(miss.min()), float(lines[miss.argmin()])
+
+
+def _on_both_sides(
+    lines: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """How many crops lie before each line, and how many behind it."""
+    before = np.searchsorted(np.sort(high), lines + HAIR_PX, side="right")
+    return before, len(low) - np.searchsorted(np.sort(low), lines - HAIR_PX)

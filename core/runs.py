@@ -66,13 +66,14 @@ class Record:
 
     config: TrainingConfig
     train_tiles: tuple[str, ...]
-    validation_tiles: tuple[str, ...]
+    validation_tiles: tuple[str, ...]  #: a tile in both was divided by a line
     scaling: Scaling
     bands: int
     gsd_m: tuple[float, float]  #: width and height of the network's pixels on the ground
     parameters: int
     device: str
     versions: Mapping[str, str]
+    between_tiles: tuple[str, ...] = ()  #: left out, because they lie between both sides
     notes: tuple[str, ...] = ()  #: what was left out, and how the ground was divided
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
 
@@ -82,6 +83,7 @@ class Record:
         scaling = Scaling(tuple(values["scaling"]["low"]), tuple(values["scaling"]["high"]))
         across, down = values["gsd_m"]
         lists = {key: tuple(values[key]) for key in ("train_tiles", "validation_tiles", "notes")}
+        lists["between_tiles"] = tuple(values.get("between_tiles", ()))
         config = TrainingConfig.of(values["config"])
         return cls(**{**values, **lists, "config": config, "scaling": scaling, "gsd_m": (across, down)})
 

@@ -5,12 +5,17 @@ import pytest
 import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from shapely import box
 
 from core import dataset
 from core.chips import Chips, Recipe, Scaling, Scene, read_scene
-from core.dataset import HAIR, divide, overlapping_groups, read_dataset
+from core.dataset import divide, read_dataset
 from core.errors import NoTrainingGround, TooFewTiles
+from core.split import split
 from tests.core.made_up import HOUSES, SMALL, grid_at, make_tile
+
+#: Degrees, a third of a usual pixel: crops that merely share a rim are apart.
+HAIR = 1e-6
 
 
 def share_ground(train: Chips, validation: Chips) -> bool:
@@ -35,7 +40,6 @@ def test_the_thesis_recipe_trains_on_35_crops_of_a_single_tile_and_checks_on_7(t
 
 def test_tiles_that_overlap_stay_on_one_side(tmp_path):
     tiles = [make_tile(tmp_path, f"img{n}", grid_at(column)) for n, column in enumerate((0, 32, 200, 400, 600, 800))]
-    assert list(overlapping_groups(tiles)) == [0, 0, 1, 2, 3, 4]
     for seed in range(5):
         data = read_dataset(tiles, SMALL, seed)
         assert not share_ground(data.train, data.validation)
@@ -43,9 +47,45 @@ def test_tiles_that_overlap_stay_on_one_side(tmp_path):
         assert not set(data.train_tiles) & set(data.validation_tiles)
 
 
-def test_neighbours_that_only_share_a_rim_are_apart(tmp_path):
+def test_neighbours_that_only_share_a_rim_are_divided_by_a_line(tmp_path):
     tiles = [make_tile(tmp_path, "a"), make_tile(tmp_path, "b", grid_at(64))]
-    assert len(set(overlapping_groups(tiles))) == 2
+    data = read_dataset(tiles, SMALL, seed=0)
+    assert data.train_tiles == ("a", "b")
+    assert data.validation_tiles == ("b",)
+    assert not share_ground(data.train, data.validation)
+    assert "A line divides the ground of 2 connected tiles" in " ".join(data.notes)
+
+
+def test_whole_tile_crops_one_above_the_other_are_divided_along_the_rows(tmp_path):
+    tiles = [make_tile(tmp_path, "a"), make_tile(tmp_path, "b", grid_at(row=64))]
+    data = read_dataset(tiles, Recipe(size=64, chip=64, step=64), seed=0)
+    assert (data.train_tiles, data.validation_tiles) == (("a",), ("b",))
+
+
+def test_the_line_leaves_houses_on_both_sides_where_it_can(tmp_path):
+    houses = [box(x, 4, x + 8, 12) for x in (2, 20)]
+    data = read_dataset([make_tile(tmp_path, houses=houses)], Recipe(size=64, chip=16, step=8, border_px=1), seed=0)
+    for side in (data.train, data.validation):
+        assert side.cut(np.arange(len(side)))[1].any()
+
+
+def test_tiles_between_both_sides_are_not_even_read(tmp_path):
+    tiles = [make_tile(tmp_path, f"img{n}", grid_at(64 * n)) for n in range(5)]
+    planned = split(tiles, seed=0)
+    [between] = planned.between
+    tiles[int(between[-1])].image.unlink()
+    data = read_dataset(tiles, SMALL, seed=0)
+    assert (data.train_tiles, data.validation_tiles, data.between) == (planned.train, planned.validation, (between,))
+    assert data.notes == planned.notes
+
+
+def test_a_side_that_cannot_be_read_is_split_anew(tmp_path):
+    tiles = [make_tile(tmp_path, f"img{n}", grid_at(100 * n)) for n in range(5)]
+    [checked] = split(tiles, seed=0).validation
+    tiles[int(checked[-1])].image.unlink()
+    data = read_dataset(tiles, SMALL, seed=0)
+    assert (len(data.train_tiles), len(data.validation_tiles)) == (3, 1)
+    assert checked not in data.train_tiles + data.validation_tiles
 
 
 def test_tiles_that_all_hang_together_are_divided_by_a_line(tmp_path):
@@ -70,8 +110,11 @@ def test_no_crop_to_train_on_shares_ground_with_one_to_check_on(tmp_path, places
         for n, (grid, (_, _, built)) in enumerate(zip(grids, places, strict=True))
     ]
     template = make_tile(tmp_path)
-    tiles = [replace(template, id=scene.tile, footprint=scene.grid.footprint) for scene in scenes]
-    train, validation, _ = divide(Chips.of(scenes, recipe), tiles, seed)
+    tiles = [
+        replace(template, id=scene.tile, footprint=scene.grid.footprint, buildings=int(built))
+        for scene, (_, _, built) in zip(scenes, places, strict=True)
+    ]
+    train, validation = divide(Chips.of(scenes, recipe), split(tiles, seed))
     assert len(train)
     assert len(validation)
     assert not share_ground(train, validation)
