@@ -5,12 +5,14 @@ make a navigation of its own from.
 """
 
 import streamlit as st
+from starlette.middleware import Middleware
 
 from app.components.frame import frame
+from app.login import LoginRequired
 from app.messages import show_error
 from app.routes import ROUTES
 
 if __name__ == "__main__":
     frame().run()
 else:
-    app = st.App(__file__, routes=ROUTES, on_script_error=show_error)
+    app = st.App(__file__, routes=ROUTES, middleware=[Middleware(LoginRequired)], on_script_error=show_error)

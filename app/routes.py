@@ -1,24 +1,26 @@
-"""What the map fetches by URL: Leaflet itself, tile outlines, and the layers of tiles and predictions.
+"""What the map fetches by URL: Leaflet itself, tile outlines, squares of images, layers of tiles and predictions.
 
 Callers name things by their ids only, never by a path; an id is looked up among those there are.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from math import isfinite
 from pathlib import Path
 
-import numpy as np
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from xstatic.pkg import jquery, leaflet
 
 from app.assets import ASSETS
 from core import colours, pictures, predicted
+from core.catalog.spacenet import LABELS
 from core.catalog.store import read_catalog
-from core.errors import CatalogError, GroundplanError
+from core.catalog.tile import Tile
+from core.errors import CatalogError, GroundplanError, NoSuchBands
 from core.geojson import feature_collection
 from core.grids import LONLAT
 from core.labels import Labels
@@ -47,18 +49,47 @@ def _geojson(text: bytes) -> Response:
 
 
 def _tiles(_request: Request) -> Response:
-    tiles = read_catalog().tiles
-    facts = [{"id": tile.id, "labelled": tile.is_labelled, "buildings": tile.buildings} for tile in tiles]
-    response = _geojson(feature_collection(np.array([tile.footprint for tile in tiles], dtype=object), facts))
-    response.headers["Cache-Control"] = "no-cache"
-    return response
+    return _geojson(read_catalog().geojson)
+
+
+def _stretch(tile: Tile, bands: pictures.Bands | None = None) -> pictures.Stretch:
+    """The area's own, so that tiles join without seams; uploads have nothing in common."""
+    return pictures.area_stretch([tile] if tile.name else read_catalog().here.of_aoi(tile.aoi).tiles, bands)
+
+
+def _square(request: Request) -> Response:
+    tile = read_catalog().tile(request.path_params["raster"])
+    z, x, y = (request.path_params[name] for name in "zxy")
+    bands = _bands(request)
+    picture = pictures.square(tile, (z, x, y), _stretch(tile, bands), bands)
+    return Response(picture.data, media_type=picture.media_type)
+
+
+def _bands(request: Request) -> pictures.Bands | None:
+    """Three numbers with commas between, None for the image's own colours; raises NoSuchBands."""
+    asked = request.query_params.get("bands")
+    if asked is None:
+        return None
+    found = re.fullmatch(r"(\d{1,3}),(\d{1,3}),(\d{1,3})", asked, re.ASCII)
+    if found is None:
+        raise NoSuchBands(bands=asked[:40])
+    red, green, blue = map(int, found.groups())
+    return red, green, blue
+
+
+def _file(request: Request) -> Response:
+    tile, product = read_catalog().tile(request.path_params["tile"]), request.path_params["product"]
+    path = tile.footprints if product == LABELS else tile.products.get(product)
+    if path is None or not path.is_file():
+        return PlainTextResponse(f"{tile.id} has no such file on this machine.", 404)
+    return FileResponse(path, filename=path.name)
 
 
 def _tile_layer(request: Request) -> Response:
     tile, layer = read_catalog().tile(request.path_params["tile"]), request.path_params["layer"]
     if layer not in (*pictures.LAYERS, "thumbnail"):
         return PlainTextResponse("There is no such layer.", 404)
-    stretch = pictures.area_stretch(read_catalog().of_aoi(tile.aoi).tiles)
+    stretch = _stretch(tile)
     if "pixels" in request.query_params and layer != "thumbnail":
         picture = pictures.flat(pictures.draw(tile, layer, stretch), layer in pictures.PHOTOS)
     elif layer == "thumbnail":
@@ -83,7 +114,7 @@ def _probability(request: Request) -> Response:
 
 def _predicted_outlines(request: Request) -> Response:
     found = predicted.find(request.path_params["run"], request.path_params["tile"])
-    stretch = pictures.area_stretch(read_catalog().of_aoi(found.tile.aoi).tiles)
+    stretch = _stretch(found.tile)
     image, footprints = pictures.draw(found.tile, "image", stretch), found.footprints(_threshold(request))
     pixels = image.grid.to_pixels(footprints.geometries, footprints.crs)
     picture = pictures.flat(pictures.outlined(image, pixels, colours.PREDICTION))
@@ -111,6 +142,8 @@ ROUTES: list[BaseRoute] = [
     Mount("/assets/leaflet", _assets(leaflet)),
     Mount("/assets/jquery", _assets(jquery)),
     Mount("/assets/groundplan", StaticFiles(directory=ASSETS)),
+    Route("/tiles/{raster}/{z:int}/{x:int}/{y:int}.webp", _answer(_square)),
+    Route("/files/{tile}/{product}", _answer(_file)),
     Route("/layers/tiles.geojson", _answer(_tiles)),
     Route("/layers/tiles/{tile}/outlines.geojson", _answer(_outlines)),
     Route("/layers/tiles/{tile}/{layer}", _answer(_tile_layer)),

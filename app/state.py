@@ -1,6 +1,7 @@
 """What the pages remember for one visitor, by name and type, and the part of it that the address carries."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import streamlit as st
@@ -8,21 +9,32 @@ import streamlit as st
 from app.components.tile_map import Focus
 from core.catalog.store import Catalog
 from core.catalog.tile import Tile
+from core.pictures import Bands
 from core.types import Bounds
 
 #: Key of the box that chooses which training is watched; its value is a job's number.
 WATCHED = "watched job"
-#: No more tiles than this are chosen by default: each takes seconds an epoch.
-MOST_TILES = 32
-_TILE, _FOCUS, _RUN, _TRAIN = "tile", "focus", "run", "train on"
+#: Tile ids that the Get tiles page starts with.
+GET = "get"
+_TILE, _AOI, _BANDS, _FOCUS, _RUN, _SEED = "tile", "aoi", "bands", "focus", "run", "seed"
+_BASKET, _UNDO = "basket", "basket before"
+#: So many changes of the basket can be taken back.
+_STEPS = 20
+
+
+def _tell_address(**parts: str) -> None:
+    """Writes only what changed: each writing is a step in the browser's history."""
+    for name, value in parts.items():
+        if st.query_params.get(name) != value:
+            st.query_params[name] = value
 
 
 def selected_tile(catalog: Catalog) -> Tile:
-    """The tile the visitor looks at: chosen before, named in the address, or the showpiece."""
+    """The tile the visitor looks at: chosen before, named in the address, or the showpiece (of the address's area)."""
     name = st.session_state.get(_TILE) or st.query_params.get(_TILE)
-    found = next((tile for tile in catalog.tiles if tile.id == name), None)
-    tile = found or catalog.showpiece
-    st.session_state[_TILE] = st.query_params[_TILE] = tile.id
+    area = catalog.of_aoi(st.query_params.get(_AOI, ""))
+    tile = next(iter(catalog.named([name] if name else [])), None) or (area if area.tiles else catalog).showpiece
+    _remember(tile)
     if _FOCUS not in st.session_state:
         _look(around(tile.bounds))
     return tile
@@ -30,9 +42,14 @@ def selected_tile(catalog: Catalog) -> Tile:
 
 def select(tile: Tile, move: bool = True) -> None:
     """Look at another tile; `move` takes the map there (a click on the map keeps the view)."""
-    st.session_state[_TILE] = st.query_params[_TILE] = tile.id
+    _remember(tile)
     if move:
         _look(around(tile.bounds))
+
+
+def _remember(tile: Tile) -> None:
+    st.session_state[_TILE] = tile.id
+    _tell_address(aoi=tile.aoi, tile=tile.id)
 
 
 def look_at(bounds: Bounds) -> None:
@@ -57,16 +74,60 @@ def around(bounds: Bounds, margin: float = 0.06) -> Bounds:
     return west - across, south - down, east + across, north + down
 
 
-def train_on(tiles: Sequence[Tile]) -> None:
-    """Tiles that the Train page starts with."""
-    st.session_state[_TRAIN] = tuple(tile.id for tile in tiles)
+def bands() -> Bands | None:
+    """The bands shown as red, green and blue; None for an image's own colours."""
+    text = st.session_state.get(_BANDS, st.query_params.get(_BANDS, ""))
+    found = re.fullmatch(r"([1-9]\d?)-([1-9]\d?)-([1-9]\d?)", text, re.ASCII)
+    return (int(found[1]), int(found[2]), int(found[3])) if found else None
 
 
-def tiles_to_train(tiles: Sequence[Tile]) -> list[Tile]:
-    """Those of the given tiles that were asked for, else the first ones with buildings."""
-    asked = st.session_state.get(_TRAIN, ())
-    with_buildings = [tile for tile in tiles if tile.buildings]
-    return [tile for tile in tiles if tile.id in asked] or (with_buildings or list(tiles))[:MOST_TILES]
+def show_bands(chosen: Bands | None) -> None:
+    """Show other bands on the map; the address tells them."""
+    text = "-".join(map(str, chosen)) if chosen else ""
+    st.session_state[_BANDS] = text
+    if text:
+        _tell_address(bands=text)
+    elif _BANDS in st.query_params:
+        del st.query_params[_BANDS]
+
+
+def basket() -> tuple[str, ...]:
+    """Ids of the tiles chosen for training, in the order in which they were chosen."""
+    return cast(tuple[str, ...], st.session_state.get(_BASKET, ()))
+
+
+def fill_basket(names: Iterable[str]) -> None:
+    """Other tiles in the basket; the change can be taken back."""
+    before = basket()
+    st.session_state[_BASKET] = tuple(dict.fromkeys(names))
+    if basket() != before:
+        st.session_state[_UNDO] = [*st.session_state.get(_UNDO, []), before][-_STEPS:]
+
+
+def can_undo() -> bool:
+    """Whether the basket was changed."""
+    return bool(st.session_state.get(_UNDO))
+
+
+def undo() -> None:
+    """The basket as it was before its last change."""
+    *earlier, last = st.session_state[_UNDO]
+    st.session_state[_UNDO], st.session_state[_BASKET] = earlier, last
+
+
+def seed() -> int:
+    """The number that decides which tiles of the basket validate."""
+    return int(st.session_state.get(_SEED, 0))
+
+
+def use_seed(number: int) -> None:
+    """Another number for the same."""
+    st.session_state[_SEED] = number
+
+
+def get_these(tiles: Sequence[Tile]) -> None:
+    """Tiles that the Get tiles page starts with."""
+    st.session_state[GET] = tuple(tile.id for tile in tiles)
 
 
 def watch(job: int) -> None:

@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core import rasters
 from core.catalog import spacenet
+from core.catalog.checks import Place
 from core.catalog.register import register, register_sample
 from core.catalog.scan import Found, scan
 from core.catalog.store import read_catalog
@@ -103,10 +104,24 @@ def _tell(found: Found) -> None:
 
 @catalog.command("add")
 def catalog_add(
-    path: Annotated[Path, typer.Argument(help="A folder in any SpaceNet layout, or one file of it.")],
+    path: Annotated[Path, typer.Argument(help="A folder in any SpaceNet layout, one file of it, or any GeoTIFF.")],
     attribution: Annotated[str, typer.Option(help="Who made the pictures, shown wherever they are.")] = "",
+    labels: Annotated[Path | None, typer.Option(help="Of one GeoTIFF: its buildings, .geojson or .csv.")] = None,
+    crs: Annotated[str, typer.Option(help="Of one GeoTIFF that names none: EPSG:32611 or so.")] = "",
+    edges: Annotated[str, typer.Option(help="Of one GeoTIFF without coordinates: west,south,east,north.")] = "",
+    name: Annotated[str, typer.Option(help="Of one GeoTIFF: what to call it.")] = "",
 ) -> None:
-    """Registers the tiles of a folder; the files stay where they are."""
+    """Registers the tiles of a folder, whose files stay where they are; or takes in one GeoTIFF of any size."""
+    from core.catalog.take_in import is_one_image, take_in
+    from core.catalog.uploads import Upload
+
+    if is_one_image(path, labels, crs, edges, name):
+        with _progress() as report:
+            tile = take_in(path, labels, Place.of(crs, edges), name, attribution, report)
+        for note in Upload.find(tile.id).facts.notes:
+            _notes.print(note, markup=False)
+        _tell(Found((tile,)))
+        return
     with _progress() as report:
         found = register(path, attribution, report)
     _tell(found)
@@ -147,6 +162,28 @@ def catalog_sample(
 
 
 @app.command()
+def fetch(
+    aoi: Annotated[str, typer.Option(help="AOI_1_RIO, AOI_2_Vegas, AOI_3_Paris, AOI_4_Shanghai or AOI_5_Khartoum.")],
+    tiles: Annotated[str, typer.Option(help="Numbers of the tiles, such as 1-20,225.")],
+    products: Annotated[str, typer.Option(help="With commas between; colour and labels where left out.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell sizes and licence.")] = False,
+) -> None:
+    """Downloads tiles from SpaceNet's public bucket and registers them; what is here already is not sent again."""
+    from core.catalog.fetch import ask_bucket, fetch_tiles
+    from core.catalog.request import Request, parse_numbers
+
+    request = Request.of(aoi, parse_numbers(tiles), [name.strip() for name in products.split(",") if name.strip()])
+    if dry_run:
+        plan = ask_bucket(request)
+        typer.echo("\n".join(plan.lines()))
+        _notes.print(*plan.problems, sep="\n", markup=False)
+        return
+    with _progress() as report:
+        found = fetch_tiles(request, report)
+    _tell(found)
+
+
+@app.command()
 def labels(
     image: Annotated[Path, typer.Option(help="A GeoTIFF.")],
     footprints: Annotated[Path, typer.Option(help="Its buildings, .geojson or SpaceNet .csv.")],
@@ -157,7 +194,7 @@ def labels(
     if any(buildings.images) and name not in buildings.images:
         raise ImageNotNamed(name=footprints, image=name)
     made = Labels.of(rasters.describe(image).grid, buildings.of_image(name))
-    for path in write_labels(made, out, name):
+    for path in write_labels(made, out, name, _attribution(image)):
         typer.echo(path)
     _notes.print(f"{len(made)} buildings, {made.built_share:.1%} built ({buildings.repairs})", markup=False)
 
@@ -165,6 +202,12 @@ def labels(
 def _tile_name(image: Path) -> str:
     """What SpaceNet's tables call an image, the file's own name where it is in none of its layouts."""
     return getattr(spacenet.parse(image), "tile", image.stem)
+
+
+def _attribution(image: Path) -> str:
+    """Who made the pictures of an image in one of SpaceNet's layouts, empty where its name does not tell."""
+    named = spacenet.parse(image)
+    return spacenet.attribution(named.aoi) if named else ""
 
 
 @app.command()
@@ -226,13 +269,12 @@ def predict(
     from core.prediction import predict as predict_image
 
     check_format(out)
-    named = spacenet.parse(image)
-    tile, attribution = (named.tile, spacenet.attribution(named.aoi)) if named else (image.stem, "")
+    attribution = _attribution(image)
     with TemporaryDirectory() as folder, _progress() as report:
         kept = probability or Path(folder) / "probability.tif"
         images = image, eight_bands or spacenet.eight_bands_beside(image)
-        found = outlines(predict_image(Run(run), images, kept, report), threshold)
-    write_footprints(found, out, rasters.describe(image).grid, tile, attribution)
+        found = outlines(predict_image(Run(run), images, kept, report, attribution), threshold)
+    write_footprints(found, out, rasters.describe(image).grid, _tile_name(image), attribution)
     _notes.print(f"{len(found)} buildings, {found.area_m2.sum():,.0f} m² together", markup=False)
     typer.echo(out)
 

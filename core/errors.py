@@ -37,6 +37,11 @@ class RasterTooLarge(RasterError):
     """{name} declares {size}, more than the limit of {limit}. Cut it into tiles, or raise {variable}."""
 
 
+class BlocksTooLarge(RasterError):
+    """{name} is packed in blocks of {size}, more than the limit of {limit}. Write it anew in small blocks,
+    for example with gdal_translate -co TILED=YES."""
+
+
 class RasterWithoutCRS(RasterError):
     """{name} does not say where on the earth it lies. Give it a CRS, for example with gdal_edit.py -a_srs EPSG:4326."""
 
@@ -47,6 +52,47 @@ class MissingBand(RasterError):
 
 class DifferentGround(RasterError):
     """{name} does not cover the same ground as {image}. Choose the files of one and the same tile."""
+
+
+class UploadTooLarge(RasterError):
+    """{name} has {size}, more than the {limit} a page takes. Put it into the folder {inbox} on the server, or add it
+    there with `python -m core catalog add`."""
+
+
+class RefersElsewhere(RasterError):
+    """{name} names other files in its metadata ({tag}), and only what is inside itself is read.
+    Write it anew, for example with gdal_translate -nomd."""
+
+
+class UnusualPixels(RasterError):
+    """{name} holds {found}. Taken are 1 to 16 bands of 8-bit or 16-bit whole numbers or of real numbers (float32,
+    float64); convert it, for example with gdal_translate -ot UInt16."""
+
+
+class WithoutPlace(RasterWithoutCRS):
+    """{name} does not say where on the earth it lies. Give the EPSG code of its coordinates, or the longitudes and
+    latitudes of its four edges."""
+
+
+class WithoutCoordinates(RasterWithoutCRS):
+    """{name} has no coordinates at all, so that an EPSG code is not enough.
+    Give the longitudes and latitudes of its four edges."""
+
+
+class NotOnEarth(RasterWithoutCRS):
+    """With {place} {name} would lie nowhere on the earth. Check the numbers, or give its edges instead."""
+
+
+class UnknownEPSG(RasterWithoutCRS):
+    """There is no coordinate system "{code}" for maps. Give an EPSG code such as 4326 or 32611."""
+
+
+class WrongEdges(RasterWithoutCRS):
+    """The edges {edges} enclose no ground. Give degrees, west below east and south below north."""
+
+
+class BlankImage(RasterError):
+    """{name} shows nothing: every pixel is no-data. Choose an image with a picture in it."""
 
 
 class VectorError(GroundplanError, ValueError):
@@ -72,6 +118,15 @@ class ImageNotNamed(VectorError):
 
 class VectorTooLarge(VectorError):
     """{name} has {size}, more than the limit of {limit}. Split it, or raise {variable}."""
+
+
+class LabelsElsewhere(VectorError):
+    """{name} has {found} footprints, but none on the ground of the image: they lie {distance} away.
+    Choose the labels of this image, or check the CRS of both."""
+
+
+class LabelsOfOthers(VectorError):
+    """{name} names several images and does not name {image}. Choose the footprints of this image alone."""
 
 
 class UnknownFootprintFormat(VectorError):
@@ -122,6 +177,87 @@ class CatalogBusy(CatalogError):
 class NotATileIndex(CatalogError):
     """{name} is not an index of tiles ({detail}). Choose one of SpaceNet's,
     such as AOI_2_Vegas_Train_Tindex.geojson."""
+
+
+class NoSuchUpload(CatalogError):
+    """There is no upload {upload}. It may have been deleted."""
+
+
+class UploadIsBusy(CatalogError):
+    """{name} is just being made ready for the map. Stop its job first, then delete it."""
+
+
+class NotInInbox(CatalogError):
+    """{name} is not in the inbox {inbox} any more. Copy it there again."""
+
+
+class OnlyForOneImage(CatalogError):
+    """{options} belong to one image, and {name} is not a single GeoTIFF. Name one file, or leave them out."""
+
+
+class MovedTooFar(CatalogError):
+    """Labels can be moved by {limit} m at the most. Check their CRS if they lie further off."""
+
+
+class NoSuchBands(CatalogError):
+    """{bands} does not name three bands. Write them like 7,5,3."""
+
+
+class NoSuchMapTile(CatalogError):
+    """The map has no square {x}, {y} at zoom {zoom}."""
+
+
+class FetchError(GroundplanError, OSError):
+    """{detail}"""
+
+
+class BucketUnreachable(FetchError):
+    """SpaceNet's bucket cannot be reached ({detail}). Check this machine's network, then start again:
+    what has come is kept."""
+
+
+class InvalidEndpoint(FetchError):
+    """AWS_ENDPOINT_URL is "{address}", which is no address. Set it to one like https://host, or leave it out."""
+
+
+class BucketRefused(FetchError):
+    """SpaceNet's bucket does not hand out {name}. Check AWS_ENDPOINT_URL, or choose other tiles."""
+
+
+class NoSuchObject(FetchError):
+    """SpaceNet's bucket has no {name} any more. Choose another tile."""
+
+
+class ObjectChanged(FetchError):
+    """{name} was changed in the bucket while it came. Start the download again."""
+
+
+class DamagedDownload(FetchError):
+    """{name} arrived damaged twice. Start the download again later."""
+
+
+class NotInBucket(FetchError):
+    """SpaceNet's bucket has none of the files of the tiles {numbers} of {aoi}. Choose tiles of its index."""
+
+
+class NotEnoughRoom(FetchError):
+    """The files need {needed}, and the disk has {free} left. Choose fewer tiles, or free some space."""
+
+
+class DownloadRunning(FetchError):
+    """Another download is running on this machine. Wait until it has ended, or stop it."""
+
+
+class UnknownArea(FetchError):
+    """{aoi} is not an area of SpaceNet's buildings. Choose one of {known}."""
+
+
+class UnknownProduct(FetchError):
+    """{aoi} has no product {product}. Choose from {known}."""
+
+
+class NotTileNumbers(FetchError):
+    """The text "{text}" does not name tiles. Write their numbers with commas and ranges, such as 1-20, 225."""
 
 
 class RunError(GroundplanError, LookupError):

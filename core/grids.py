@@ -1,5 +1,6 @@
 """Where pixels lie: size, affine transform and CRS of an array, and the way between pixels and the ground."""
 
+import re
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from math import inf, isfinite, sqrt
@@ -8,13 +9,32 @@ import numpy as np
 import pyproj
 import shapely
 from affine import Affine
-from pyproj.exceptions import ProjError
+from pyproj.exceptions import CRSError, ProjError
 from shapely import Polygon
 
 from core.types import Bounds, Geometries
 
 LONLAT = pyproj.CRS.from_epsg(4326)
 WEB_MERCATOR = pyproj.CRS.from_epsg(3857)
+#: Degrees, about a metre: tiles that are no further apart are neighbours, also by a corner.
+TOUCHING = 1e-5
+#: Parts of a CRS for which PROJ opens whichever file they name, a pipe or a device too; "@null" names none.
+_NAMES_FILES = re.compile(r"init=|PARAMETERFILE|PROJ4_GRIDS|grids=(?!@null(?![\w,]))", re.IGNORECASE)
+#: Longer than any WKT there is.
+_LONGEST_CRS = 50_000
+
+
+def crs_from(text: str) -> pyproj.CRS:
+    """The CRS of a code, a WKT or a PROJ string that came from outside.
+
+    Raises pyproj's CRSError where it is none, and where PROJ would have to open another file to use it.
+    """
+    if len(text) > _LONGEST_CRS or text.lstrip().startswith("{") or _NAMES_FILES.search(text):
+        raise CRSError("it names files, or is no code, WKT or PROJ string")
+    crs = pyproj.CRS.from_user_input(text.encode(errors="replace").decode())  # it may not hold half a character
+    if _NAMES_FILES.search(crs.to_wkt()):
+        raise CRSError("it names files")
+    return crs
 
 
 @cache

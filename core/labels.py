@@ -5,6 +5,7 @@ The first three are the labels of the thesis; the distance is that of Yuan 2016 
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from math import atan2, degrees, hypot
 from typing import Literal
 
@@ -27,6 +28,8 @@ CLIP_M = 64.0
 BOUNDARY_M = 1.5
 #: Two buildings nearly touch where less than this lies between them, in metres.
 CONTACT_M = 3.0
+#: Where one class of building sizes ends and the next begins, in square metres.
+SIZES_M2 = (25, 50, 100, 200, 400, 800)
 INSIDE = 255
 _WGS84 = pyproj.Geod(ellps="WGS84")
 #: Outlines nearer than this to the rim of the tile are where a footprint was cut, not a wall.
@@ -112,6 +115,13 @@ class Labels:
     def area_m2(self) -> np.ndarray:
         """Square metres on the ground, one a building."""
         return Footprints.of(self.ground, self.grid.crs).area_m2
+
+    def area_counts(self) -> dict[str, int]:
+        """How many buildings are of which size; sizes in square metres, in words and in order."""
+        places = np.searchsorted(SIZES_M2, self.area_m2, side="right")
+        counts = np.bincount(places, minlength=len(SIZES_M2) + 1)
+        between = [f"{low}–{high}" for low, high in pairwise(SIZES_M2)]
+        return dict(zip([f"< {SIZES_M2[0]}", *between, f"≥ {SIZES_M2[-1]}"], counts.tolist(), strict=True))
 
     @property
     def built_share(self) -> float:

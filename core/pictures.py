@@ -6,23 +6,27 @@ from contextlib import suppress
 from dataclasses import astuple, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeAlias
 
 import matplotlib as mpl
 import numpy as np
 import shapely
+from affine import Affine
 from PIL import Image
 from rasterio.enums import Resampling
 from rasterio.features import rasterize
 
-from core import colours, rasters
+from core import colours, map_tiles, rasters
 from core.catalog.spacenet import colour_bands
 from core.catalog.tile import Tile
 from core.errors import GroundplanError
-from core.grids import Grid
+from core.grids import WEB_MERCATOR, Grid
 from core.labels import CLIP_M, Labels
 from core.rasters import Raster
 from core.types import Bounds, Distance, Geometries, Mask, Pixels, Probability
 
+#: Red, green and blue of what is shown, by their bands counted from 1.
+Bands: TypeAlias = tuple[int, int, int]
 #: No picture is made with a longer side than this; larger rasters are shown smaller.
 LONGEST = 2048
 THUMBNAIL = 224
@@ -72,19 +76,23 @@ def stretched(raster: Raster, stretch: Stretch | None = None) -> Pixels:
     )
 
 
-def area_stretch(tiles: Sequence[Tile]) -> Stretch:
-    """One stretch for an area, so that its tiles join without seams: from small copies of up to 16 of its images."""
-    images = [tile.image for tile in tiles[:: -(-len(tiles) // _LOOKED_AT)] if tile.products]
-    return _area_stretch(tuple((path, path.stat().st_mtime_ns if path.exists() else 0) for path in images))
+def area_stretch(tiles: Sequence[Tile], bands: Bands | None = None) -> Stretch:
+    """One stretch for an area, so that its tiles join without seams: from small copies of up to 16 of its images.
+
+    Uploads have nothing in common but their area's name: of them, hand in one.
+    """
+    here = [tile for tile in tiles if tile.is_here]
+    images = [shown_file(tile, bands) for tile in here[:: -(-len(here) // _LOOKED_AT) or 1]]
+    return _area_stretch(tuple((path, path.stat().st_mtime_ns if path.exists() else 0) for path in images), bands)
 
 
 @lru_cache(maxsize=64)
-def _area_stretch(images: tuple[tuple[Path, int], ...]) -> Stretch:
+def _area_stretch(images: tuple[tuple[Path, int], ...], bands: Bands | None) -> Stretch:
     copies: list[Raster] = []
     for path, _changed in images:
         # A damaged file is told when it is its own turn to be drawn; its neighbours are shown all the same.
         with suppress(GroundplanError):
-            copies.append(_image(path, (_COPY, _COPY)))
+            copies.append(_image(path, (_COPY, _COPY), bands))
     colour = [copy for copy in copies if len(copy.pixels) == 3]
     return Stretch.of(colour or copies) if copies else Stretch(np.zeros(3), np.ones(3))
 
@@ -183,10 +191,39 @@ def _side(pixels: float) -> int:
     return max(1, round(pixels))
 
 
-def _image(path: Path, shape: tuple[int, int]) -> Raster:
-    info = rasters.describe(path)
-    bands = colour_bands(path, info.bands) if info.bands >= 3 else (1,)
-    return rasters.read(path, bands, shape, Resampling.average)
+def _image(path: Path, shape: tuple[int, int], bands: Bands | None = None) -> Raster:
+    return rasters.read(path, bands or _colours(path), shape, Resampling.average)
+
+
+def _colours(path: Path) -> tuple[int, ...]:
+    count = rasters.describe(path).bands
+    return colour_bands(path, count) if count >= 3 else (1,)
+
+
+def shown_file(tile: Tile, bands: Bands | None = None) -> Path:
+    """The file with the colours, or with the most bands where some are asked for; raises NoImage."""
+    return tile.image if bands is None else tile.eight_bands or tile.image
+
+
+def square(tile: Tile, place: tuple[int, int, int], stretch: Stretch, bands: Bands | None = None) -> Picture:
+    """A square (z, x, y) of a browser map with the image of a tile, transparent beside it.
+
+    `bands` are three of the file with the most bands, counted from 1. Raises NoImage and what read_square raises.
+    """
+    path = shown_file(tile, bands)
+    found = map_tiles.read_square(path, place, bands or _colours(path))
+    if found is None:
+        return _blank()
+    rgba = Raster(np.moveaxis(stretched(found, stretch), 2, 0), found.grid)
+    return Picture(encoded(rgba, photo=True), "image/webp", found.grid.bounds)
+
+
+@lru_cache(maxsize=1)
+def _blank() -> Picture:
+    """What a map shows where a raster is not."""
+    grid = Grid(map_tiles.SIDE, map_tiles.SIDE, Affine.identity(), WEB_MERCATOR)
+    nothing = Raster(np.zeros((4, *grid.shape), np.uint8), grid)
+    return Picture(encoded(nothing, photo=False), "image/webp", grid.bounds)
 
 
 def encoded(rgba: Raster, photo: bool) -> bytes:

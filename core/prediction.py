@@ -51,8 +51,11 @@ class Prediction:
     image: Path
 
 
-def predict(run: Run, images: tuple[Path, Path | None], out: Path, report: Report = silent) -> Prediction:
-    """Writes the probability of an image (and the file of its eight bands, where the run has 4 channels) to `out`.
+def predict(
+    run: Run, images: tuple[Path, Path | None], out: Path, report: Report = silent, attribution: str = ""
+) -> Prediction:
+    """Writes the probability of an image (and the file of its eight bands, where the run has 4 channels) to `out`, with
+    the attribution of its pixels.
 
     The image is resampled to the run's ground sample distance in each axis. Raises NoSuchRun, DamagedRun, TooFewBands,
     DifferentGround, CannotWrite, DiskFull, and what reading the image raises.
@@ -65,7 +68,7 @@ def predict(run: Run, images: tuple[Path, Path | None], out: Path, report: Repor
     with (
         open_picture(*images, run.record.bands, grid) as picture,
         closing(_read_ahead(boxes, lambda core: _input(run, network, picture, core))) as inputs,
-        rasters.writer(out, grid, 1, "float32") as file,
+        rasters.writer(out, grid, 1, "float32", attribution=attribution) as file,
     ):
         for n, (core, (scaled, valid)) in enumerate(zip(boxes, inputs, strict=True)):
             report(n / len(boxes), f"window {n + 1} of {len(boxes)}")
@@ -173,7 +176,8 @@ def predict_tile(run: Run, tile: Tile, folder: Path, report: Report = silent) ->
     Writes probability.tif, footprints.geojson, footprints.gpkg and score.json; raises what `predict` raises, NoImage.
     """
     out = folder / "probability.tif"
-    prediction = predict(run, (tile.image, tile.eight_bands), out, lambda share, doing: report(NETWORK * share, doing))
+    images = tile.image, tile.eight_bands
+    prediction = predict(run, images, out, lambda share, doing: report(NETWORK * share, doing), tile.attribution)
     report(NETWORK, "tracing the footprints")
     found = outlines(prediction)
     for name in ("footprints.geojson", "footprints.gpkg"):

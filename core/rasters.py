@@ -16,7 +16,10 @@ from pathlib import Path
 import numpy as np
 import pyproj
 import rasterio
+from pyproj.exceptions import CRSError
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import Resampling
+from rasterio.errors import CRSError as RasterioCRSError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, DatasetWriter
 from rasterio.transform import from_bounds
@@ -24,6 +27,7 @@ from rasterio.warp import reproject as warp
 from rasterio.windows import Window
 
 from core.errors import (
+    BlocksTooLarge,
     CannotRead,
     CannotWrite,
     DiskFull,
@@ -33,15 +37,25 @@ from core.errors import (
     NotARaster,
     RasterTooLarge,
     RasterWithoutCRS,
+    RefersElsewhere,
     TruncatedRaster,
+    UnusualPixels,
 )
-from core.grids import WEB_MERCATOR, Grid, reproject
+from core.grids import WEB_MERCATOR, Grid, crs_from, reproject
 from core.settings import settings
 from core.types import Pixels, Where
 
 # We refuse rasters without a georeference ourselves, by name.
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
+#: Bytes of a block of pixels, which is unpacked as a whole even where one pixel of it is asked for; larger ones only
+#: in files of a quarter of their size, so that they were not made to burst.
+LARGEST_BLOCK, _PACKED = 64_000_000, 4
+
+#: What `check_magic` is to be given of a file.
+MAGIC_BYTES = 16
+#: Domains of the metadata tag in which GDAL looks for the names of other files, of this machine or of the network.
+_REFERRING = {"OVERVIEWS", "PROXYOVERVIEWREQUEST", "GEOLOCATION"}
 _MAGIC = {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
 _OTHERS = {
     b"\xff\xd8\xff": "a JPEG",
@@ -74,11 +88,16 @@ class Raster:
     @property
     def valid(self) -> Where:
         """Where there is a picture: some band is neither no-data (0 where the file declares none) nor NaN."""
-        blank = np.equal(self.pixels, 0 if self.nodata is None else self.nodata)
-        if self.pixels.dtype.kind == "f":
-            blank |= np.isnan(self.pixels)
-        valid: Where = ~np.all(blank, axis=0)
-        return valid
+        return where_valid(self.pixels, self.nodata)
+
+
+def where_valid(pixels: Pixels, nodata: float | None) -> Where:
+    """Where some band of (bands, rows, columns) is neither no-data (0 where none is declared) nor NaN."""
+    blank = np.equal(pixels, 0 if nodata is None else nodata)
+    if pixels.dtype.kind == "f":
+        blank |= np.isnan(pixels)
+    valid: Where = ~np.all(blank, axis=0)
+    return valid
 
 
 def _refuse_other_formats(path: Path) -> None:
@@ -86,12 +105,17 @@ def _refuse_other_formats(path: Path) -> None:
         raise NoSuchPath(name=path)
     try:
         with path.open("rb") as file:
-            head = file.read(16)
+            head = file.read(MAGIC_BYTES)
     except OSError as error:
         raise CannotRead(name=path, detail=error.strerror) from error
+    check_magic(head, path)
+
+
+def check_magic(head: bytes, name: Path | str) -> None:
+    """Raises NotARaster where a file does not begin as a TIFF does, whatever its name says."""
     if head[:4] not in _MAGIC:
         found = next((what for magic, what in _OTHERS.items() if head.startswith(magic)), "an unknown format")
-        raise NotARaster(name=path, found="an empty file" if not head else found)
+        raise NotARaster(name=name, found="an empty file" if not head else found)
 
 
 @contextmanager
@@ -99,22 +123,51 @@ def open_raster(path: Path) -> Iterator[DatasetReader]:
     """The dataset, for reading windows.
 
     Raises NoSuchPath, CannotRead, NotARaster for other formats, TruncatedRaster where GDAL cannot read what the header
-    promises.
+    promises, RefersElsewhere, UnusualPixels, and RasterTooLarge or BlocksTooLarge before anything is unpacked.
     """
     _refuse_other_formats(path)
     try:
         with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"), rasterio.open(path, driver="GTiff") as dataset:
+            _refuse_references(path, dataset)
+            _check_declared(path, dataset)
             yield dataset
-    except RasterioError as error:
+    # In places GDAL's own words come through, and where they quote the file they are not always text.
+    except (RasterioError, CPLE_BaseError, UnicodeDecodeError) as error:
         raise TruncatedRaster(name=path) from error
+
+
+def _refuse_references(path: Path, dataset: DatasetReader) -> None:
+    """Must be the first that is asked of a dataset: GDAL follows such a tag when it looks for overviews."""
+    found = next((name for name in dataset.tag_namespaces() if name.upper() in _REFERRING), None)
+    if found is not None:
+        raise RefersElsewhere(name=path, tag=found)
+
+
+def _check_declared(path: Path, dataset: DatasetReader) -> None:
+    """Only what the header says is looked at: 200 KB of packed zeros can declare 9.6 GB."""
+    if any(dtype.startswith("complex") for dtype in dataset.dtypes):
+        raise UnusualPixels(name=path, found="complex numbers")
+    _check_size(path, dataset, dataset.width * dataset.height * dataset.count, "MAX_DECLARED_BYTES")
+    rows, columns = dataset.block_shapes[0]
+    together = dataset.count if dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL" else 1
+    size = rows * columns * together * _sample_bytes(dataset)
+    limit = max(LARGEST_BLOCK, _PACKED * path.stat().st_size)
+    if size > limit:
+        raise BlocksTooLarge(name=path, size=f"{size / 1e6:,.0f} MB", limit=f"{limit / 1e6:,.0f} MB")
+
+
+def _sample_bytes(dataset: DatasetReader) -> int:
+    return max(np.dtype(dtype).itemsize for dtype in set(dataset.dtypes))
 
 
 def grid_of(dataset: DatasetReader, path: Path) -> Grid:
     """The dataset's georeference; raises RasterWithoutCRS, also where it leads nowhere on earth."""
     if dataset.crs is None or dataset.transform.is_identity:
         raise RasterWithoutCRS(name=path)
-    crs = pyproj.CRS.from_user_input(dataset.crs.to_wkt())
-    epsg = dataset.crs.to_epsg()
+    try:
+        crs, epsg = crs_from(dataset.crs.to_wkt()), dataset.crs.to_epsg()
+    except (CRSError, RasterioCRSError) as error:
+        raise RasterWithoutCRS(name=path) from error
     grid = Grid(dataset.width, dataset.height, dataset.transform, pyproj.CRS.from_epsg(epsg) if epsg else crs)
     if not grid.is_on_earth:
         raise RasterWithoutCRS(name=path)
@@ -139,23 +192,29 @@ def read(
     """
     with open_raster(path) as dataset:
         wanted = bands or tuple(range(1, dataset.count + 1))
-        if max(wanted) > dataset.count:
-            raise MissingBand(name=path, found=dataset.count, wanted=max(wanted))
+        check_bands(path, dataset, wanted)
         rows, columns = shape or dataset.shape
-        _check_size(path, dataset, rows * columns * len(wanted))
+        _check_size(path, dataset, rows * columns * len(wanted), "MAX_RASTER_BYTES")
         pixels = dataset.read(wanted, out_shape=(len(wanted), rows, columns), resampling=resampling)
         return Raster(pixels, grid_of(dataset, path).resized(columns, rows), dataset.nodata)
 
 
-def _check_size(path: Path, dataset: DatasetReader, samples: int) -> None:
-    limit = settings().max_raster_bytes
-    size = samples * np.dtype(dataset.dtypes[0]).itemsize
+def check_bands(path: Path, dataset: DatasetReader, wanted: tuple[int, ...]) -> None:
+    """Raises MissingBand where the dataset does not have all these bands, counted from 1."""
+    for band in wanted:
+        if not 1 <= band <= dataset.count:
+            raise MissingBand(name=path, found=dataset.count, wanted=band)
+
+
+def _check_size(path: Path, dataset: DatasetReader, samples: int, variable: str) -> None:
+    """Raises RasterTooLarge where so many samples take more bytes than a setting allows."""
+    size, limit = samples * _sample_bytes(dataset), getattr(settings(), variable.lower())
     if size > limit:
         raise RasterTooLarge(
             name=path,
             size=f"{size / 1e9:.1f} GB",
             limit=f"{limit / 1e9:.1f} GB",
-            variable="GROUNDPLAN_MAX_RASTER_BYTES",
+            variable=f"GROUNDPLAN_{variable}",
         )
 
 
@@ -235,8 +294,13 @@ def _is_full(folder: Path) -> bool:
 
 
 @contextmanager
-def writer(path: Path, grid: Grid, bands: int, dtype: str, nodata: float | None = None) -> Iterator[DatasetWriter]:
-    """A GeoTIFF (compressed without loss, tiled when large) to be written by windows; it appears once it is whole."""
+def writer(
+    path: Path, grid: Grid, bands: int, dtype: str, nodata: float | None = None, attribution: str = ""
+) -> Iterator[DatasetWriter]:
+    """A GeoTIFF (compressed without loss, tiled when large) to be written by windows; it appears once it is whole.
+
+    The attribution is its TIFFTAG_COPYRIGHT.
+    """
     large = max(grid.shape) > 2048
     layout = {"tiled": True, "blockxsize": 512, "blockysize": 512} if large else {}
     # LZW makes real numbers larger than they are; taken as differences they shrink by a fifth.
@@ -246,12 +310,31 @@ def writer(path: Path, grid: Grid, bands: int, dtype: str, nodata: float | None 
             part, "w", driver="GTiff", width=grid.width, height=grid.height, count=bands, dtype=dtype,
             crs=grid.crs.to_wkt(), transform=grid.transform, nodata=nodata, **packing, **layout,
         ) as dataset:  # fmt: skip
+            if attribution:
+                dataset.update_tags(TIFFTAG_COPYRIGHT=attribution)
             yield dataset
-        _check_whole(part)
+        check_whole(part)
 
 
-def _check_whole(part: Path) -> None:
-    """GDAL writes the last blocks when it closes a file, and nobody hears when that fails: look where each one ends."""
+@contextmanager
+def scratch_writer(path: Path, grid: Grid, bands: int, dtype: str, nodata: float | None) -> Iterator[DatasetWriter]:
+    """A tiled GeoTIFF that only lives until another is made of it: written and read fast, larger than it could be."""
+    # Without being told, GDAL takes the fourth band of bytes for transparency.
+    photometric = "rgb" if bands == 3 else "minisblack"
+    with rasterio.open(
+        path, "w", driver="GTiff", width=grid.width, height=grid.height, count=bands, dtype=dtype,
+        crs=grid.crs.to_wkt(), transform=grid.transform, nodata=nodata, photometric=photometric, bigtiff="if_safer",
+        compress="zstd", zstd_level=1, predictor=3 if dtype.startswith("float") else 2, tiled=True,
+        blockxsize=512, blockysize=512, num_threads="all_cpus",
+    ) as dataset:  # fmt: skip
+        yield dataset
+
+
+def check_whole(part: Path) -> None:
+    """Raises OSError where a file just written is not whole.
+
+    GDAL writes the last blocks when it closes a file, and nobody hears when that fails: look where each one ends.
+    """
     try:
         with rasterio.open(part, driver="GTiff") as dataset:
             ends = [_end_of_block(dataset, *block) for block, _ in dataset.block_windows(1)]
@@ -265,9 +348,9 @@ def _end_of_block(dataset: DatasetReader, row: int, column: int) -> int:
     return sum(int(dataset.get_tag_item(f"BLOCK_{fact}_{column}_{row}", "TIFF", 1)) for fact in ("OFFSET", "SIZE"))
 
 
-def write(path: Path, raster: Raster) -> Path:
+def write(path: Path, raster: Raster, attribution: str = "") -> Path:
     """The raster as GeoTIFF (LZW; float32 deflate with predictor 3), in one piece or not at all."""
     bands = len(raster.pixels)
-    with writer(path, raster.grid, bands, str(raster.pixels.dtype), raster.nodata) as dataset:
+    with writer(path, raster.grid, bands, str(raster.pixels.dtype), raster.nodata, attribution) as dataset:
         dataset.write(raster.pixels)
     return path

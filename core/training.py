@@ -82,6 +82,7 @@ def _record(config: TrainingConfig, data: Dataset, parameters: int) -> Record:
         parameters=parameters,
         device=device_name(),
         versions=_versions(),
+        between_tiles=data.between,
         notes=data.notes,
     )
 

@@ -23,19 +23,22 @@ from shapely import Polygon
 from core.errors import (
     CannotRead,
     FootprintsWithoutCRS,
-    NoSuchPath,
     NotFootprintsCSV,
     NotGeoJSON,
     UnknownFootprintFormat,
-    VectorTooLarge,
 )
-from core.grids import LONLAT, area_m2, reproject, transformer
-from core.settings import settings
+from core.grids import LONLAT, area_m2, crs_from, reproject, transformer
 from core.types import Geometries, Where
+from core.vector_limits import check_csv, check_file, check_json, check_vertices
 
 _Ring = list[list[float]]
 #: Coordinates beyond are no place on earth and no pixel, and their squares would not be numbers.
 _FARTHEST = 1e15
+#: How many edges an edge of a shape meets on average, itself and its neighbours among them, that is worth repairing.
+_MEETINGS = 16
+#: Pairs of edges looked at, at once.
+_PAIRS = 1_000_000
+_COLUMNS = frozenset({"ImageId", "BuildingId", "PolygonWKT_Pix", "Confidence"})
 _POLYGON_WKT = re.compile(r"\s*(?:MULTI)?POLYGON\b", re.IGNORECASE)
 
 
@@ -44,7 +47,7 @@ class Repairs:
     """What had to be done to the geometries of a file."""
 
     repaired: int = 0  #: invalid rings made valid
-    dropped: int = 0  #: null, empty, collapsed or not finite
+    dropped: int = 0  #: null, empty, collapsed, not finite or too tangled
     skipped: int = 0  #: points and lines: no building
     multipart: int = 0  #: MultiPolygons, all their parts kept
 
@@ -129,28 +132,13 @@ def read_footprints(path: Path) -> Footprints:
 
     Raises NoSuchPath, UnknownFootprintFormat, and what read_geojson and read_csv raise.
     """
-    _check_file(path)
+    check_file(path)
     suffix = path.suffix.lower()
     if suffix in (".geojson", ".json"):
         return read_geojson(path)
     if suffix == ".csv":
         return read_csv(path)
     raise UnknownFootprintFormat(name=path, known=".geojson, .csv")
-
-
-def _check_file(path: Path) -> None:
-    if not path.is_file():
-        raise NoSuchPath(name=path)
-    _check_limit(path, path.stat().st_size, settings().max_vector_bytes, "bytes", "GROUNDPLAN_MAX_VECTOR_BYTES")
-
-
-def _check_limit(path: Path, found: int, limit: int, unit: str, variable: str) -> None:
-    if found > limit:
-        raise VectorTooLarge(name=path, size=f"{found:,} {unit}", limit=f"{limit:,}", variable=variable)
-
-
-def _check_vertices(path: Path, found: int) -> None:
-    _check_limit(path, found, settings().max_vertices, "vertices", "GROUNDPLAN_MAX_VERTICES")
 
 
 def read_geojson(path: Path) -> Footprints:
@@ -160,13 +148,14 @@ def read_geojson(path: Path) -> Footprints:
     """
     document = _document(path)
     polygons, repairs = _polygons(document["features"])
-    _check_vertices(path, sum(map(len, chain.from_iterable(polygons))))
+    check_vertices(path, sum(map(len, chain.from_iterable(polygons))))
     geometries, mended = _repaired(_assemble(polygons))
     return Footprints.of(geometries, _crs(path, document, geometries), repairs=repairs + mended)
 
 
 def _document(path: Path) -> dict[str, Any]:
     """A FeatureCollection as it was written; one without features where the file is blank."""
+    check_json(path)
     try:
         text = path.read_bytes()
     except OSError as error:
@@ -187,13 +176,14 @@ def read_named_polygons(path: Path, name: str) -> dict[str, Polygon]:
 
     Raises NoSuchPath, CannotRead, NotGeoJSON, FootprintsWithoutCRS, VectorTooLarge.
     """
-    _check_file(path)
+    check_file(path)
     document, found = _document(path), {}
     for feature in document["features"]:
         parts, _ = _polygons([feature])
         properties = feature.get("properties") if isinstance(feature, dict) else None
         if parts and isinstance(properties, dict) and name in properties:
             found[str(properties[name])] = parts[0]
+    check_vertices(path, sum(map(len, chain.from_iterable(found.values()))))
     shapes = _assemble([*found.values()])
     ground = reproject(shapes, _crs(path, document, shapes), LONLAT)
     return dict(zip(found, ground, strict=True))
@@ -204,7 +194,7 @@ def _crs(path: Path, document: dict[str, Any], geometries: Geometries) -> pyproj
     member = document.get("crs")
     try:
         name = member["properties"]["name"] if member else None
-        crs = LONLAT if not name or "CRS84" in str(name) else pyproj.CRS.from_user_input(name)
+        crs = LONLAT if not name or "CRS84" in str(name) else crs_from(str(name))
         on_earth = (crs.is_geographic or crs.is_projected) and _is_on_earth(geometries, crs)
     except (CRSError, ProjError, KeyError, TypeError) as error:
         raise FootprintsWithoutCRS(name=path) from error
@@ -298,9 +288,24 @@ def _made_valid(shapes: Geometries) -> tuple[Geometries, Where, Repairs]:
     """Each shape made valid, without those that have no area, and which ones were kept."""
     bad = ~shapely.is_valid(shapes)  # None is invalid too
     shapes = shapes.copy()
+    shapes[bad] = [None if _is_tangled(shape) else shape for shape in shapes[bad]]
     shapes[bad] = shapely.make_valid(shapes[bad], method="structure", keep_collapsed=False)
     solid = shapely.area(shapes) > 0
     return shapes[solid], solid, Repairs(repaired=int((bad & solid).sum()), dropped=int((~solid).sum()))
+
+
+def _is_tangled(shape: shapely.Geometry | None) -> bool:
+    """Whether its edges cross so often that repairing it would take minutes and gigabytes: 3000 vertices are enough."""
+    points = shapely.get_coordinates(shape)
+    if len(points) <= _MEETINGS:
+        return False
+    edges = np.asarray(shapely.linestrings(np.stack([points[:-1], points[1:]], axis=1)), dtype=object)
+    tree, met = shapely.STRtree(edges), 0
+    for some in np.array_split(edges, 1 + len(edges) ** 2 // _PAIRS):  # no more than a million answers at once
+        met += tree.query(some).shape[1]
+        if met > _MEETINGS * len(edges):
+            return True
+    return False
 
 
 def read_csv(path: Path) -> Footprints:
@@ -311,7 +316,7 @@ def read_csv(path: Path) -> Footprints:
     """
     table = _read_table(path)
     shapes = _from_wkt(table["PolygonWKT_Pix"])
-    _check_vertices(path, int(shapely.get_num_coordinates(shapes).sum()))
+    check_vertices(path, int(shapely.get_num_coordinates(shapes).sum()))
     number = pd.to_numeric(table.get("BuildingId", pd.Series(0, table.index)), errors="coerce").to_numpy()
     meant = (number != -1) & ~shapely.is_empty(shapes)
     geometries, kept, repairs = _made_valid(shapes[meant])
@@ -322,8 +327,12 @@ def read_csv(path: Path) -> Footprints:
 
 
 def _read_table(path: Path) -> pd.DataFrame:
+    check_csv(path)
     try:
-        table = pd.read_csv(path, index_col=False, dtype={"ImageId": str}, encoding_errors="replace", low_memory=False)
+        table = pd.read_csv(
+            path, index_col=False, usecols=_COLUMNS.__contains__, dtype={"ImageId": str}, encoding_errors="replace",
+            low_memory=False,
+        )  # fmt: skip
     except (ValueError, pd.errors.ParserError) as error:
         raise NotFootprintsCSV(name=path, detail=str(error).splitlines()[0]) from error
     except OSError as error:

@@ -1,24 +1,34 @@
 // The map inside its frame: a panel of layers with opacities, the grid of tiles, and gpShow, which puts a scene on the map.
-// rows: key, name, swatch (CSS), on, opacity, legend {ramp, marks}. A scene: layers, focus [w, s, e, n], selected tile.
+// rows: key, name, swatch (CSS), on, opacity, legend {ramp, marks, text}; `elsewhere` marks the one whose pictures come
+// from the internet, which is never on by itself. A scene: layers, focus [w, s, e, n], grid, selected tile, split.
 // Text from outside reaches the page through textContent alone.
 "use strict";
-window.gpStart = function (map, rows, gridUrl) {
-  const FAINT = 0.9, state = {}, shown = {}, asked = {}, leaving = {}, thumbnails = {};
-  let wanted = {}, focus = null, turn = null, selected = null, grid = null, untouched = true;
-  for (const [pane, z] of [["tiles", 300], ["pictures", 350], ["vectors", 420], ["grid", 440]]) {
+// From the internet, and only when it is asked for: nothing else here leaves the machine.
+const STREET = {key: "street", kind: "tiles", z: 0, pane: "base", deepest: 19,
+  url: "https://tile.openstreetmap.org/{z}/{x}/{y}.png",
+  attribution: '© <a href="https://www.openstreetmap.org/copyright" target="_blank" rel="noopener">OpenStreetMap</a> contributors'};
+const NO_STREETS = "OpenStreetMap cannot be reached from this browser. All other layers work without the internet.";
+window.gpStart = function (map, rows, colours, picks) {
+  const FAINT = 0.9, state = {}, shown = {}, asked = {}, leaving = {};
+  let wanted = {street: STREET}, focus = null, turn = null, untouched = true;
+  for (const [pane, z] of [["base", 200], ["tiles", 300], ["pictures", 350], ["vectors", 420], ["grid", 440]]) {
     map.createPane(pane).style.zIndex = z;
   }
   const trouble = L.DomUtil.create("div", "gp-trouble", map.getContainer());
   trouble.hidden = true;
-  const drawn = {vectors: L.canvas({pane: "vectors"}), grid: L.canvas({pane: "grid"})};
+  const drawn = L.canvas({pane: "vectors"}), grid = gpGrid(map, colours, FAINT);
   const kept = JSON.parse(sessionStorage.getItem("groundplan-layers") || "{}");
-  for (const row of rows) state[row.key] = Object.assign({on: row.on, opacity: row.opacity}, kept[row.key]);
+  for (const row of rows) {
+    state[row.key] = Object.assign({on: row.on, opacity: row.opacity}, kept[row.key], row.elsewhere ? {on: false} : {});
+  }
+  const link = gpLink(map, rows, state);
 
   function apply(key) {
     ensure(key);
     const layer = shown[key] && shown[key].layer, s = state[key];
     const opacity = s && s.on ? s.opacity : 0;
-    if (key === "image") for (const small of Object.values(thumbnails)) small.setOpacity(opacity * FAINT);
+    if (key === "image") grid.fade(opacity);
+    if (key === "street" && layer && !s.on) { layer.remove(); delete shown[key]; delete asked[key]; return; }
     if (!layer || !s) return;
     if (layer.setOpacity) layer.setOpacity(opacity);
     else layer.setStyle(f => styled(shown[key].style, f, opacity));
@@ -31,6 +41,23 @@ window.gpStart = function (map, rows, gridUrl) {
   }
   function keep() { sessionStorage.setItem("groundplan-layers", JSON.stringify(Object.assign(kept, state))); }
 
+  function legendOf(said, box) {
+    const legend = L.DomUtil.create("div", "gp-legend", box);
+    if (said.ramp) {
+      L.DomUtil.create("div", "gp-ramp", legend).style.background = "linear-gradient(to right, " + said.ramp + ")";
+      const marks = L.DomUtil.create("div", "gp-marks", legend);
+      for (const [place, text] of said.marks) {
+        const mark = L.DomUtil.create("span", "", marks);
+        mark.textContent = text; mark.style.left = place + "%";
+      }
+    }
+    for (const [swatch, text] of said.items || []) {
+      const item = L.DomUtil.create("div", "gp-item", legend);
+      if (swatch) L.DomUtil.create("span", "gp-swatch", item).style.cssText = swatch;
+      L.DomUtil.create("span", "", item).textContent = text;
+    }
+    return legend;
+  }
   function panel() {
     const control = L.control({position: "topright"});
     control.onAdd = function () {
@@ -48,14 +75,7 @@ window.gpStart = function (map, rows, gridUrl) {
         slide.setAttribute("aria-label", "Opacity of " + row.name); slide.title = "Opacity";
         let legend = null;
         if (row.legend) {
-          legend = L.DomUtil.create("div", "gp-legend", box);
-          L.DomUtil.create("div", "gp-ramp", legend).style.background =
-            "linear-gradient(to right, " + row.legend.ramp + ")";
-          const marks = L.DomUtil.create("div", "gp-marks", legend);
-          for (const [place, text] of row.legend.marks) {
-            const mark = L.DomUtil.create("span", "", marks);
-            mark.textContent = text; mark.style.left = place + "%";
-          }
+          legend = legendOf(row.legend, box);
           legend.hidden = !s.on;
         }
         tick.onchange = () => { s.on = tick.checked; if (legend) legend.hidden = !s.on; apply(row.key); keep(); };
@@ -82,44 +102,6 @@ window.gpStart = function (map, rows, gridUrl) {
     });
   }
 
-  function gridStyle(feature) {
-    const chosen = feature.properties.id === selected;
-    return {color: chosen ? "#e69f00" : "#c9d1de", weight: chosen ? 2.5 : 1, opacity: chosen ? 1 : 0.55,
-            dashArray: feature.properties.labelled ? null : "4 4", fill: true, fillOpacity: 0};
-  }
-  function thumbnail() {
-    if (!grid) return;
-    const view = map.getBounds();
-    for (const [id, small] of Object.entries(thumbnails)) {
-      if (!view.pad(0.5).intersects(small.getBounds())) { small.remove(); delete thumbnails[id]; }
-    }
-    let room = 150 - Object.keys(thumbnails).length;
-    grid.eachLayer(tile => {
-      const id = tile.feature.properties.id, b = tile.getBounds();
-      if (thumbnails[id] || room <= 0 || !view.intersects(b)) return;
-      const width = map.latLngToContainerPoint(b.getNorthEast()).x - map.latLngToContainerPoint(b.getSouthWest()).x;
-      if (width < 24) return;
-      room -= 1;
-      thumbnails[id] = L.imageOverlay("../../layers/tiles/" + encodeURIComponent(id) + "/thumbnail", b,
-        {pane: "tiles", opacity: FAINT}).addTo(map);
-    });
-    apply("image");
-  }
-  if (gridUrl) fetch(gridUrl).then(r => r.json()).then(data => {
-    grid = L.geoJSON(data, {pane: "grid", renderer: drawn.grid, style: gridStyle,
-      onEachFeature: (feature, layer) => layer.on("click", () => {
-        // The component may set the drawing again from the layer: the moment that tells clicks apart lies in both.
-        feature.properties.at = Date.now();
-        window.__GLOBAL_DATA__.last_active_drawing = {type: "Feature", properties: feature.properties, geometry: null};
-      })}).addTo(map);
-    grid.bindTooltip(layer => {
-      const p = layer.feature.properties, box = document.createElement("span");
-      box.textContent = p.id + (p.labelled ? " · " + p.buildings + " buildings" : " · no labels");
-      return box;
-    }, {sticky: true});
-    map.on("moveend", thumbnail); thumbnail();
-  });
-
   // The old picture stays until the new one has come, or has failed to come: the map never goes blank.
   function put(key, layer, item) {
     const old = shown[key], stale = leaving[key] = leaving[key] || [];
@@ -127,14 +109,15 @@ window.gpStart = function (map, rows, gridUrl) {
     const clear = () => { for (const gone of stale.splice(0)) gone.remove(); };
     shown[key] = Object.assign({layer: layer}, item);
     if (item.kind === "image") layer.once("load", clear).once("error", () => { clear(); complain(item.url); });
+    else if (item.kind === "tiles") {
+      layer.once("load", clear);
+      layer.once("tileerror", error => key === "street" ? say(NO_STREETS) : complain(error.tile.src));
+    }
     else clear();
     layer.addTo(map); apply(key);
   }
-  function complain(url) {
-    fetch(url).then(answer => answer.ok ? "" : answer.text()).then(text => {
-      trouble.textContent = text; trouble.hidden = !text;
-    });
-  }
+  function say(text) { trouble.textContent = text; trouble.hidden = !text; }
+  function complain(url) { fetch(url).then(answer => answer.ok ? "" : answer.text()).catch(() => "").then(say); }
   function hover(feature, layer) {
     if (!feature.properties.words) return;
     const box = document.createElement("span"); box.textContent = feature.properties.words;
@@ -147,9 +130,15 @@ window.gpStart = function (map, rows, gridUrl) {
         zIndex: item.z || 1}), item);
       return;
     }
+    if (item.kind === "tiles") {
+      put(item.key, L.tileLayer(item.url, {pane: item.pane || "pictures", bounds: bounds, zIndex: item.z || 1,
+        attribution: item.attribution || "", maxNativeZoom: item.deepest, maxZoom: 23, keepBuffer: 3,
+        updateWhenZooming: false}), item);
+      return;
+    }
     fetch(item.url).then(answer => answer.ok ? answer.json() : complain(item.url)).then(data => {
       if (!data || asked[item.key] !== item.url) return;
-      put(item.key, L.geoJSON(data, {pane: "vectors", interactive: item.hover, renderer: drawn.vectors,
+      put(item.key, L.geoJSON(data, {pane: "vectors", interactive: item.hover, renderer: drawn,
         onEachFeature: item.hover ? hover : undefined}), item);
     });
   }
@@ -160,7 +149,7 @@ window.gpStart = function (map, rows, gridUrl) {
     add(item);
   }
   window.gpShow = function (scene) {
-    wanted = {};
+    wanted = {street: STREET};
     for (const item of scene.layers) wanted[item.key] = item;
     for (const key of Object.keys(asked)) {
       if (wanted[key] && asked[key] === wanted[key].url) continue;
@@ -169,18 +158,21 @@ window.gpStart = function (map, rows, gridUrl) {
       delete asked[key];
     }
     for (const item of scene.layers) ensure(item.key);
-    if (scene.selected !== selected) { selected = scene.selected; if (grid) grid.setStyle(gridStyle); }
+    grid.show(scene);
     trouble.hidden = true;
     if (scene.turn !== turn) {
+      // The first look is the address's, where it has one.
+      focus = turn === null && link.view ? link.view : scene.focus;
       turn = scene.turn;
-      focus = scene.focus;
       untouched = true;
       fit();
     }
+    map.gpSettled = true;
   };
   // The style sheet may arrive after the first scene: as long as nobody moved the map, it is fitted again.
   function fit() {
     if (!focus || !untouched) return;
+    if (focus.centre) { map.setView(focus.centre, focus.zoom, {animate: false}); return; }
     const [w, s, e, n] = focus;
     map.fitBounds([[s, w], [n, e]], {animate: false});
   }
@@ -190,6 +182,7 @@ window.gpStart = function (map, rows, gridUrl) {
     map.getContainer().addEventListener(act, () => { untouched = false; }, {capture: true, passive: true});
   }
   panel(); readout();
+  if (picks) grid.controls();
   L.control.scale({imperial: false, position: "bottomleft"}).addTo(map);
   map.attributionControl.setPrefix("Leaflet");
   // Keys: 1 to 6 switch layers; n and p belong to the page, which does not hear what is pressed in this frame.

@@ -2,7 +2,9 @@
 
 import streamlit as st
 
+from app import state
 from app.components.job_card import job_card, queue, wait_for
+from core.catalog.tile import Tile
 from core.jobs.store import Job
 
 
@@ -18,7 +20,13 @@ def empty_catalog() -> None:
         wait_for(job.id)
     else:
         _offer(job)
-    st.write("Or add a folder of real tiles in any SpaceNet layout, then reload this page:")
+    st.write("Or start with real ones:")
+    with st.container(horizontal=True):
+        if st.button("Get SpaceNet tiles", icon=":material/cloud_download:"):
+            st.switch_page("app/pages/get_tiles.py")
+        if st.button("Upload an image", icon=":material/upload:"):
+            st.switch_page("app/pages/upload.py")
+    st.write("Tiles in any SpaceNet layout that lie on this machine come in with")
     st.code("python -m core catalog add FOLDER", language="bash")
 
 
@@ -28,6 +36,14 @@ def _offer(failed: Job | None) -> None:
     if st.button("Make the sample city", type="primary", icon=":material/location_city:"):
         queue().submit("sample", {}, "Sample city")
         st.rerun()
+
+
+def not_downloaded(tile: Tile) -> None:
+    """A tile known by its ground alone: lead to its download."""
+    st.write("Only the place of this tile is known so far. Its image and its labels lie in SpaceNet's public bucket.")
+    if st.button("Get this tile", type="primary", width="stretch", icon=":material/cloud_download:"):
+        state.get_these([tile])
+        st.switch_page("app/pages/get_tiles.py")
 
 
 def nothing_labelled() -> None:

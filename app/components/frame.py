@@ -5,7 +5,9 @@ from urllib.parse import urlencode
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
+from app import login
 from app.assets import ASSETS
+from app.components.login import log_in_first
 from app.components.text import number, safe
 from core.jobs.store import Queue, State
 from core.settings import settings
@@ -29,8 +31,9 @@ def frame() -> StreamlitPage:
             st.Page(f"app/pages/{name}.py", title=title, icon=f":material/{icon}:", default=name == "explore")
             for name, (title, icon) in _PAGES.items()
         ],
-        position="top",
+        position="top" if login.is_logged_in() else "hidden",
     )
+    log_in_first()
     _chip()
     return page
 

@@ -49,7 +49,7 @@ def _times(job: Job) -> str:
 
 def _progress(job: Job) -> None:
     found = JobFolder.of(job.id).progress()
-    share, doing = (found.share, found.doing) if found else (0.0, "starting (TensorFlow takes a few seconds)")
+    share, doing = (found.share, found.doing) if found else (0.0, "starting, which takes a few seconds")
     left = f" · about {duration(found.remaining_s)} left" if found and found.remaining_s is not None else ""
     st.progress(share, text=f"{plain(doing)}{left}")
 
@@ -79,6 +79,9 @@ def job_log(job: Job) -> None:
 
 def queue_table(jobs: list[Job]) -> None:
     """The jobs of everyone, newest first."""
+    if not jobs:
+        st.caption("Nothing has been asked for yet.")
+        return
     rows = [
         {"Job": job.id, "What": job.title, "Task": job.task, "State": _WORDS[job.state][0], "When": job.created}
         for job in jobs

@@ -9,8 +9,9 @@ import streamlit as st
 
 from app.components.inspector import big_numbers, table
 from app.components.linked_views import View, linked_views
+from app.components.map_rows import distance_legend
 from app.components.text import number, plain, share
-from app.components.tile_map import distance_legend, page_url, version
+from app.components.tile_map import labels_version, page_url
 from core.catalog.tile import Tile
 from core.exports.labels import FILES, write_label
 from core.labels import BOUNDARY_M, CLIP_M, CONTACT_M, Labels
@@ -28,7 +29,7 @@ _VIEWS = {
 def label_views(tile: Tile) -> None:
     """Image, outlines, mask, signed distance, boundary and contact; linked."""
     names = _VIEWS if tile.is_labelled else ("image",)
-    state = version(tile.image, tile.footprints)
+    state = labels_version(tile)
     views = [
         View(page_url("tiles", tile.id, layer) + state + "&pixels=1", *_VIEWS[layer], legend=_legend(layer))
         for layer in names

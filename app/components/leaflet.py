@@ -20,6 +20,8 @@ class OfflineMap(folium.Map):
     default_js = [  # noqa: RUF012
         ("jquery", f"{ROOT}assets/jquery/jquery.min.js"),
         ("leaflet", f"{ROOT}assets/leaflet/leaflet.js"),
+        ("link", f"{ROOT}assets/groundplan/link.js"),
+        ("grid", f"{ROOT}assets/groundplan/grid.js"),
         ("groundplan", f"{ROOT}assets/groundplan/map.js"),
     ]
     default_css = [  # noqa: RUF012
@@ -29,17 +31,18 @@ class OfflineMap(folium.Map):
 
 
 class Layers(MacroElement):
-    """The panel of layers with opacities, and the grid of tiles; see map.js for what a row is."""
+    """The panel of layers with opacities, and whether tiles can be picked; see map.js for what a row is."""
 
     _template = Template(
         """{% macro script(this, kwargs) %}
-        gpStart({{ this._parent.get_name() }}, {{ this.rows|tojson }}, {{ this.grid_url|tojson }});
+        gpStart({{ this._parent.get_name() }}, {{ this.rows|tojson }},
+                {{ this.colours|tojson }}, {{ this.picks|tojson }});
         {% endmacro %}"""
     )
 
-    def __init__(self, rows: list[dict[str, Any]], grid_url: str | None) -> None:
+    def __init__(self, rows: list[dict[str, Any]], colours: dict[str, str], picks: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._name, self.rows, self.grid_url = "Layers", rows, grid_url
+        self._name, self.rows, self.colours, self.picks = "Layers", rows, colours, picks
 
 
 class Scene(MacroElement):

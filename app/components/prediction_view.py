@@ -14,9 +14,10 @@ from app.components.tile_map import (
     PREDICTION_STYLE,
     VERDICT_STYLE,
     MapLayer,
-    label_layers,
+    labels_version,
     layer_url,
     page_url,
+    tile_layers,
     tile_map,
     version,
 )
@@ -31,8 +32,7 @@ _FORMATS = {".geojson": "GeoJSON", ".gpkg": "GeoPackage", ".parquet": "GeoParque
 def prediction_map(found: Predicted, threshold: float) -> None:
     """Image, truth, probability and prediction of the chosen tile, each with its opacity."""
     tile = found.tile
-    bounds = pictures.map_bounds(tile.image)
-    layers = [item for item in label_layers(tile, bounds) if _shown(item)]
+    layers = [item for item in tile_layers(tile) if item.key in ("image", "outlines")]
     if found.exists:
         base = ("predictions", found.run.name, tile.id)
         heat = layer_url(*base, "probability") + version(found.probability)
@@ -40,13 +40,7 @@ def prediction_map(found: Predicted, threshold: float) -> None:
         style = VERDICT_STYLE if tile.is_labelled else PREDICTION_STYLE
         layers.append(MapLayer("probability", heat, "image", pictures.map_bounds(found.probability), z=3))
         layers.append(MapLayer("verdicts", verdicts, "vector", hover=True, style=style))
-    tile_map(
-        layers, ("image", "outlines", "probability", "verdicts"), state.focus(), tile.id, grid=False, key="predict"
-    )
-
-
-def _shown(layer: MapLayer) -> bool:
-    return layer.key in ("image", "outlines")
+    tile_map(layers, ("image", "outlines", "probability", "verdicts"), state.focus(), tile.id, key="predict")
 
 
 def score_view(score: Score | None, buildings: int, seen_before: str) -> None:
@@ -81,7 +75,7 @@ def truth_beside(found: Predicted, threshold: float) -> None:
     guess = page_url("predictions", found.run.name, tile.id, "outlines") + _state(found, threshold)
     views = [View(guess, "Prediction", f"probability above {threshold:g}")]
     if tile.is_labelled:
-        truth = page_url("tiles", tile.id, "outlines") + version(tile.image, tile.footprints) + "&pixels=1"
+        truth = page_url("tiles", tile.id, "outlines") + labels_version(tile) + "&pixels=1"
         views.insert(0, View(truth, "Ground truth", "footprints of the label file"))
     linked_views(tile.id, views, tile.width, tile.height, key=f"beside {len(views)}")
     attribution(tile.attribution)
@@ -89,7 +83,7 @@ def truth_beside(found: Predicted, threshold: float) -> None:
 
 def _state(found: Predicted, threshold: float) -> str:
     """Tells one state of a prediction from another in its addresses."""
-    return version(found.probability, found.tile.footprints) + f"&t={threshold:g}"
+    return labels_version(found.tile, found.probability) + f"&t={threshold:g}"
 
 
 def prediction_downloads(found: Predicted, threshold: float) -> None:

@@ -1,8 +1,9 @@
-"""The map of tiles: plain values in, the id of the clicked tile out. Panning and layers never rerun the page."""
+"""The map of tiles: plain values in, what was clicked out. Panning and layers never rerun the page."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import folium
@@ -10,25 +11,30 @@ import streamlit as st
 from streamlit_folium import st_folium
 
 from app.components.leaflet import ROOT, Layers, OfflineMap, Scene
+from app.components.map_rows import PARTS, ROWS
 from app.components.text import safe
 from core import colours
 from core.catalog.tile import Tile
-from core.pictures import DISTANCE_MARKS, distance_level, ramp_css
+from core.map_tiles import deepest_zoom
+from core.pictures import Bands, map_bounds, shown_file
+from core.rasters import describe
+from core.settings import settings
 from core.types import Bounds
 
 
 @dataclass(frozen=True)
 class MapLayer:
-    """Something to draw: a picture between bounds or vectors, by URL."""
+    """Something to draw, by its address: a picture between bounds, the squares of one, or vectors."""
 
     key: str
     url: str
-    kind: str = "image"
+    kind: str = "image"  #: or "tiles" or "vector"
     bounds: Bounds | None = None
     attribution: str = ""  #: HTML: the map shows it as such
     z: int = 1
     hover: bool = False  #: whether pointing at a shape tells its words
     style: dict[str, Any] = field(default_factory=dict)
+    deepest: int | None = None  #: the zoom from which on the browser enlarges squares itself
 
 
 @dataclass(frozen=True)
@@ -39,35 +45,6 @@ class Focus:
     turn: int
 
 
-def _row(key: str, name: str, swatch: str, on: bool = False, opacity: float = 1.0, **more: Any) -> dict[str, Any]:
-    return {"key": key, "name": name, "swatch": swatch, "on": on, "opacity": opacity, **more}
-
-
-def distance_legend() -> dict[str, Any]:
-    """Colours and marks of the signed distance, in metres."""
-    marks = [
-        (float(distance_level(m)) * 50 + 50, f"{m} m" if m == DISTANCE_MARKS[-1] else str(m)) for m in DISTANCE_MARKS
-    ]
-    return {"ramp": ramp_css("RdBu_r"), "marks": marks}
-
-
-_PHOTO = "background: linear-gradient(135deg, #6b8e5a, #b9a48a 60%, #4c566a)"
-_DISTANCE = f"background: linear-gradient(to right, {ramp_css('RdBu_r')})"
-_PROBABILITY = f"background: linear-gradient(to right, {ramp_css('viridis')})"
-_PROBABILITY_LEGEND = {"ramp": ramp_css("viridis"), "marks": [(0, "0"), (50, "0.5"), (100, "1")]}
-_VERDICTS = ", ".join(
-    f"{colour} {n * 33}% {n * 33 + 33}%" for n, colour in enumerate((colours.RIGHT, colours.INVENTED, colours.MISSED))
-)
-_ROWS = {
-    "image": _row("image", "Image", _PHOTO, on=True),
-    "distance": _row("distance", "Signed distance", _DISTANCE, opacity=0.75, legend=distance_legend()),
-    "mask": _row("mask", "Building mask", f"background: {colours.TRUTH}", opacity=0.55),
-    "boundary": _row("boundary", "Boundary", f"background: {colours.BOUNDARY}", opacity=0.8),
-    "contact": _row("contact", "Contact", f"background: {colours.CONTACT}", opacity=0.8),
-    "outlines": _row("outlines", "Truth", f"border: 2px solid {colours.TRUTH}", on=True),
-    "probability": _row("probability", "Probability", _PROBABILITY, opacity=0.7, legend=_PROBABILITY_LEGEND),
-    "verdicts": _row("verdicts", "Right and wrong", f"background: linear-gradient(90deg, {_VERDICTS})", on=True),
-}
 TRUTH_STYLE = {"color": colours.TRUTH, "weight": 2}
 PREDICTION_STYLE = {"color": colours.PREDICTION, "weight": 2, "fill": 0.2}
 VERDICT_STYLE = {
@@ -95,15 +72,28 @@ def version(*files: Path | None) -> str:
     return f"?v={max((file.stat().st_mtime_ns for file in files if file and file.exists()), default=0)}"
 
 
-def label_layers(tile: Tile, bounds: Bounds) -> list[MapLayer]:
-    """The layers every tile can show: its image, and its labels where it has some."""
-    image = layer_url("tiles", tile.id, "image") + version(tile.image)
-    layers = [MapLayer("image", image, "image", bounds, safe(tile.attribution))]
+def labels_version(tile: Tile, *files: Path) -> str:
+    """The state of a tile's labels and further files: also the image they lie on, and by how much they were moved."""
+    east, north = tile.offset_m
+    return f"{version(tile.image, tile.footprints, *files)}&moved={east:g},{north:g}"
+
+
+def image_layer(tile: Tile, bands: Bands | None = None) -> MapLayer:
+    """The image of a tile, in squares as the map asks for them, so that its size does not matter."""
+    path = shown_file(tile, bands)
+    grid = describe(path).grid
+    colours_ = f"&bands={','.join(map(str, bands))}" if bands else ""
+    url = f"{ROOT}tiles/{quote(tile.id, safe='')}/{{z}}/{{x}}/{{y}}.webp{version(path)}{colours_}"
+    return MapLayer("image", url, "tiles", grid.bounds, safe(tile.attribution), deepest=deepest_zoom(grid))
+
+
+def label_layers(tile: Tile) -> list[MapLayer]:
+    """The layers of a tile's labels, where it has some."""
     if not tile.is_labelled:
-        return layers
-    state = version(tile.image, tile.footprints)
+        return []
+    state, bounds = labels_version(tile), map_bounds(tile.image)
     pictures = ("distance", "mask", "boundary", "contact")
-    layers += [
+    layers = [
         MapLayer(key, layer_url("tiles", tile.id, key) + state, "image", bounds, z=n)
         for n, key in enumerate(pictures, 2)
     ]
@@ -111,45 +101,79 @@ def label_layers(tile: Tile, bounds: Bounds) -> list[MapLayer]:
     return [*layers, MapLayer("outlines", outlines, "vector", style=TRUTH_STYLE)]
 
 
+def tile_layers(tile: Tile, bands: Bands | None = None) -> list[MapLayer]:
+    """All there is to show of a tile; nothing of one that is not on this machine."""
+    return [image_layer(tile, bands), *label_layers(tile)] if tile.is_here else []
+
+
+def grid_url() -> str:
+    """The address of the ground of all tiles, as the catalogue is now."""
+    return layer_url("tiles.geojson") + version(settings().catalog)
+
+
+def ranges(places: Iterable[int]) -> str:
+    """Ascending whole numbers as grid.js reads them: 0-19,25."""
+    found: list[list[int]] = []
+    for place in places:
+        if found and place == found[-1][-1] + 1:
+            found[-1][1:] = [place]
+        else:
+            found.append([place])
+    return ",".join("-".join(map(str, ends)) for ends in found)
+
+
+@dataclass(frozen=True)
+class Click:
+    """What somebody did on the map: look at a tile, pick it, or take all between bounds."""
+
+    act: str  #: "look", "pick" or "view"
+    id: str = ""
+    bounds: Bounds | None = None  #: degrees
+
+
 def tile_map(
     layers: list[MapLayer],
     panel: tuple[str, ...],
     focus: Focus,
     selected: str | None = None,
-    grid: bool = True,
+    grid: str | None = None,
+    split: Mapping[str, str] | None = None,
     height: int = 640,
     key: str = "map",
-) -> str | None:
-    """Draws the map and returns the id of the tile clicked last.
+) -> None:
+    """Draws the map; what is done on it is told by `clicked` when the page runs next.
 
-    `focus` moves the view once a turn; `panel` names the rows of the layer panel (part of the frame: fixed
-    for a page); `grid` draws every tile of the catalogue and makes it answer to clicks.
+    `focus` moves the view once a turn. `panel` names the rows of the layer panel, part of the frame and fixed for a
+    page. `grid` is the address of the tiles that answer to clicks, `split` their places by part of PARTS.
     """
     base = OfflineMap((0, 0), zoom_start=2, tiles=None, maxZoom=23, zoomSnap=0.1, zoomDelta=0.5)
-    base.add_child(Layers([_ROWS[name] for name in panel], f"{ROOT}layers/tiles.geojson" if grid else None))
+    base.add_child(Layers([ROWS[name] for name in (*panel, "street")], PARTS, grid is not None))
     scene = folium.FeatureGroup("scene")
-    scene.add_child(
-        Scene(
-            {
-                "layers": [asdict(item) for item in layers],
-                "focus": focus.bounds,
-                "turn": focus.turn,
-                "selected": selected,
-            }
-        )
-    )
-    answer = st_folium(
+    shown = {
+        "layers": [asdict(item) for item in layers], "focus": focus.bounds, "turn": focus.turn, "selected": selected,
+        "grid": grid, "split": split,
+    }  # fmt: skip
+    scene.add_child(Scene(shown))
+    st_folium(
         base, key=key, height=height, use_container_width=True, feature_group_to_add=scene,
         returned_objects=["last_active_drawing"],
     )  # fmt: skip
-    clicked = (answer or {}).get("last_active_drawing") or {}
-    return _new_click(clicked.get("properties") or {}, f"{key} seen")
 
 
-def _new_click(properties: dict[str, Any], seen: str) -> str | None:
-    """The clicked id, once: the component repeats its last answer at every rerun."""
+def clicked(key: str) -> Click | None:
+    """What was done on the map of this key, once: asked before the map is drawn, so that one run shows it."""
+    drawing = (heard(key) or {}).get("last_active_drawing") or {}
+    properties, seen = drawing.get("properties") or {}, f"{key} seen"
     if not properties or st.session_state.get(seen) == properties.get("at"):
         return None
     st.session_state[seen] = properties.get("at")
-    name = properties.get("id")
-    return name if isinstance(name, str) else None
+    name, bounds = properties.get("id"), properties.get("bounds")
+    if not isinstance(bounds, list) or len(bounds) != 4:
+        return Click(str(properties.get("act", "look")), name if isinstance(name, str) else "")
+    west, south, east, north = map(float, bounds)
+    return Click("view", bounds=(west, south, east, north))
+
+
+def heard(key: str) -> dict[str, Any] | None:
+    """The component's last answer; it repeats it at every run."""
+    return cast(dict[str, Any] | None, st.session_state.get(key))

@@ -1,21 +1,28 @@
 """What to train on, and how: the form that submits a training job."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from secrets import token_hex
 
 import streamlit as st
 
 from app import state
-from app.components.text import duration, number
+from app.components.text import duration, number, plain
 from core.catalog.store import Catalog
 from core.catalog.tile import Tile
 from core.jobs.store import Job, Queue
 from core.runs import seconds_a_tile
 from core.settings import settings
+from core.split import split
 from core.training import networks
 
 #: Seconds for one tile and epoch on two cores without a GPU: 2 were seen for one tile alone, 4 for ten together.
 _TWO_CORES_S = 3.0
+#: No more tiles than this are chosen by default: each takes seconds an epoch.
+MOST_TILES = 32
+#: No more than this are offered by name: the names travel to the browser at every click.
+_OFFERED = 200
+_BASKET, _AREA = "Basket", "An area"
 _SCALINGS = {
     "percentile": "2nd to 98th percentile of the training tiles",
     "thesis": "the thesis's: /255, and /65535 for 16 bits",
@@ -24,15 +31,11 @@ _SCALINGS = {
 
 def train_form(catalog: Catalog) -> None:
     """Area, tiles, network and epochs; one button that puts the job into the queue."""
-    labelled = catalog.labelled
-    aoi = st.selectbox("Area", labelled.aois, index=_place(labelled, state.selected_tile(catalog)))
-    tiles = labelled.of_aoi(aoi).tiles
-    chosen = st.multiselect(
-        "Tiles", tiles, state.tiles_to_train(tiles), format_func=_label, key=f"tiles of {aoi}",
-        help="A fifth of the ground is kept for validation; it never overlaps what is trained on.",
-    )  # fmt: skip
+    chosen = _choose(catalog)
+    aoi = _area_name(chosen)
     buildings = sum(tile.buildings or 0 for tile in chosen)
     st.caption(f"{len(chosen)} tiles, {number(buildings)} buildings, {_channels(chosen)}")
+    _say_split(chosen)
     epochs = st.number_input("Epochs", 1, 1000, 10, help="How often every crop is seen.")
     _say_how_long(len(chosen) * epochs)
     with st.expander("Network and recipe"):
@@ -41,7 +44,8 @@ def train_form(catalog: Catalog) -> None:
         scaling = st.selectbox("Scaling of the pixels", _SCALINGS, format_func=lambda name: _SCALINGS[name])
         batch = st.number_input("Crops a step", 1, 256, 8)
         rate = st.number_input("Learning rate", 1e-6, 1.0, 1e-3, format="%.6f")
-        seed = st.number_input("Seed", 0, 2**32 - 1, 0, help="The same seed gives the same losses.")
+        seed = st.number_input("Seed", 0, 2**32 - 1, state.seed(), help="The same seed gives the same losses.")
+        state.use_seed(seed)
     name = st.text_input("Name", placeholder="made from area and time", max_chars=60)
     config = {
         "network": network, "options": {"batch_norm": batch_norm}, "epochs": epochs, "batch": batch,
@@ -51,6 +55,44 @@ def train_form(catalog: Catalog) -> None:
         job = _submit(aoi, chosen, config)
         state.watch(job.id)
         st.toast(f"Job {job.id} is in the queue.")
+
+
+def _choose(catalog: Catalog) -> list[Tile]:
+    """The tiles of the basket, or of one area."""
+    picked = [tile for tile in catalog.named(state.basket()) if tile.is_labelled]
+    if picked:
+        source = st.segmented_control("Train on", [_BASKET, _AREA], default=_BASKET, required=True)
+        if source == _BASKET:
+            if st.button("Choose on the map", icon=":material/map:"):
+                st.switch_page("app/pages/explore.py")
+            return picked
+    labelled = catalog.labelled
+    aoi = st.selectbox("Area", labelled.aois, index=_place(labelled, state.selected_tile(catalog)))
+    tiles = labelled.of_aoi(aoi).tiles
+    chosen: list[Tile] = st.multiselect(
+        "Tiles", tiles[:_OFFERED], _first(tiles), format_func=_label, key=f"tiles of {aoi}",
+        help="About a fifth of the tiles is kept for validation; they are never neighbours of those trained on.",
+    )  # fmt: skip
+    if len(tiles) > _OFFERED:
+        st.caption(f"{number(len(tiles) - _OFFERED)} more can be chosen on the map in Explore.")
+    return chosen
+
+
+def _first(tiles: Sequence[Tile]) -> list[Tile]:
+    """The first tiles with buildings."""
+    with_buildings = [tile for tile in tiles[:_OFFERED] if tile.buildings]
+    return (with_buildings or list(tiles))[:MOST_TILES]
+
+
+def _area_name(tiles: Sequence[Tile]) -> str:
+    aois = list(dict.fromkeys(tile.aoi for tile in tiles))
+    return aois[0] if len(aois) == 1 else f"{len(aois)} areas"
+
+
+def _say_split(tiles: Sequence[Tile]) -> None:
+    notes = split(tiles, state.seed()).notes
+    if notes:
+        st.caption(" ".join(map(plain, notes)))
 
 
 def _say_how_long(tile_epochs: int) -> None:
@@ -76,7 +118,7 @@ def _channels(tiles: list[Tile]) -> str:
 
 def _submit(aoi: str, tiles: list[Tile], config: dict[str, object]) -> Job:
     moment = datetime.now(UTC)
-    run = f"{aoi}-{moment:%Y%m%d-%H%M%S}-{token_hex(2)}"
+    run = f"{aoi.replace(' ', '-')}-{moment:%Y%m%d-%H%M%S}-{token_hex(2)}"
     title = str(config["name"]) or f"{aoi}, {len(tiles)} tiles"
     params = {"run": run, "tiles": [tile.id for tile in tiles], "config": {**config, "name": title}}
     return Queue(settings().queue).submit("train", params, title)

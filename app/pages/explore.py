@@ -1,38 +1,49 @@
-"""Explore: where are tiles, what is on this one."""
+"""Explore: where are tiles, what is on this one, which ones to train on."""
 
 import streamlit as st
 
 from app import state
-from app.components.empty import empty_catalog
-from app.components.inspector import choose_tile, tile_facts
-from app.components.tile_map import label_layers, tile_map
+from app.components.bands_box import choose_bands
+from app.components.basket import answer, basket_bar, parts, split_places
+from app.components.empty import empty_catalog, not_downloaded
+from app.components.inspector import building_areas, choose_tile, neighbours, tile_facts, tile_files
+from app.components.label_nudge import label_nudge
+from app.components.tile_map import clicked, grid_url, tile_layers, tile_map
 from core.catalog.store import read_catalog
-from core.pictures import map_bounds
 
 catalog = read_catalog()
 if not catalog.tiles:
     empty_catalog()
     st.stop()
 
+answer(clicked("explore"), catalog)
 map_side, facts_side = st.columns([2, 1], gap="medium")
 with facts_side:
     tile = choose_tile(catalog)
     tile_facts(tile)
-    if st.button("See its labels", type="primary", width="stretch", icon=":material/layers:"):
-        st.switch_page("app/pages/labels.py")
-    if st.button("Train on this area", width="stretch", icon=":material/model_training:"):
-        state.train_on([])
-        st.switch_page("app/pages/train.py")
+    bands = choose_bands(tile)
+    if tile.is_here:
+        if st.button("See its labels", width="stretch", icon=":material/layers:"):
+            st.switch_page("app/pages/labels.py")
+        if tile.is_labelled:
+            with st.expander("Labels beside the roofs?"):
+                label_nudge(tile)
+        building_areas(tile)
+        tile_files(tile)
+    else:
+        not_downloaded(tile)
+    neighbours(catalog, tile)
     if st.button("Show the whole area", width="stretch", icon=":material/zoom_out_map:"):
         state.look_at(catalog.of_aoi(tile.aoi).bounds)
-with map_side:
-    clicked = tile_map(
-        label_layers(tile, map_bounds(tile.image)),
+found = parts(catalog)
+with map_side.container(key="explore-map"):
+    tile_map(
+        tile_layers(tile, bands),
         panel=("image", "outlines", "mask", "distance", "boundary", "contact"),
         focus=state.focus(),
         selected=tile.id,
+        grid=grid_url(),
+        split=split_places(catalog, found),
         key="explore",
     )
-if clicked:
-    state.select(catalog.tile(clicked), move=False)
-    st.rerun()
+    basket_bar(catalog, tile, found)

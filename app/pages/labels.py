@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app import state
-from app.components.empty import empty_catalog
+from app.components.empty import empty_catalog, not_downloaded
 from app.components.inspector import attribution, choose_tile, tile_name
 from app.components.label_views import label_downloads, label_numbers, label_views, no_labels
 from core.catalog.store import read_catalog
@@ -15,6 +15,9 @@ if not catalog.tiles:
     st.stop()
 
 tile = choose_tile(catalog, in_a_row=True)
+if not tile.is_here:
+    not_downloaded(tile)
+    st.stop()
 views, facts = st.columns([2.6, 1], gap="medium")
 with views:
     label_views(tile)
@@ -26,7 +29,7 @@ with facts:
         label_numbers(tile, labels)
         label_downloads(tile, labels)
         if st.button("Train on it", type="primary", width="stretch", icon=":material/model_training:"):
-            state.train_on([tile])
+            state.fill_basket([tile.id])
             st.switch_page("app/pages/train.py")
     else:
         no_labels(tile)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app.components.empty import empty_catalog, no_runs
+from app.components.empty import empty_catalog, no_runs, not_downloaded
 from app.components.inspector import choose_tile, tile_name
 from app.components.predict_form import choose_run, predict_button, tile_needs_bands
 from app.components.prediction_view import prediction_downloads, prediction_map, score_view, truth_beside
@@ -24,6 +24,9 @@ with facts:
     run = choose_run(runs)
     tile = choose_tile(catalog)
     tile_name(tile)
+    if not tile.is_here:
+        not_downloaded(tile)
+        st.stop()
     found = predicted(run.name, tile.id)
     threshold = THRESHOLD
     if not tile_needs_bands(tile, run):

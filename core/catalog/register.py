@@ -1,24 +1,45 @@
 """Putting tiles into the catalogue: those of a folder, and the sample city when there is nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from dataclasses import replace
+from math import hypot
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from core.catalog.sample import make_sample_city
-from core.catalog.scan import Found, scan
-from core.catalog.store import update_catalog
+from core.catalog.scan import Found, read_index, scan
+from core.catalog.store import Catalog, update_catalog
+from core.catalog.tile import Tile
+from core.errors import MovedTooFar
 from core.progress import Report, silent
 from core.settings import settings
 
 #: Share of the progress that making the sample city takes; the rest is reading it.
 _MAKING = 0.85
+#: Metres by which labels may be moved; what lies further off has another fault.
+FARTHEST_M = 100.0
 
 
-def register(folder: Path, attribution: str = "", report: Report = silent) -> Found:
-    """Scans a folder and adds what it holds; files stay where they are. Raises what `scan` and writing raise."""
-    found = scan(folder, attribution, report)
+def register(folder: Path, attribution: str = "", report: Report = silent, only: Container[str] | None = None) -> Found:
+    """Scans a folder and adds what it holds, or `only` the tiles of some ids; files stay where they are.
+
+    Raises what `scan` and writing raise.
+    """
+    found = scan(folder, attribution, report, only)
     update_catalog(lambda catalog: catalog.adding(found.tiles))
     return found
+
+
+def register_index(content: bytes) -> Found:
+    """Adds the tiles that one of SpaceNet's indexes lists; raises what `read_index` and writing raise."""
+    settings().data.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=settings().data, prefix=".index-") as folder:
+        path = Path(folder) / "the index"
+        path.write_bytes(content)
+        tiles = read_index(path)
+    update_catalog(lambda catalog: catalog.adding(tiles))
+    return Found(tuple(tiles))
 
 
 def register_sample(seed: int | None = None, report: Report = silent) -> Found:
@@ -32,3 +53,19 @@ def register_sample(seed: int | None = None, report: Report = silent) -> Found:
 def sample_task(_params: Mapping[str, Any], report: Report) -> None:
     """The job behind the button on an empty page."""
     register_sample(report=report)
+
+
+def move_labels(tile_id: str, east_m: float, north_m: float) -> Tile:
+    """Puts a tile's labels so many metres east and north of where their file has them; the file stays as it is.
+
+    Raises NoSuchTile, NoLabels, MovedTooFar, and what writing the catalogue raises.
+    """
+    if not hypot(east_m, north_m) <= FARTHEST_M:  # so that NaN is refused as well
+        raise MovedTooFar(limit=f"{FARTHEST_M:.0f}")
+    offset = (round(east_m, 3), round(north_m, 3))
+
+    def moved(catalog: Catalog) -> Catalog:
+        tile = catalog.tile(tile_id)
+        return catalog.with_tile(replace(tile, offset_m=offset)) if tile.labels else catalog
+
+    return update_catalog(moved).tile(tile_id)

@@ -1,6 +1,6 @@
 """From a folder to tiles: what is there, what was wrong with it. One bad file never stops the rest."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,17 +49,19 @@ class _Files:
     known: Footprints | None = None  #: what a table of many tiles says about this one
 
 
-def scan(folder: Path, attribution: str = "", report: Report = silent) -> Found:
-    """Every tile below a folder (or of one file), in whichever SpaceNet layout.
+def scan(folder: Path, attribution: str = "", report: Report = silent, only: Container[str] | None = None) -> Found:
+    """Every tile below a folder (or of one file), in whichever SpaceNet layout; or `only` those of some ids.
 
     Raises NoSuchPath, and UnknownLayout where nothing in it has a known name.
     """
     if not folder.exists():
         raise NoSuchPath(name=folder)
     files, problems, repairs = _sort_files(folder)
-    tiles = _listed(folder, problems)
-    if not files and not tiles and not problems:
+    indexes = [*filter(spacenet.is_index, _below(folder))]
+    if not files and not indexes:
         raise UnknownLayout(name=folder)
+    tiles = _listed(indexes, problems)
+    files = {name: found for name, found in files.items() if only is None or name in only}
     for n, (name, found) in enumerate(sorted(files.items(), key=lambda item: _natural(item[0])), 1):
         report(n / len(files), f"reading {name}")
         if not found.products:
@@ -75,10 +77,10 @@ def scan(folder: Path, attribution: str = "", report: Report = silent) -> Found:
     return Found(tuple(tiles), tuple(problems), repairs)
 
 
-def _listed(folder: Path, problems: list[str]) -> list[Tile]:
-    """The tiles of the indexes below a folder, known by their ground alone."""
+def _listed(indexes: Iterable[Path], problems: list[str]) -> list[Tile]:
+    """The tiles of SpaceNet's indexes, known by their ground alone."""
     tiles = []
-    for path in filter(spacenet.is_index, _below(folder)):
+    for path in indexes:
         try:
             tiles += read_index(path)
         except GroundplanError as error:

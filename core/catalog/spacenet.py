@@ -17,9 +17,12 @@ LABELS = "labels"
 
 _PRODUCT = r"3band|8band|PAN|MUL|MUL-PanSharpen|RGB-PanSharpen|MS|PS-MS|PS-RGB"
 _LABEL = r"Geo|buildings|geojson_buildings"
+#: Letters of any script, digits, and a few signs between them: an area's name is part of ids, file names and tables,
+#: where it must not read as a path, as markup or as a formula.
+_AOI = r"\w[\w .()-]*"
 _LAYOUTS = (
-    re.compile(rf"SN\d_buildings_(?:train|test)_(?P<aoi>.+?)_(?P<what>{_PRODUCT}|{_LABEL})_img(?P<n>\d+)"),
-    re.compile(rf"(?P<what>{_PRODUCT}|{_LABEL})_(?P<aoi>.+)_img(?P<n>\d+)"),
+    re.compile(rf"SN\d_buildings_(?:train|test)_(?P<aoi>{_AOI}?)_(?P<what>{_PRODUCT}|{_LABEL})_img(?P<n>\d+)"),
+    re.compile(rf"(?P<what>{_PRODUCT}|{_LABEL})_(?P<aoi>{_AOI})_img(?P<n>\d+)"),
 )
 _IMAGES = {".tif", ".tiff"}
 #: Of a picture with red, green and blue first, and of WorldView's eight bands (counted from 1).

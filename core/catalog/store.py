@@ -16,15 +16,14 @@ from shapely.errors import ShapelyError
 
 from core.catalog.tile import Tile
 from core.errors import CannotWrite, CatalogBusy, DamagedCatalog, NoSuchTile
-from core.grids import LONLAT
+from core.geojson import feature_collection
+from core.grids import LONLAT, TOUCHING
 from core.rasters import replacing
 from core.settings import settings
 from core.types import Bounds
 
 #: Seconds to wait for another program's change of the catalogue to end.
 BUSY_S = 20.0
-#: Degrees, about a metre: tiles that are no further apart are neighbours.
-_TOUCHING = 1e-5
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,10 @@ class Catalog:
     def named(self, names: Iterable[str]) -> tuple[Tile, ...]:
         """The tiles of these ids that are still there, in the order of the ids."""
         return tuple(self._by_id[name] for name in names if name in self._by_id)
+
+    def guess(self, typed: str, aoi: str) -> Tile | None:
+        """The tile somebody means by an id, or by img225 or 225 in an area; None where there is none."""
+        return next(iter(self.named((typed, f"{aoi}_{typed}", f"{aoi}_img{typed}"))), None)
 
     @cached_property
     def aois(self) -> tuple[str, ...]:
@@ -79,8 +82,28 @@ class Catalog:
 
     def neighbours(self, tile: Tile) -> tuple[Tile, ...]:
         """The tiles of the same area that touch a tile."""
-        near = self.within(tile.footprint.buffer(_TOUCHING, join_style="mitre").bounds).tiles
+        near = self.within(tile.footprint.buffer(TOUCHING, join_style="mitre").bounds).tiles
         return tuple(other for other in near if other.aoi == tile.aoi and other.id != tile.id)
+
+    @cached_property
+    def geojson(self) -> bytes:
+        """The ground of all tiles for a map, in this order, with what tells them apart there."""
+        facts = [
+            {
+                "id": tile.id, "aoi": tile.aoi, "name": tile.name, "here": tile.is_here,
+                "labelled": tile.is_labelled, "buildings": tile.buildings,
+            }
+            for tile in self.tiles
+        ]  # fmt: skip
+        return feature_collection(np.array([tile.footprint for tile in self.tiles], dtype=object), facts)
+
+    def places(self, names: Iterable[str]) -> list[int]:
+        """Where the tiles of these ids stand in this order, ascending; those that are not there are left out."""
+        return sorted(self._place[name] for name in names if name in self._place)
+
+    @cached_property
+    def _place(self) -> Mapping[str, int]:
+        return {tile.id: n for n, tile in enumerate(self.tiles)}
 
     @property
     def showpiece(self) -> Tile:

@@ -23,7 +23,10 @@ FILES = {
 
 def write_label(labels: Labels, file: str, folder: Path, image: str, attribution: str = "") -> Path:
     """One of FILES as `<image>_<file>` in a folder; masks are LZW with no-data 0, the distance is deflate with
-    predictor 3 and has no no-data."""
+    predictor 3 and has no no-data.
+
+    GeoTIFF carries the attribution as TIFFTAG_COPYRIGHT, GeoJSON as a member; CSV and NumPy have no place for it.
+    """
     path = folder / f"{image}_{file}"
     match file:
         case "outlines.csv":
@@ -32,14 +35,14 @@ def write_label(labels: Labels, file: str, folder: Path, image: str, attribution
             ground = Footprints.of(labels.ground, labels.grid.crs)
             return write_footprints(ground, path, labels.grid, image, attribution)
         case "distance.tif":
-            return write(path, Raster(labels.distance[None], labels.grid))
+            return write(path, Raster(labels.distance[None], labels.grid), attribution)
         case "distance.npy":
             with replacing(path) as part, part.open("wb") as stream:
                 np.save(stream, labels.distance)
             return path
         case _:
             mask = getattr(labels, file.removesuffix(".tif"))
-            return write(path, Raster(mask[None], labels.grid, nodata=0))
+            return write(path, Raster(mask[None], labels.grid, nodata=0), attribution)
 
 
 def write_labels(labels: Labels, folder: Path, image: str, attribution: str = "") -> tuple[Path, ...]:

@@ -9,6 +9,8 @@ from core.progress import Report
 #: Task name to "module:function", imported only when it runs; a task is called with (params, report).
 TASKS: dict[str, str] = {
     "sample": "core.catalog.register:sample_task",
+    "fetch": "core.catalog.fetch:fetch_task",
+    "upload": "core.catalog.take_in:upload_task",
     "train": "core.training:train_task",
     "predict": "core.prediction:predict_task",
 }

@@ -28,6 +28,13 @@ def scene(page: AppTest) -> dict:
     return json.loads(script.split("gpShow(", 1)[1].split(");")[0])
 
 
+def do_on_the_map(page: AppTest, monkeypatch: pytest.MonkeyPatch, **properties: object) -> None:
+    """What the frame says after somebody did something in it; the component repeats it at every rerun."""
+    said = {"last_active_drawing": {"properties": {"at": repr(properties), **properties}}}
+    monkeypatch.setattr("app.components.tile_map.heard", lambda _key: said)
+    page.run()
+
+
 @pytest.mark.usefixtures("empty_data")
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_without_tiles_says_what_to_do(open_page: OpenPage, name: str) -> None:
@@ -100,15 +107,7 @@ def test_the_next_button_goes_to_the_next_tile_and_moves_the_map(open_page: Open
 def test_a_click_on_the_map_keeps_the_view(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
     page = open_page("explore", tile="AOI_0_Made_img1")
     before = scene(page)["focus"]
-    answers = [{"last_active_drawing": {"properties": {"id": "AOI_0_Made_img2", "at": 1}}}] * 3
-    real = __import__("streamlit_folium").st_folium
-
-    def clicked(*args: object, **more: object) -> object:
-        real(*args, **more)
-        return answers.pop() if answers else None
-
-    monkeypatch.setattr("app.components.tile_map.st_folium", clicked)
-    page.run()
+    do_on_the_map(page, monkeypatch, act="look", id="AOI_0_Made_img2")
     assert "AOI_0_Made_img2" in html(page)
     assert scene(page)["focus"] == before
 
@@ -179,7 +178,9 @@ def test_predict_without_a_run_leads_to_training(open_page: OpenPage) -> None:
 def test_train_on_it_starts_with_that_tile_alone(open_page: OpenPage) -> None:
     page = open_page("labels", tile="AOI_0_Made_img2")
     next(button for button in page.button if button.label == "Train on it").click().run()
-    assert [tile.id for tile in page.multiselect[0].value] == ["AOI_0_Made_img2"]
+    assert page.session_state["basket"] == ("AOI_0_Made_img2",)
+    assert page.button_group[0].value == "Basket"
+    assert any("1 tiles, 2 buildings" in caption.value for caption in page.caption)
 
 
 def test_messages_never_show_a_traceback() -> None:

@@ -1,13 +1,21 @@
 """What the map fetches by URL: real layers for ids there are, 404 and a sentence for all else."""
 
+import io
 from urllib.parse import quote
 
+import numpy as np
 import pytest
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from app.routes import ROUTES
 from core.catalog.store import Catalog
+from tests.core.made_up import grid_at
+from tests.core.test_map_tiles import square_of
+
+#: One in which the first tile of the city lies.
+SQUARE = "/".join(map(str, square_of(grid_at(column=64), 18)))
 
 
 @pytest.fixture
@@ -55,6 +63,61 @@ def test_what_there_is_not_is_404_with_a_sentence(server: TestClient, path: str)
     answer = server.get(f"/layers/{path}")
     assert answer.status_code == 404
     assert "Traceback" not in answer.text
+
+
+@pytest.mark.usefixtures("city")
+def test_a_square_of_a_raster_is_a_picture_and_beside_it_a_blank_one(server: TestClient) -> None:
+    inside, beside = (server.get(f"/tiles/AOI_0_Made_img1/{place}.webp") for place in (SQUARE, "18/0/0"))
+    for answer in (inside, beside):
+        assert answer.status_code == 200
+        picture = Image.open(io.BytesIO(answer.content)).convert("RGBA")
+        assert picture.size == (256, 256)
+    assert np.asarray(Image.open(io.BytesIO(inside.content)).convert("RGBA"))[..., 3].any()
+    assert not np.asarray(Image.open(io.BytesIO(beside.content)).convert("RGBA"))[..., 3].any()
+
+
+@pytest.mark.usefixtures("city")
+def test_other_bands_make_another_picture(server: TestClient) -> None:
+    usual, swapped = (server.get(f"/tiles/AOI_0_Made_img1/{SQUARE}.webp{q}") for q in ("", "?bands=3,2,2"))
+    assert swapped.status_code == 200
+    assert usual.content != swapped.content
+
+
+@pytest.mark.usefixtures("city")
+@pytest.mark.parametrize(
+    ("place", "status"),
+    [
+        (f"AOI_0_Made_img9/{SQUARE}", 404),
+        (f"{quote('../../etc/passwd', safe='')}/{SQUARE}", 404),
+        ("AOI_0_Made_img1/99/0/0", 404),
+        ("AOI_0_Made_img1/-1/0/0", 404),
+        ("AOI_0_Made_img1/18/999999999/0", 404),
+        ("AOI_0_Made_img1/18/0/" + "9" * 400, 404),
+        ("AOI_0_Made_img1/a/b/c", 404),
+    ],
+)
+def test_squares_there_are_not_are_refused(server: TestClient, place: str, status: int) -> None:
+    assert server.get(f"/tiles/{place}.webp").status_code == status
+
+
+@pytest.mark.usefixtures("city")
+@pytest.mark.parametrize("bands", ["", "1", "1,2", "1,2,x", "0,1,2", "1,2,999", "1,2,3,4", "-1,2,3", "%00"])
+def test_bands_there_are_not_are_refused(server: TestClient, bands: str) -> None:
+    assert server.get(f"/tiles/AOI_0_Made_img1/{SQUARE}.webp?bands={bands}").status_code in (404, 422)
+
+
+def test_files_of_a_tile_are_given_under_their_names(server: TestClient, city: Catalog) -> None:
+    answer = server.get("/files/AOI_0_Made_img1/3band")
+    assert answer.content == city.tiles[0].image.read_bytes()
+    assert "3band_AOI_0_Made_img1.tif" in answer.headers["content-disposition"]
+    labels = server.get("/files/AOI_0_Made_img1/labels")
+    assert labels.content == city.tiles[0].labels.read_bytes()
+
+
+@pytest.mark.usefixtures("city")
+@pytest.mark.parametrize("path", ["AOI_0_Made_img1/secret", "AOI_0_Made_img3/labels", "none/3band", "x/%2e%2e"])
+def test_files_there_are_not_are_404(server: TestClient, path: str) -> None:
+    assert server.get(f"/files/{path}").status_code == 404
 
 
 def test_a_damaged_file_is_422_with_its_name(server: TestClient, city: Catalog) -> None:

@@ -50,8 +50,9 @@ def damaged_tile(folder: Path, whole: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Iterator[Site]:
-    """`python -m core app` over the real tiles."""
+    """`python -m core app` over the real tiles and the 10,593 that are merely listed."""
     data = tmp_path_factory.mktemp("site") / "data"
+    command(data, "catalog", "add", str(shared / "tile-index"))
     command(data, "catalog", "add", str(shared / "spacenet"))
     [whole] = (shared / "spacenet").rglob("RGB-PanSharpen_AOI_2_Vegas_img802.tif")
     damaged = damaged_tile(data, whole)

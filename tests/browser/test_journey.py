@@ -31,6 +31,16 @@ def picture_is_drawn(frame: Frame, layer: str) -> None:
     )
 
 
+def image_is_drawn(frame: Frame, tile: str) -> None:
+    """Waits until squares of a tile's image have arrived and are visible."""
+    frame.wait_for_function(
+        """tile => [...document.querySelectorAll(".leaflet-tile-loaded")].some(image =>
+            image.src.includes(`/tiles/${tile}/`) && image.naturalWidth === 256 && image.style.opacity > 0.9
+            && image.closest(".leaflet-layer").style.opacity > 0)""",
+        arg=tile,
+    )
+
+
 def click_tile(page: Page, frame: Frame, name: str) -> None:
     """Clicks in the middle of a tile, where the map shows it."""
     frame.wait_for_function("Object.values(map._layers).some(l => l.feature && l.feature.properties.id)")
@@ -63,7 +73,7 @@ def test_from_a_vegas_tile_on_the_map_to_its_score(page: Page, site: Site) -> No
 
     frame.locator("input[data-layer=mask]").check()
     picture_is_drawn(frame, "AOI_2_Vegas_img225/mask")
-    picture_is_drawn(frame, "AOI_2_Vegas_img225/image")
+    image_is_drawn(frame, "AOI_2_Vegas_img225")
 
     page.get_by_role("button", name="See its labels").click()
     expect(page.get_by_text("pixel centres inside a footprint")).to_be_visible()
@@ -81,7 +91,7 @@ def test_from_a_vegas_tile_on_the_map_to_its_score(page: Page, site: Site) -> No
     expect(page.get_by_text("missed (FN)")).to_be_visible()
     expect(page.get_by_text("The network has seen this ground")).to_be_visible()
     frame = map_frame(page)
-    picture_is_drawn(frame, "AOI_2_Vegas_img225/image")
+    image_is_drawn(frame, "AOI_2_Vegas_img225")
     frame.wait_for_function("Object.values(map._layers).some(l => l.feature && l.feature.properties.verdict)")
     frame.locator("input[data-layer=probability]").check()
     picture_is_drawn(frame, "probability")
@@ -103,7 +113,7 @@ def test_layers_and_panning_neither_rerun_the_page_nor_remount_the_map(page: Pag
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
     page.goto(f"{site.url}/?tile=AOI_2_Vegas_img225")
     frame = map_frame(page)
-    picture_is_drawn(frame, "AOI_2_Vegas_img225/image")
+    image_is_drawn(frame, "AOI_2_Vegas_img225")
     page.wait_for_timeout(1500)
     assert reruns(sent), "the first view of the page is one"
     sent.clear()
@@ -118,7 +128,7 @@ def test_layers_and_panning_neither_rerun_the_page_nor_remount_the_map(page: Pag
 
 
 @pytest.mark.parametrize("size", [(1440, 900), (390, 844)])
-@pytest.mark.parametrize("name", ["", "labels", "train", "predict"])
+@pytest.mark.parametrize("name", ["", "labels", "train", "predict", "get_tiles", "upload"])
 def test_every_page_fits_the_screen_and_shows_no_error(
     page: Page, site: Site, name: str, size: tuple[int, int]
 ) -> None:
@@ -145,7 +155,7 @@ def test_a_damaged_catalogue_is_a_sentence_on_the_page(page: Page, site: Site) -
 def test_keys_in_the_map_switch_layers_and_go_to_the_next_tile(page: Page, site: Site) -> None:
     page.goto(f"{site.url}/?tile=AOI_2_Vegas_img225")
     frame = map_frame(page)
-    picture_is_drawn(frame, "AOI_2_Vegas_img225/image")
+    image_is_drawn(frame, "AOI_2_Vegas_img225")
     frame.locator("#map_div").click(position={"x": 60, "y": 300})
     expect(page.locator(".gp-title")).to_have_text("AOI_2_Vegas_img225")
     page.keyboard.press("3")

@@ -62,6 +62,34 @@ def test_catalog_add_says_what_it_found_and_keeps_it(run: Run, folder: Path) -> 
     assert [tile.attribution for tile in read_catalog().tiles] == ["us", "us"]
 
 
+def test_catalog_add_takes_in_one_image_of_any_name(run: Run, tmp_path: Path) -> None:
+    made = make_tile(tmp_path, "img1")
+    image = made.image.rename(tmp_path / "roofs of town.tif")
+    status, out, err = run("catalog", "add", image, "--labels", made.labels, "--name", "Town", "--crs", "EPSG:32611")
+    assert (status, err) == (0, "")
+    assert "1 labelled with 2 buildings" in out
+    [tile] = read_catalog().tiles
+    assert (tile.aoi, tile.title, tile.crs) == ("Uploads", "Town", "EPSG:32611")
+    assert image.exists()
+
+
+@pytest.mark.parametrize(("options", "said"), [
+    (["--crs", "EPSG:5773"], "There is no coordinate system"), (["--edges", "1,2"], "enclose no ground"),
+    (["--labels", "nowhere.geojson"], "nowhere.geojson does not exist"),
+])  # fmt: skip
+def test_catalog_add_says_what_is_wrong_with_an_option(run: Run, tmp_path: Path, options: list[str], said: str) -> None:
+    status, _, err = run("catalog", "add", make_tile(tmp_path, "img1").image, *options)
+    assert status == 2
+    assert said in err
+    assert not [*settings().uploads.glob("*")]
+
+
+def test_catalog_add_has_options_of_one_image_for_one_image(run: Run, folder: Path) -> None:
+    status, _, err = run("catalog", "add", folder, "--name", "Town")
+    assert status == 2
+    assert "is not a single GeoTIFF" in err
+
+
 def test_catalog_list_is_json_of_every_fact(run: Run, folder: Path) -> None:
     run("catalog", "add", folder)
     status, out, _ = run("catalog", "list", "--json")
@@ -89,6 +117,16 @@ def test_labels_writes_every_file(run: Run, folder: Path, tmp_path: Path) -> Non
     assert all(path.is_file() for path in files)
     with rasterio.open(tmp_path / "out" / "AOI_0_Made_img1_mask.tif") as mask:
         assert (mask.dtypes[0], mask.nodata, mask.compression.value) == ("uint8", 0, "LZW")
+
+
+def test_labels_carry_the_attribution_that_the_image_s_name_tells(run: Run, folder: Path, tmp_path: Path) -> None:
+    image, truth = folder / "3band_AOI_0_Made_img1.tif", folder / "Geo_AOI_0_Made_img1.geojson"
+    image = image.rename(folder / "3band_AOI_1_RIO_img1.tif")
+    run("labels", "--image", image, "--footprints", truth, "--out", tmp_path / "out")
+    spacenet = "SpaceNet on AWS, Maxar, CosmiQ Works, CC BY-SA 4.0"
+    with rasterio.open(tmp_path / "out" / "AOI_1_RIO_img1_mask.tif") as mask:
+        assert mask.tags()["TIFFTAG_COPYRIGHT"] == spacenet
+    assert json.loads((tmp_path / "out" / "AOI_1_RIO_img1_outlines.geojson").read_bytes())["attribution"] == spacenet
 
 
 def test_labels_takes_only_the_buildings_of_its_image_from_a_table_of_many(

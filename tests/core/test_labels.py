@@ -9,6 +9,7 @@ import shapely
 from affine import Affine
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from rasterio.features import rasterize
 from scipy.ndimage import distance_transform_edt
@@ -267,3 +268,74 @@ def test_a_tile_without_labels_or_image_says_so(tmp_path):
         Labels.of_tile(replace(tile, footprints=None))
     with pytest.raises(NoImage, match="img1 has no image"):
         Labels.of_tile(replace(tile, products={}))
+
+
+def test_building_sizes_are_counted_in_classes():
+    labels = labels_of(box(0, 0, 8, 8), box(8, 8, 40, 40))
+    assert [*labels.area_counts().values()] == [1, 0, 0, 0, 1, 0, 0]  # 16 m² and 256 m²
+    assert [*labels.area_counts()][:2] == ["< 25", "25–50"]
+    assert sum(labels_of().area_counts().values()) == 0
+
+
+# Moved by metres
+
+PLACES = {
+    "utm": grid_at(),
+    "degrees": Grid(64, 64, Affine(2.7e-6, 0, -115.3, 0, -2.7e-6, 36.1), LONLAT),
+    "web mercator in the north": Grid(64, 64, Affine(0.5, 0, 1_000_000, 0, -0.5, 8_900_000), WEB_MERCATOR),
+    "south of the equator": Grid(64, 64, Affine(0.5, 0, 300_000, 0, -0.5, 6_200_000), pyproj.CRS.from_epsg(32756)),
+    "at the edge of its zone": Grid(64, 64, Affine(0.5, 0, 760_000, 0, -0.5, 6_900_000), UTM),
+}
+METRES = st.floats(-100, 100)
+#: Further off, meridians that draw together make millimetres: 100 m east and 100 m west again end 3 mm beside.
+NEAR = st.floats(-20, 20)
+
+
+def lonlat_of(labels):
+    return shapely.get_coordinates(reproject(labels.ground, labels.grid.crs, LONLAT))
+
+
+@pytest.mark.parametrize("place", PLACES)
+@hypothesis_settings(max_examples=60, deadline=None)
+@given(east=NEAR, north=NEAR)
+def test_there_and_back_is_where_it_was(place, east, north):
+    before = labels_of(*HOUSES, grid=PLACES[place])
+    after = before.moved(east, north).moved(-east, -north)
+    _, _, metres = pyproj.Geod(ellps="WGS84").inv(*lonlat_of(before).T, *lonlat_of(after).T)
+    assert np.abs(metres).max() < 1e-3
+
+
+@pytest.mark.parametrize("place", PLACES)
+@hypothesis_settings(max_examples=60, deadline=None)
+@given(east=METRES, north=METRES)
+def test_labels_move_by_metres_on_the_ground(place, east, north):
+    before = labels_of(*HOUSES, grid=PLACES[place])
+    after = before.moved(east, north)
+    azimuth, _, metres = pyproj.Geod(ellps="WGS84").inv(*lonlat_of(before).T, *lonlat_of(after).T)
+    went = np.column_stack([np.sin(np.radians(azimuth)) * metres, np.cos(np.radians(azimuth)) * metres])
+    assert np.abs(went - (east, north)).max() < 5e-3
+    assert after.area_m2 == pytest.approx(before.area_m2, rel=1e-4)
+    assert shapely.hausdorff_distance(after.pixels, after.grid.to_pixels(after.ground)).max() < 1e-6
+
+
+def test_labels_that_are_not_moved_are_the_same():
+    labels = labels_of(*HOUSES)
+    assert labels.moved(0, 0) is labels
+    assert len(labels_of().moved(3, 4)) == 0
+
+
+def test_a_tiles_labels_are_moved_as_a_person_wished(tmp_path):
+    tile = make_tile(tmp_path)
+    before, after = Labels.of_tile(tile), Labels.of_tile(replace(tile, offset_m=(1.5, -0.5)))
+    shift = shapely.get_coordinates(after.pixels) - shapely.get_coordinates(before.pixels)
+    across, down = tile_grid_north(before.grid)
+    assert shift.mean(axis=0) == pytest.approx(1.5 * across - 0.5 * down, abs=0.01)
+
+
+def tile_grid_north(grid):
+    """Pixels (column, row) that one metre east and one metre north are worth, seen from the middle of a grid."""
+    here = grid.footprint.centroid
+    geod = pyproj.Geod(ellps="WGS84")
+    ends = [shapely.Point(*geod.fwd(here.x, here.y, azimuth, 1)[:2]) for azimuth in (90, 0)]
+    points = shapely.get_coordinates(grid.to_pixels(np.array([here, *ends]), LONLAT))
+    return points[1] - points[0], points[2] - points[0]

@@ -10,6 +10,7 @@ from PIL import Image
 from shapely import box
 
 from core import colours, pictures, rasters
+from core.catalog.tile import Tile
 from core.errors import NoImage, NoLabels, NotARaster
 from core.grids import LONLAT, WEB_MERCATOR, Grid
 from core.pictures import (
@@ -29,11 +30,13 @@ from core.pictures import (
     overlay,
     probability_overlay,
     ramp_css,
+    square,
     stretched,
     thumbnail,
 )
 from core.rasters import Raster
 from tests.core.made_up import HOUSES, grid_at, make_tile
+from tests.core.test_map_tiles import square_of
 
 
 def decoded(data):
@@ -266,3 +269,25 @@ def test_a_probability_file_is_shown_in_place(tmp_path):
 def test_a_stretch_without_a_picture_is_one():
     found = Stretch.of([Raster(np.zeros((3, 4, 4), np.uint8), grid_at(size=4))])
     assert (found.low.tolist(), found.high.tolist()) == ([0, 0, 0], [1, 1, 1])
+
+
+def test_a_few_tiles_among_thousands_listed_give_the_areas_stretch(tmp_path):
+    tile = make_tile(tmp_path, "img1")
+    listed = [Tile.listed(f"img{n}", tile.aoi, tile.footprint) for n in range(2, 3000)]
+    alone, among = area_stretch([tile]), area_stretch([*listed, tile])
+    np.testing.assert_array_equal(alone.high, among.high)
+    assert alone.high.max() > 100
+
+
+def test_a_square_of_three_bands_is_a_picture_of_those(tmp_path):
+    tile = make_tile(tmp_path, "img1", grid_at(size=512), eight=True)
+    place = square_of(grid_at(size=512), 18)
+    pictures = [square(tile, place, area_stretch([tile], bands), bands) for bands in (None, (7, 5, 3))]
+    assert all(picture.data[8:12] == b"WEBP" for picture in pictures)
+    assert pictures[0].data != pictures[1].data
+
+
+def test_a_square_beside_the_tile_is_transparent(tmp_path):
+    tile = make_tile(tmp_path, "img1")
+    blank = square(tile, (3, 0, 0), area_stretch([tile]))
+    assert not np.asarray(Image.open(io.BytesIO(blank.data)).convert("RGBA")).any()

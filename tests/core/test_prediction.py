@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import orjson
 import pytest
+import rasterio
 
 from core import prediction, rasters, windows
 from core.backend import start_keras
@@ -12,7 +13,7 @@ from core.chips import Scaling
 from core.errors import DamagedRun, DifferentGround, TooFewBands, TruncatedRaster
 from core.prediction import load_network, network_grid, outlines, predict, predict_task, predict_tile, score_tile
 from core.runs import Record, Run, TrainingConfig
-from core.settings import Settings
+from core.settings import settings
 from models.registry import NETWORKS, build
 from tests.core.made_up import SMALL, grid_at, make_tile
 
@@ -148,6 +149,12 @@ def test_a_tile_gives_probability_footprints_and_a_score(run, tmp_path, monkeypa
     assert score_tile(outlines(found.prediction, threshold=1.1), tile).fn == 2
 
 
+def test_the_probability_carries_who_made_the_picture(run, tmp_path):
+    predict_tile(run, replace(make_tile(tmp_path), attribution="SpaceNet, CC BY-SA 4.0"), tmp_path / "found")
+    with rasterio.open(tmp_path / "found" / "probability.tif", driver="GTiff") as dataset:
+        assert dataset.tags()["TIFFTAG_COPYRIGHT"] == "SpaceNet, CC BY-SA 4.0"
+
+
 def test_a_tile_without_labels_gives_no_score(run, tmp_path):
     found = predict_tile(run, replace(make_tile(tmp_path), footprints=None), tmp_path / "found")
     assert found.score is None
@@ -156,7 +163,7 @@ def test_a_tile_without_labels_gives_no_score(run, tmp_path):
 
 def test_a_job_leaves_its_files_where_the_pages_look(run, tmp_path, monkeypatch):
     tile = make_tile(tmp_path)
-    monkeypatch.setattr(prediction, "settings", lambda: Settings(run.path.parents[1], 10**9, 10**8, 10**6))
+    monkeypatch.setattr(prediction, "settings", lambda: replace(settings(), data=run.path.parents[1]))
     monkeypatch.setattr(prediction, "read_catalog", lambda: Catalog((tile,)))
     said = []
     predict_task({"run": run.name, "tile": "img1"}, lambda *now: said.append(now[0]))

@@ -241,7 +241,7 @@ def test_a_small_file_that_declares_gigabytes_is_not_read(tmp_path):
     ):
         pass
     assert path.stat().st_size < 3_000_000
-    with pytest.raises(RasterTooLarge, match=r"bomb\.tif declares 10\.0 GB, more than the limit of 2\.0 GB"):
+    with pytest.raises(RasterTooLarge, match=r"bomb\.tif declares 10\.0 GB, more than the limit of 8\.0 GB"):
         read(path)
 
 

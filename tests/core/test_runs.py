@@ -41,6 +41,13 @@ def test_a_run_says_again_what_it_was_created_with(run):
     assert Run(run.path).config.recipe.chip == 32
 
 
+def test_a_run_from_before_tiles_were_left_out_between_can_be_read(run):
+    values = orjson.loads((run.path / "config.json").read_bytes())
+    del values["between_tiles"]
+    (run.path / "config.json").write_bytes(orjson.dumps(values))
+    assert Run(run.path).record == record(created=run.record.created)
+
+
 def test_a_folder_that_holds_a_run_is_never_overwritten(run):
     with pytest.raises(RunExists, match="first already holds a run"):
         Run.create(run.path, record())

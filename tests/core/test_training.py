@@ -11,7 +11,7 @@ from core.catalog.store import Catalog
 from core.errors import Diverged, InvalidSetting, RunExists, TooFewTiles, UnknownNetwork
 from core.progress import silent
 from core.runs import Run, TrainingConfig
-from core.settings import Settings
+from core.settings import settings
 from core.training import train, train_task
 from tests.core.made_up import HOUSES, SMALL, grid_at, make_tile
 
@@ -123,7 +123,7 @@ def test_ground_without_a_picture_does_not_count(tmp_path):
 @pytest.fixture
 def queued(tiles, tmp_path, monkeypatch) -> dict:
     """A job's parameters in an installation whose catalogue has the tiles."""
-    monkeypatch.setattr(training, "settings", lambda: Settings(tmp_path, 10**9, 10**8, 10**6))
+    monkeypatch.setattr(training, "settings", lambda: replace(settings(), data=tmp_path))
     monkeypatch.setattr(training, "read_catalog", lambda: Catalog(tuple(tiles)))
     config = {"epochs": 1, "batch": 8, "recipe": {"size": 64, "chip": 32, "step": 32}}
     return {"run": "mine", "tiles": ["img0", "img1"], "config": config}

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import shapely
 from hypothesis import given
+from hypothesis import settings as tried
 from hypothesis import strategies as st
 from shapely import box
 
@@ -79,6 +80,7 @@ def houses(draw):
     return [[[*point, *z] for point in one.tolist()] for one in rings]
 
 
+@tried(deadline=None)
 @given(st.lists(houses(), min_size=1, max_size=5), st.booleans())
 def test_any_polygon_comes_in_with_its_area(tmp_path_factory, found, together):
     geometries = [{"type": "MultiPolygon", "coordinates": [rings]} if together else polygon(*rings) for rings in found]
@@ -256,6 +258,26 @@ def test_many_vertices_are_refused(tmp_path, limit, suffix):
         read_footprints(path)
     limit("MAX_VERTICES", 20)
     assert len(read_footprints(path)) == 4
+
+
+def test_a_tangled_ring_is_left_out_and_stops_no_other(tmp_path):
+    tangled = np.random.default_rng(0).random((300, 2)).tolist()
+    found = read_geojson(geojson(tmp_path, [polygon(tangled), polygon(BOW_TIE)]))
+    assert (len(found), found.repairs) == (2, Repairs(repaired=1, dropped=1))
+
+
+def test_a_long_outline_that_touches_itself_once_is_mended(tmp_path):
+    angles = np.linspace(0, 2 * np.pi, 5001)[:-1]
+    rim = np.column_stack([np.cos(angles), np.sin(angles)])
+    rim[1000] = rim[4000]
+    found = read_geojson(geojson(tmp_path, [polygon(rim.tolist())]))
+    assert (len(found) > 0, found.repairs) == (True, Repairs(repaired=1))
+
+
+@pytest.mark.parametrize("crs", ["+proj=utm +zone=11 +ellps=GRS80 +nadgrids=/etc/hostname", "+init=/etc/hostname:x"])
+def test_a_crs_that_names_a_file_is_refused(tmp_path, crs):
+    with pytest.raises(FootprintsWithoutCRS):
+        read_geojson(geojson(tmp_path, [METRES], crs=named(crs)))
 
 
 # CSV

@@ -68,3 +68,10 @@ def test_a_folder_that_cannot_be_made_is_an_error_in_words(tmp_path, labels, fil
     (tmp_path / "file").write_text("")
     with pytest.raises(CannotWrite, match=f"img1_{file} cannot be written"):
         write_label(labels, file, tmp_path / "file", "img1")
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.endswith(".tif")])
+def test_geotiff_carry_who_made_the_pictures(tmp_path, labels, file):
+    for attribution in ("SpaceNet on AWS, Maxar, CosmiQ Works, CC BY-SA 4.0", ""):
+        with rasterio.open(write_label(labels, file, tmp_path, "img1", attribution), driver="GTiff") as dataset:
+            assert dataset.tags().get("TIFFTAG_COPYRIGHT", "") == attribution

@@ -1,0 +1,155 @@
+"""Explore: the basket, the split on the map, bands, listed tiles, and what the address carries."""
+
+from dataclasses import replace
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.components.inspector import _eighth
+from app.components.tile_map import ranges
+from core.catalog.store import Catalog, update_catalog, write_catalog
+from core.catalog.tile import Tile
+from tests.app.conftest import OpenPage
+from tests.app.test_pages import do_on_the_map, html, scene
+from tests.core.made_up import grid_at, make_tile
+
+
+def button(page: AppTest, label: str):
+    return next(one for one in page.button if one.label.startswith(label))
+
+
+@pytest.fixture
+def listed(city: Catalog) -> Tile:
+    """A tile beside the city that is not on this machine."""
+    tile = Tile.listed("AOI_0_Made_img4", "AOI_0_Made", grid_at(column=64 * 4).footprint)
+    update_catalog(lambda catalog: catalog.adding([tile]))
+    return tile
+
+
+@pytest.mark.usefixtures("city")
+def test_a_picked_tile_is_in_the_basket_until_it_is_picked_again(open_page: OpenPage, monkeypatch) -> None:
+    page = open_page("explore")
+    do_on_the_map(page, monkeypatch, act="pick", id="AOI_0_Made_img2", at=1)
+    assert page.session_state["basket"] == ("AOI_0_Made_img2",)
+    assert "1 divided by a line" in page.markdown[0].value
+    assert scene(page)["split"] == {"L": "1"}
+    do_on_the_map(page, monkeypatch, act="pick", id="AOI_0_Made_img2", at=2)
+    assert page.session_state["basket"] == ()
+    assert scene(page)["split"] == {}
+
+
+@pytest.mark.usefixtures("city")
+def test_all_in_view_takes_those_with_labels(open_page: OpenPage, monkeypatch) -> None:
+    page = open_page("explore")
+    do_on_the_map(page, monkeypatch, act="view", bounds=[-180, -90, 180, 90])
+    assert page.session_state["basket"] == ("AOI_0_Made_img1", "AOI_0_Made_img2")
+    assert "1 tiles without labels" in page.toast[0].value
+
+
+@pytest.mark.usefixtures("city")
+def test_a_view_without_tiles_adds_none(open_page: OpenPage, monkeypatch) -> None:
+    page = open_page("explore")
+    do_on_the_map(page, monkeypatch, act="view", bounds=[0, 0, 1, 1])
+    assert scene(page)["split"] == {}
+
+
+@pytest.mark.usefixtures("city")
+def test_the_whole_area_and_random_tiles_fill_the_basket_and_undo_takes_them_back(open_page: OpenPage) -> None:
+    page = open_page("explore")
+    button(page, "All of").click().run()
+    assert len(page.session_state["basket"]) == 2
+    button(page, "Empty").click().run()
+    assert page.session_state["basket"] == ()
+    page.number_input[0].set_value(1).run()
+    button(page, "Add so many").click().run()
+    assert len(page.session_state["basket"]) == 1
+    button(page, "Undo").click().run()
+    button(page, "Undo").click().run()
+    assert len(page.session_state["basket"]) == 2
+
+
+@pytest.mark.usefixtures("city")
+def test_the_basket_goes_to_train(open_page: OpenPage, monkeypatch) -> None:
+    page = open_page("explore")
+    do_on_the_map(page, monkeypatch, act="pick", id="AOI_0_Made_img2")
+    button(page, "Train on these").click().run()
+    assert page.button_group[0].value == "Basket"
+    assert any("1 tiles, 2 buildings" in caption.value for caption in page.caption)
+
+
+def test_a_listed_tile_leads_to_its_download(open_page: OpenPage, listed: Tile) -> None:
+    page = open_page("explore", tile=listed.id)
+    assert "not downloaded" in html(page)
+    assert scene(page)["layers"] == []
+    button(page, "Get this tile").click().run()
+    assert page.session_state["get"] == (listed.id,)
+
+
+def test_a_basket_with_listed_tiles_offers_to_get_them(open_page: OpenPage, listed: Tile, monkeypatch) -> None:
+    page = open_page("explore")
+    do_on_the_map(page, monkeypatch, act="pick", id=listed.id)
+    assert scene(page)["split"] == {"–": "3"}
+    button(page, "1 are not downloaded").click().run()
+    assert page.session_state["get"] == (listed.id,)
+
+
+@pytest.mark.parametrize("name", ["labels", "predict"])
+def test_pages_of_pixels_say_that_a_listed_tile_has_none(open_page: OpenPage, listed: Tile, name: str) -> None:
+    page = open_page(name, tile=listed.id)
+    assert not page.exception
+    assert not page.error
+
+
+def test_the_address_names_the_area(open_page: OpenPage, city: Catalog) -> None:
+    other = replace(city.tiles[2], id="AOI_9_Other_img1", aoi="AOI_9_Other")
+    write_catalog(city.adding([other]))
+    page = open_page("explore", aoi="AOI_9_Other")
+    assert scene(page)["selected"] == "AOI_9_Other_img1"
+
+
+def test_bands_of_the_address_are_shown_where_the_tile_has_them(open_page: OpenPage, city: Catalog, tmp_path) -> None:
+    eight = make_tile(tmp_path, "eight", eight=True)
+    write_catalog(city.adding([eight]))
+    page = open_page("explore", tile=eight.id, bands="7-5-3")
+    assert "bands=7,5,3" in scene(page)["layers"][0]["url"]
+    page.selectbox(key=f"colours {eight.id}").set_value("Colours of the image").run()
+    assert "bands=" not in scene(page)["layers"][0]["url"]
+    assert "bands" not in page.query_params
+
+
+@pytest.mark.usefixtures("city")
+@pytest.mark.parametrize("bands", ["7-5-3", "0-0-0", "<script>", "1-2", "99-99-99"])
+def test_bands_there_are_not_are_left_out(open_page: OpenPage, bands: str) -> None:
+    page = open_page("explore", tile="AOI_0_Made_img1", bands=bands)
+    assert not page.exception
+    assert "bands=" not in scene(page)["layers"][0]["url"]
+
+
+@pytest.mark.usefixtures("city")
+def test_neighbours_are_buttons(open_page: OpenPage) -> None:
+    page = open_page("explore", tile="AOI_0_Made_img2")
+    button(page, "→ img3").click().run()
+    assert scene(page)["selected"] == "AOI_0_Made_img3"
+
+
+def test_ten_thousand_tiles_cost_a_rerun_less_than_fifty_kilobytes(open_page: OpenPage, city: Catalog) -> None:
+    grounds = [grid_at(64 * (n % 100), 64 * (n // 100)).footprint for n in range(10_593)]
+    many = [Tile.listed(f"AOI_8_Many_img{n}", "AOI_8_Many", ground) for n, ground in enumerate(grounds)]
+    write_catalog(city.adding(many))
+    page = open_page("explore", tile="AOI_8_Many_img5000")
+    sizes = [len(node.proto.SerializeToString()) for node in page if getattr(node, "proto", None) is not None]
+    assert len(sizes) > 20
+    assert sum(sizes) < 50_000
+
+
+def test_ranges_are_short() -> None:
+    assert ranges([]) == ""
+    assert ranges([3]) == "3"
+    assert ranges([0, 1, 2, 7, 9, 10]) == "0-2,7,9-10"
+
+
+@pytest.mark.parametrize(
+    ("east", "north", "place"), [(1, 0, 0), (1, 1, 1), (0, 1, 2), (-1, 0, 4), (0, -1, 6), (1, -0.1, 0)]
+)
+def test_directions_are_counted_against_the_clock(east: float, north: float, place: int) -> None:
+    assert _eighth(east, north) == place
