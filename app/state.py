@@ -136,10 +136,11 @@ def watch(job: int) -> None:
 
 
 def selected_run() -> str | None:
-    """The run the visitor chose last."""
-    return cast(str | None, st.session_state.get(_RUN))
+    """The run the visitor chose last, or the address names."""
+    return cast(str | None, st.session_state.get(_RUN) or st.query_params.get(_RUN))
 
 
 def select_run(name: str) -> None:
-    """Look at another run."""
+    """Look at another run; the address tells it."""
     st.session_state[_RUN] = name
+    _tell_address(run=name)

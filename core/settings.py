@@ -78,5 +78,5 @@ def settings() -> Settings:
         max_declared_bytes=_number("MAX_DECLARED_BYTES", 8_000 * _MEGABYTE),
         max_upload_bytes=_number("MAX_UPLOAD_BYTES", 500 * _MEGABYTE),
         max_vector_bytes=_number("MAX_VECTOR_BYTES", 200 * _MEGABYTE),
-        max_vertices=_number("MAX_VERTICES", 1_000_000),
+        max_vertices=_number("MAX_VERTICES", 1_500_000),
     )

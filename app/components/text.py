@@ -18,7 +18,10 @@ _MARKDOWN = {ord(sign): f"\\{sign}" for sign in "\\`*_[]<>#|~:$&"}
 
 
 def plain(text: object) -> str:
-    """Any value as Markdown text that reads as it is written: no link, emphasis, formula or directive comes of it."""
+    """Any value as Markdown text that reads as it is written: no emphasis, formula, image or directive comes of it.
+
+    Of links only those remain that browsers make of a bare e-mail address.
+    """
     return " ".join(str(text).split()).translate(_MARKDOWN)
 
 

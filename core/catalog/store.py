@@ -88,13 +88,13 @@ class Catalog:
     @cached_property
     def geojson(self) -> bytes:
         """The ground of all tiles for a map, in this order, with what tells them apart there."""
+        # Of a tile that is not here the rest is left out: of ten thousand listed ones it is a third of the bytes.
         facts = [
-            {
-                "id": tile.id, "aoi": tile.aoi, "name": tile.name, "here": tile.is_here,
-                "labelled": tile.is_labelled, "buildings": tile.buildings,
-            }
+            {"id": tile.id, "aoi": tile.aoi}
+            | ({"here": True, "name": tile.name, "labelled": tile.is_labelled} if tile.is_here else {})
+            | ({"buildings": tile.buildings} if tile.is_labelled else {})
             for tile in self.tiles
-        ]  # fmt: skip
+        ]
         return feature_collection(np.array([tile.footprint for tile in self.tiles], dtype=object), facts)
 
     def places(self, names: Iterable[str]) -> list[int]:

@@ -86,7 +86,7 @@ def _part(file: Path, wanted: Object) -> Path:
 
 def _append(bucket: Bucket, wanted: Object, part: Path, tell: Tell) -> None:
     """Until all is there; a connection that breaks is made anew as long as each one brings something."""
-    with part.open("ab") as file:
+    with part.open("ab", buffering=0) as file:  # nothing is left to be written when a stopped one closes it
         tell(file.tell())
         while (before := file.tell()) < wanted.size:
             try:
@@ -96,14 +96,13 @@ def _append(bucket: Bucket, wanted: Object, part: Path, tell: Tell) -> None:
                     raise
             if file.tell() == before:
                 raise BucketUnreachable(detail="it sent nothing")
-        file.flush()
         os.fsync(file.fileno())
 
 
 def _read_on(bucket: Bucket, wanted: Object, file: BinaryIO, tell: Tell) -> None:
     for chunk in bucket.read(wanted, file.tell()):
+        tell(len(chunk))  # raises where the download was stopped: whoever goes on with it may be writing by now
         file.write(chunk)
-        tell(len(chunk))
         if file.tell() > wanted.size:  # whatever this is, it is not the object: no disk is filled with it
             return
 

@@ -27,7 +27,7 @@ def write_label(labels: Labels, file: str, folder: Path, image: str, attribution
 
     GeoTIFF carries the attribution as TIFFTAG_COPYRIGHT, GeoJSON as a member; CSV and NumPy have no place for it.
     """
-    path = folder / f"{image}_{file}"
+    path = folder / f"{Path(image).name}_{file}"
     match file:
         case "outlines.csv":
             return write_footprints(labels.outlines(image), path, labels.grid, image, attribution)

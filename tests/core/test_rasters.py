@@ -17,6 +17,7 @@ from shapely import box
 
 from core import rasters
 from core.errors import (
+    BlocksTooLarge,
     CannotRead,
     CannotWrite,
     DiskFull,
@@ -26,6 +27,7 @@ from core.errors import (
     RasterTooLarge,
     RasterWithoutCRS,
     TruncatedRaster,
+    UnusualPixels,
 )
 from core.grids import LONLAT, WEB_MERCATOR, Grid
 from core.rasters import Raster, describe, read, read_window, replacing, to_web_mercator, write, writer
@@ -243,6 +245,30 @@ def test_a_small_file_that_declares_gigabytes_is_not_read(tmp_path):
     assert path.stat().st_size < 3_000_000
     with pytest.raises(RasterTooLarge, match=r"bomb\.tif declares 10\.0 GB, more than the limit of 8\.0 GB"):
         read(path)
+
+
+def test_complex_numbers_are_no_pixels(tmp_path):
+    shape = {"width": 8, "height": 8, "count": 1, "dtype": "complex64"}
+    where = {"crs": "EPSG:32611", "transform": grid_at().transform}
+    with rasterio.open(tmp_path / "radar.tif", "w", driver="GTiff", **shape, **where):
+        pass
+    with pytest.raises(UnusualPixels, match=r"radar\.tif holds complex numbers"):
+        describe(tmp_path / "radar.tif")
+
+
+def test_a_large_block_is_read_where_the_file_is_large_as_well(tmp_path, monkeypatch):
+    """Some programs write the whole picture as one block; it is refused only where it was packed to burst."""
+    noise = np.random.default_rng(0).integers(0, 255, (1, 64, 64)).astype(np.uint8)
+    shape = {"width": 64, "height": 64, "count": 1, "dtype": "uint8", "compress": "lzw"}
+    where = {"crs": "EPSG:32611", "transform": grid_at().transform}
+    for name, pixels in (("noise", noise), ("zeros", np.zeros_like(noise))):
+        blocks = {"tiled": True, "blockxsize": 64, "blockysize": 64}
+        with rasterio.open(tmp_path / f"{name}.tif", "w", driver="GTiff", **shape, **where, **blocks) as dataset:
+            dataset.write(pixels)
+    monkeypatch.setattr(rasters, "LARGEST_BLOCK", 1000)
+    assert describe(tmp_path / "noise.tif").bands == 1
+    with pytest.raises(BlocksTooLarge, match=r"zeros\.tif is packed in blocks of 0 MB"):
+        describe(tmp_path / "zeros.tif")
 
 
 # Where there is a picture

@@ -197,7 +197,7 @@ def test_a_tile_is_guessed_from_its_number():
 
 def test_the_map_gets_every_tile_with_what_tells_them_apart():
     features = orjson.loads(Catalog((TILE, square(3))).geojson)["features"]
-    assert [feature["properties"]["here"] for feature in features] == [True, False]
+    assert [feature["properties"].get("here", False) for feature in features] == [True, False]
     assert features[0]["properties"]["buildings"] == TILE.buildings
     assert Catalog((TILE, square(3))).places([square(3).id, "none", TILE.id]) == [0, 1]
 
