@@ -19,7 +19,6 @@ from app.assets import ASSETS
 from core import colours, pictures, predicted
 from core.catalog.spacenet import LABELS
 from core.catalog.store import read_catalog
-from core.catalog.tile import Tile
 from core.errors import CatalogError, GroundplanError, NoSuchBands
 from core.geojson import feature_collection
 from core.grids import LONLAT
@@ -52,17 +51,17 @@ def _tiles(_request: Request) -> Response:
     return _geojson(read_catalog().geojson)
 
 
-def _stretch(tile: Tile, bands: pictures.Bands | None = None) -> pictures.Stretch:
-    """The area's own, so that tiles join without seams; uploads have nothing in common."""
-    return pictures.area_stretch([tile] if tile.name else read_catalog().here.of_aoi(tile.aoi).tiles, bands)
-
-
 def _square(request: Request) -> Response:
     tile = read_catalog().tile(request.path_params["raster"])
-    z, x, y = (request.path_params[name] for name in "zxy")
+    z, x, y = (_number(request.path_params[name]) for name in "zxy")
     bands = _bands(request)
-    picture = pictures.square(tile, (z, x, y), _stretch(tile, bands), bands)
+    picture = pictures.square(tile, (z, x, y), pictures.stretch_of(tile, bands), bands)
     return Response(picture.data, media_type=picture.media_type)
+
+
+def _number(text: str) -> int:
+    """A whole number of at most ten digits, -1 for anything else: there is no such square."""
+    return int(text) if re.fullmatch(r"[0-9]{1,10}", text, re.ASCII) else -1
 
 
 def _bands(request: Request) -> pictures.Bands | None:
@@ -89,7 +88,7 @@ def _tile_layer(request: Request) -> Response:
     tile, layer = read_catalog().tile(request.path_params["tile"]), request.path_params["layer"]
     if layer not in (*pictures.LAYERS, "thumbnail"):
         return PlainTextResponse("There is no such layer.", 404)
-    stretch = _stretch(tile)
+    stretch = pictures.stretch_of(tile)
     if "pixels" in request.query_params and layer != "thumbnail":
         picture = pictures.flat(pictures.draw(tile, layer, stretch), layer in pictures.PHOTOS)
     elif layer == "thumbnail":
@@ -114,7 +113,7 @@ def _probability(request: Request) -> Response:
 
 def _predicted_outlines(request: Request) -> Response:
     found = predicted.find(request.path_params["run"], request.path_params["tile"])
-    stretch = _stretch(found.tile)
+    stretch = pictures.stretch_of(found.tile)
     image, footprints = pictures.draw(found.tile, "image", stretch), found.footprints(_threshold(request))
     pixels = image.grid.to_pixels(footprints.geometries, footprints.crs)
     picture = pictures.flat(pictures.outlined(image, pixels, colours.PREDICTION))
@@ -142,7 +141,7 @@ ROUTES: list[BaseRoute] = [
     Mount("/assets/leaflet", _assets(leaflet)),
     Mount("/assets/jquery", _assets(jquery)),
     Mount("/assets/groundplan", StaticFiles(directory=ASSETS)),
-    Route("/tiles/{raster}/{z:int}/{x:int}/{y:int}.webp", _answer(_square)),
+    Route("/tiles/{raster}/{z}/{x}/{y}.webp", _answer(_square)),
     Route("/files/{tile}/{product}", _answer(_file)),
     Route("/layers/tiles.geojson", _answer(_tiles)),
     Route("/layers/tiles/{tile}/outlines.geojson", _answer(_outlines)),

@@ -1,6 +1,7 @@
 """What the pages remember for one visitor, by name and type, and the part of it that the address carries."""
 
 import re
+import time
 from collections.abc import Iterable, Sequence
 from typing import cast
 
@@ -17,7 +18,9 @@ WATCHED = "watched job"
 #: Tile ids that the Get tiles page starts with.
 GET = "get"
 _TILE, _AOI, _BANDS, _FOCUS, _RUN, _SEED = "tile", "aoi", "bands", "focus", "run", "seed"
-_BASKET, _UNDO = "basket", "basket before"
+_BASKET, _UNDO, _CHANGES, _LEFT = "basket", "basket before", "basket changes", "tile before"
+#: Seconds for which a browser may still send the address of before.
+_STALE_S = 2.0
 #: So many changes of the basket can be taken back.
 _STEPS = 20
 
@@ -31,13 +34,24 @@ def _tell_address(**parts: str) -> None:
 
 def selected_tile(catalog: Catalog) -> Tile:
     """The tile the visitor looks at: chosen before, named in the address, or the showpiece (of the address's area)."""
-    name = st.session_state.get(_TILE) or st.query_params.get(_TILE)
+    name = _from_address() or st.session_state.get(_TILE)
     area = catalog.of_aoi(st.query_params.get(_AOI, ""))
+    if name and not catalog.named([name]):
+        st.toast("The tile of this link is not in the catalogue. Another one is shown.", icon=":material/link_off:")
     tile = next(iter(catalog.named([name] if name else [])), None) or (area if area.tiles else catalog).showpiece
     _remember(tile)
     if _FOCUS not in st.session_state:
         _look(around(tile.bounds))
     return tile
+
+
+def _from_address() -> str | None:
+    """The address's tile where the visitor changed the address (Back, or typing), not we."""
+    asked = st.query_params.get(_TILE)
+    left, moment = st.session_state.get(_LEFT, (None, 0.0))
+    # Just after we left a tile a browser may still send its old address.
+    is_stale = asked == left and time.monotonic() - moment < _STALE_S
+    return None if is_stale else asked
 
 
 def select(tile: Tile, move: bool = True) -> None:
@@ -48,6 +62,9 @@ def select(tile: Tile, move: bool = True) -> None:
 
 
 def _remember(tile: Tile) -> None:
+    before = st.session_state.get(_TILE)
+    if before != tile.id:
+        st.session_state[_LEFT] = before, time.monotonic()
     st.session_state[_TILE] = tile.id
     _tell_address(aoi=tile.aoi, tile=tile.id)
 
@@ -101,7 +118,13 @@ def fill_basket(names: Iterable[str]) -> None:
     before = basket()
     st.session_state[_BASKET] = tuple(dict.fromkeys(names))
     if basket() != before:
+        st.session_state[_CHANGES] = basket_changes() + 1
         st.session_state[_UNDO] = [*st.session_state.get(_UNDO, []), before][-_STEPS:]
+
+
+def basket_changes() -> int:
+    """How often the basket was changed, taken back included."""
+    return int(st.session_state.get(_CHANGES, 0))
 
 
 def can_undo() -> bool:
@@ -113,6 +136,7 @@ def undo() -> None:
     """The basket as it was before its last change."""
     *earlier, last = st.session_state[_UNDO]
     st.session_state[_UNDO], st.session_state[_BASKET] = earlier, last
+    st.session_state[_CHANGES] = basket_changes() + 1
 
 
 def seed() -> int:

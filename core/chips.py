@@ -69,11 +69,14 @@ class Scaling:
     high: tuple[float, ...]
 
     def apply(self, pixels: NDArray) -> NDArray[np.float32]:
-        """(…, bands) of any dtype to float32; kept within -1 to 2, so that one broken sensor value stays harmless."""
+        """(…, bands) of any dtype to float32; kept within -1 to 2, so that one broken sensor value stays harmless.
+
+        What is no number becomes 0: a single one would spread through a network until every weight were none.
+        """
         low, high = np.array(self.low, np.float32), np.array(self.high, np.float32)
         span = np.where(high > low, high - low, 1)
         scaled: NDArray[np.float32] = np.clip((pixels.astype(np.float32) - low) / span, -1, 2)
-        return scaled
+        return np.nan_to_num(scaled, copy=False)
 
     @classmethod
     def thesis(cls, full_scale: tuple[float, ...]) -> "Scaling":
@@ -82,11 +85,18 @@ class Scaling:
 
     @classmethod
     def percentiles(cls, scenes: Sequence["Scene"]) -> "Scaling":
-        """From the 2nd to the 98th percentile of the pixels with a picture, over all scenes together."""
+        """From the 2nd to the 98th percentile of the finite pixels with a picture, over all scenes together."""
         every = 1 + sum(scene.valid.size for scene in scenes) // SAMPLED_PIXELS
         seen = np.concatenate([scene.pixels[scene.valid][::every] for scene in scenes])
-        low, high = np.percentile(seen, PERCENTILES, axis=0)
-        return cls(tuple(map(float, low)), tuple(map(float, high)))
+        low, high = zip(*map(_ends, seen.T), strict=True)
+        return cls(low, high)
+
+
+def _ends(band: NDArray[np.float32]) -> tuple[float, float]:
+    """What becomes 0 and 1 in one band, a row of pixels; 0 and 1 themselves where it has no finite ones."""
+    finite = band[np.isfinite(band)]
+    low, high = np.percentile(finite, PERCENTILES) if len(finite) else (0.0, 1.0)
+    return float(low), float(high)
 
 
 @dataclass(frozen=True)

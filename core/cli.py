@@ -5,7 +5,7 @@ Exit status 0, or 2 with one sentence on stderr.
 
 import errno
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from core import rasters
 from core.catalog import spacenet
 from core.catalog.checks import Place
-from core.catalog.register import register, register_sample
+from core.catalog.register import as_moved, register, register_sample, remove
 from core.catalog.scan import Found, scan
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
@@ -138,10 +138,16 @@ def catalog_list(
         _print_json([_facts(tile) for tile in tiles])
         return
     for tile in tiles:
-        buildings = "no labels" if tile.buildings is None else f"{tile.buildings} buildings"
-        typer.echo(f"{tile.id}\t{tile.width} × {tile.height} px\t{tile.gsd_m:.2f} m\t{tile.bands} bands\t{buildings}")
+        typer.echo(f"{tile.id}\t{_in_words(tile)}")
     if not tiles:
         _notes.print("The catalogue is empty. Fill it with `python -m core catalog add FOLDER`.", markup=False)
+
+
+def _in_words(tile: Tile) -> str:
+    if not tile.is_here:
+        return "not downloaded"
+    buildings = "no labels" if tile.buildings is None else f"{tile.buildings} buildings"
+    return f"{tile.width} × {tile.height} px\t{tile.gsd_m:.2f} m\t{tile.bands} bands\t{buildings}"
 
 
 def _facts(tile: Tile) -> dict[str, object]:
@@ -149,6 +155,18 @@ def _facts(tile: Tile) -> dict[str, object]:
     products = {name: str(path) for name, path in tile.products.items()}
     labels = str(tile.footprints) if tile.footprints else None
     return facts | {"products": products, "footprints": labels, "bounds": tile.bounds}
+
+
+@catalog.command("remove")
+def catalog_remove(
+    tiles: Annotated[list[str] | None, typer.Argument(help="Their ids, as `catalog list` shows them.")] = None,
+    aoi: Annotated[str, typer.Option(help="All tiles of this area.")] = "",
+) -> None:
+    """Takes tiles out of the catalogue; their files stay where they are."""
+    if not tiles and not aoi:
+        raise typer.BadParameter("Name tiles, or an area with --aoi.")
+    gone = remove(tiles or (), aoi)
+    typer.echo(f"{len(gone)} tiles are no longer in the catalogue; their files stay")
 
 
 @catalog.command("sample")
@@ -212,8 +230,8 @@ def _attribution(image: Path) -> str:
 
 @app.command()
 def train(
-    data: Annotated[Path, typer.Option(help="A folder in any SpaceNet layout.")],
     out: Annotated[Path, typer.Option(help="Folder of the run; it must not hold one yet.")],
+    data: Annotated[Path | None, typer.Option(help="A folder in any SpaceNet layout; else the catalogue.")] = None,
     model: Annotated[str, typer.Option(help="The network.")] = "fcn",
     epochs: Annotated[int, typer.Option(min=1)] = 10,
     tiles: Annotated[str, typer.Option(help="Only these, by id, with commas between.")] = "",
@@ -223,31 +241,36 @@ def train(
     scaling: Annotated[Literal["percentile", "thesis"], typer.Option(help="thesis: /255 and /65535.")] = "percentile",
     batch_norm: Annotated[bool, typer.Option("--batch-norm", help="The text's variant of the thesis network.")] = False,
 ) -> None:
-    """Trains a network on the labelled tiles of a folder."""
+    """Trains a network on the labelled tiles of a folder, or on tiles of the catalogue."""
     from core.training import train as train_run
 
     config = TrainingConfig(
         network=model, options={"batch_norm": True} if batch_norm else {}, epochs=epochs, batch=batch,
         learning_rate=learning_rate, seed=seed, recipe=Recipe(scaling=scaling), name=out.name,
     )  # fmt: skip
+    wanted = [name.strip() for name in tiles.split(",") if name.strip()]
+    if data is None and not wanted:
+        raise typer.BadParameter("Name a folder with --data, or tiles of the catalogue with --tiles.")
+    found = read_catalog().tiles if data is None else _scanned(data)
+    chosen = [_named(found, name) for name in wanted] or found
     with _progress() as report:
-        found = scan(data, report=report)
-    for problem in found.problems:
-        _notes.print(problem, markup=False)
-    with _progress() as report:
-        run = train_run(_chosen(found, tiles), config, out, report)
+        run = train_run(chosen, config, out, report)
     typer.echo(run.metrics().to_string(index=False))
     typer.echo(out)
 
 
-def _chosen(found: Found, names: str) -> list[Tile]:
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
-    return [_named(found, name) for name in wanted] if wanted else list(found.tiles)
+def _scanned(folder: Path) -> Sequence[Tile]:
+    """The tiles of a folder; labels that were moved in the catalogue are moved."""
+    with _progress() as report:
+        found = scan(folder, report=report)
+    for problem in found.problems:
+        _notes.print(problem, markup=False)
+    return as_moved(found.tiles)
 
 
-def _named(found: Found, name: str) -> Tile:
+def _named(found: Sequence[Tile], name: str) -> Tile:
     """The tile of an id or a short id."""
-    tiles = [tile for tile in found.tiles if tile.id == name] or [t for t in found.tiles if t.short_id == name]
+    tiles = [tile for tile in found if tile.id == name] or [tile for tile in found if tile.short_id == name]
     if not tiles:
         raise NoSuchTile(tile=name)
     if len(tiles) > 1:

@@ -4,7 +4,7 @@ core/split.py says what becomes of each tile, before a pixel is read; here its w
 piece of ground to be divided by a line, crops across the line are left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,8 @@ from core.types import Where
 
 #: Pixels that crops on both sides of the dividing line may share through rounding.
 HAIR_PX = 0.05
+#: A tile so many times longer than the recipe's picture loses what a person can see in it.
+SQUEEZED = 2.0
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Dataset:
     scaling: Scaling
     bands: int  #: 3, or 4 with WorldView's eighth band
     between: tuple[str, ...] = ()  #: ids of the tiles left out between both sides
-    notes: tuple[str, ...] = ()  #: what was left out and why, one sentence each
+    notes: tuple[str, ...] = ()  #: what was left out and why, and what may harm, one sentence each
 
     @property
     def train_tiles(self) -> tuple[str, ...]:
@@ -70,7 +72,8 @@ def read_dataset(tiles: Sequence[Tile], recipe: Recipe, seed: int, report: Repor
         scene.scale(scaling)
     crops = sum(scene.tile not in parted.between for scene in chips.scenes) * len(recipe.offsets) ** 2
     left_out = _left_out(tiles, usable, used, bands, crops - len(train) - len(validation))
-    return Dataset(train, validation, scaling, bands, parted.between, (*problems, *left_out, *parted.notes))
+    notes = *problems, *left_out, *_may_harm([tile for tile in used if tile.id in scenes], recipe), *parted.notes
+    return Dataset(train, validation, scaling, bands, parted.between, notes)
 
 
 def _of_what_is_there(planned: Split, used: Sequence[Tile], chips: Chips, seed: int) -> Split:
@@ -113,11 +116,31 @@ def _left_out(tiles: Sequence[Tile], usable: Sequence[Tile], used: Sequence[Tile
     return notes
 
 
+def _may_harm(read: Sequence[Tile], recipe: Recipe) -> Iterator[str]:
+    """A sentence about tiles squeezed into far fewer pixels, and one about pixels of several kinds."""
+    large = [tile for tile in read if max(tile.width, tile.height) > SQUEEZED * recipe.size]
+    if large:
+        most = max(large, key=lambda tile: max(tile.width, tile.height))
+        across, down = (most.gsd_m * side / recipe.size for side in (most.width, most.height))
+        others = f", and {len(large) - 1} more tiles likewise" if len(large) > 1 else ""
+        yield (
+            f"{most.title} was squeezed from {most.width} × {most.height} to {recipe.size} × {recipe.size} pixels of "
+            f"{across:.3g} × {down:.3g} m{others}. Cut such images into tiles to keep their detail."
+        )
+    kinds = sorted({tile.dtype for tile in read})
+    if len(kinds) > 1:
+        yield (
+            f"Pixels of {' and '.join(kinds)} are scaled alike, so that some tiles may show next to nothing. "
+            "Train on tiles of one kind."
+        )
+
+
 def divide(chips: Chips, parted: Split) -> tuple[Chips, Chips]:
     """Train crops and validation crops, as the split of their tiles says; raises NoTrainingGround."""
     if len(chips) == 0:
         raise NoTrainingGround(detail="no pixel of them shows a picture")
-    roles = np.array([parted.roles[scene.tile] for scene in chips.scenes])[chips.where[:, 0]]
+    # Tiles that show nothing have no crops and no role any more.
+    roles = np.array([parted.roles.get(scene.tile, "between") for scene in chips.scenes])[chips.where[:, 0]]
     trained, checked = roles == "train", roles == "validation"
     divided = np.flatnonzero(roles == "divided")
     if len(divided):

@@ -83,6 +83,11 @@ class NotOnEarth(RasterWithoutCRS):
     """With {place} {name} would lie nowhere on the earth. Check the numbers, or give its edges instead."""
 
 
+class OffTheMap(RasterError):
+    """{name} crosses the date line or reaches beyond 85 degrees north or south, where a web map cannot show it.
+    Cut it there, for example with gdal_translate -projwin, and add the parts."""
+
+
 class UnknownEPSG(RasterWithoutCRS):
     """There is no coordinate system "{code}" for maps. Give an EPSG code such as 4326 or 32611."""
 
@@ -184,7 +189,11 @@ class NoSuchUpload(CatalogError):
 
 
 class UploadIsBusy(CatalogError):
-    """{name} is just being made ready for the map. Stop its job first, then delete it."""
+    """{name} cannot be deleted while a job works on it or waits for it ({job}). Stop that job, or wait for its end."""
+
+
+class NoSuchArea(CatalogError):
+    """The catalogue has no area named {aoi}. `python -m core catalog list` shows the tiles with their areas."""
 
 
 class NotInInbox(CatalogError):
@@ -303,7 +312,7 @@ class NoTrainingGround(TrainingError):
 
 
 class Diverged(TrainingError):
-    """In epoch {epoch} the loss stopped being a number. Choose a smaller learning rate and train again."""
+    """In epoch {epoch} the loss or a weight stopped being a number. Choose a smaller learning rate and train again."""
 
 
 class TooFewBands(TrainingError):

@@ -18,6 +18,10 @@ LONLAT = pyproj.CRS.from_epsg(4326)
 WEB_MERCATOR = pyproj.CRS.from_epsg(3857)
 #: Degrees, about a metre: tiles that are no further apart are neighbours, also by a corner.
 TOUCHING = 1e-5
+#: How far Web Mercator reaches to each side of its middle, in its metres; a metre is for rounding.
+_HALF_MAP = 20_037_508.34 + 1
+#: Parts into which a rim is cut to see where it goes.
+_RIM_PARTS = 64
 #: Parts of a CRS for which PROJ opens whichever file they name, a pipe or a device too; "@null" names none.
 _NAMES_FILES = re.compile(r"init=|PARAMETERFILE|PROJ4_GRIDS|grids=(?!@null(?![\w,]))", re.IGNORECASE)
 #: Longer than any WKT there is.
@@ -109,6 +113,18 @@ class Grid:
         except ProjError:  # a CRS without a way to the ground
             return False
         return -360 <= west <= east <= 360 and -90 <= south <= north <= 90 and 0 < across < inf and 0 < down < inf
+
+    @property
+    def is_on_map(self) -> bool:
+        """Whether Web Mercator shows it in one piece: it neither crosses the date line, as everything around a pole
+        does, nor reaches beyond 85.06 degrees. Asked of what is on earth.
+        """
+        rim = shapely.segmentize(self.rim, self.rim.length / _RIM_PARTS)
+        flat = shapely.get_coordinates(reproject(np.array([rim]), self.crs, WEB_MERCATOR))
+        if not (np.abs(flat) <= _HALF_MAP).all():
+            return False
+        leaps = np.abs(np.diff(flat[:, 0])) > _HALF_MAP
+        return not leaps.any() and Polygon(flat).area > 0
 
     @cached_property
     def pixel_m(self) -> tuple[float, float]:

@@ -3,10 +3,11 @@
 The first three are the labels of the thesis; the distance is that of Yuan 2016 (arXiv 1602.06564), in metres.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from math import atan2, degrees, hypot
+from pathlib import Path
 from typing import Literal
 
 import edt
@@ -60,14 +61,25 @@ class Labels:
     @classmethod
     def of_tile(cls, tile: Tile) -> "Labels":
         """The labels of a catalogue entry on its image's grid, moved as a person wished; raises NoLabels, NoImage."""
-        found = cls.of(rasters.describe(tile.image).grid, read_footprints(tile.labels).of_image(tile.id))
-        return found.moved(*tile.offset_m)
+        files = tile.image, tile.labels
+        changed = tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
+        # A new one each time, so that no mask or distance stays in memory with it.
+        return replace(_of_files(files, changed, tile.id, tile.offset_m))
+
+    def at_most(self, longest: int) -> "Labels":
+        """The same buildings on a grid with no side of more pixels; itself where it has none."""
+        shrink = longest / max(self.grid.shape)
+        if shrink >= 1:
+            return self
+        grid = self.grid.resized(*(max(1, round(side * shrink)) for side in (self.grid.width, self.grid.height)))
+        return Labels(grid, grid.to_pixels(self.ground), self.ground)
 
     def moved(self, east_m: float, north_m: float) -> "Labels":
         """The same buildings so many metres further east and north on the ground."""
         if (east_m, north_m) == (0.0, 0.0) or not len(self):
             return self
-        centre = shapely.box(*shapely.total_bounds(self.ground)).centroid
+        # Of the image, not of the labels: some of them may lie far beside it, where a metre is another step.
+        centre = self.grid.rim.centroid
         [lonlat] = reproject(np.array([centre]), self.grid.crs, LONLAT)
         lon, lat, _ = _WGS84.fwd(lonlat.x, lonlat.y, degrees(atan2(east_m, north_m)), hypot(east_m, north_m))
         [there] = reproject(np.array([shapely.Point(lon, lat)]), LONLAT, self.grid.crs)
@@ -138,6 +150,19 @@ class Labels:
         ground = shapely.transform(shapes, lambda xy: xy * (across, down))
         wide = shapely.buffer(ground, radius_m, join_style=corners)
         return shapely.transform(wide, lambda xy: xy / (across, down))
+
+
+@lru_cache(maxsize=8)
+def _of_files(files: tuple[Path, Path], _changed: tuple[int, ...], name: str, offset_m: tuple[float, float]) -> Labels:
+    """The labels of an image and a footprint file; twenty thousand take a second to parse."""
+    image, footprints = files
+    found = Labels.of(rasters.describe(image).grid, read_footprints(footprints).of_image(name)).moved(*offset_m)
+    # An upload keeps those a little way beside the image, so that they can be moved onto it.
+    there = shapely.intersects(found.pixels, shapely.box(0, 0, found.grid.width, found.grid.height))
+    found = Labels(found.grid, found.pixels[there], found.ground[there])
+    for shared in (found.pixels, found.ground):
+        shared.setflags(write=False)
+    return found
 
 
 def _burn(shapes: Geometries, grid: Grid, value: int = INSIDE, merge: MergeAlg = MergeAlg.replace) -> Mask:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from functools import lru_cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import TypeAlias
 
@@ -18,6 +19,7 @@ from rasterio.features import rasterize
 
 from core import colours, map_tiles, rasters
 from core.catalog.spacenet import colour_bands
+from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
 from core.errors import GroundplanError
 from core.grids import WEB_MERCATOR, Grid
@@ -62,18 +64,35 @@ class Stretch:
         seen = np.concatenate([raster.pixels[:, raster.valid] for raster in rasters_], axis=1)
         if not seen.size:
             return cls(np.zeros(len(seen)), np.ones(len(seen)))
-        low, high = np.nanpercentile(seen[:, :: max(1, seen.shape[1] // 200_000)], (2, 98), axis=1)
+        some = seen[:, :: max(1, seen.shape[1] // 200_000)].astype(np.float64)
+        some[~np.isfinite(some)] = np.nan
+        some[:, 0] = np.where(np.isnan(some).all(axis=1), 0, some[:, 0])  # a band without a number
+        low, high = np.nanpercentile(some, (2, 98), axis=1)
         return cls(low, high)
 
 
 def stretched(raster: Raster, stretch: Stretch | None = None) -> Pixels:
     """(rows, columns, 4) uint8 of three bands, or of one in grey, gamma 0.8; transparent where there is no picture."""
     low, high = (end.astype(np.float32)[:, None, None] for end in astuple(stretch or Stretch.of([raster])))
-    levels = (raster.pixels - low) * (255.0 / np.maximum(high - low, 1e-6))
-    rgb = _BRIGHTER[np.nan_to_num(np.clip(levels, 0, 255)).astype(np.uint8)]
+    levels = (np.clip(raster.pixels, low, high) - low) * (255.0 / np.maximum(high - low, 1e-6))
+    rgb = _BRIGHTER[np.nan_to_num(levels).astype(np.uint8)]
     return np.dstack(
         [*(rgb if len(rgb) == 3 else rgb.repeat(3, axis=0)), np.where(raster.valid, 255, 0).astype(np.uint8)]
     )
+
+
+def stretch_of(tile: Tile, bands: Bands | None = None) -> Stretch:
+    """The one its area has, so that tiles join without seams; uploads have nothing in common."""
+    return area_stretch(_alike(tile), bands)
+
+
+def stretch_version(tile: Tile, bands: Bands | None = None) -> str:
+    """Tells one state of the stretch from another: it changes when tiles come into the area."""
+    return blake2b(repr(_looked_at(_alike(tile), bands)).encode(), digest_size=6).hexdigest()
+
+
+def _alike(tile: Tile) -> Sequence[Tile]:
+    return [tile] if tile.name else read_catalog().here.of_aoi(tile.aoi).tiles
 
 
 def area_stretch(tiles: Sequence[Tile], bands: Bands | None = None) -> Stretch:
@@ -81,9 +100,14 @@ def area_stretch(tiles: Sequence[Tile], bands: Bands | None = None) -> Stretch:
 
     Uploads have nothing in common but their area's name: of them, hand in one.
     """
+    return _area_stretch(_looked_at(tiles, bands), bands)
+
+
+def _looked_at(tiles: Sequence[Tile], bands: Bands | None) -> tuple[tuple[Path, int], ...]:
+    """Up to 16 images of the area, and when they changed last."""
     here = [tile for tile in tiles if tile.is_here]
     images = [shown_file(tile, bands) for tile in here[:: -(-len(here) // _LOOKED_AT) or 1]]
-    return _area_stretch(tuple((path, path.stat().st_mtime_ns if path.exists() else 0) for path in images), bands)
+    return tuple((path, path.stat().st_mtime_ns if path.exists() else 0) for path in images)
 
 
 @lru_cache(maxsize=64)
@@ -156,11 +180,10 @@ def draw(tile: Tile, layer: str, stretch: Stretch | None = None) -> Raster:
         image = _image(tile.image, _shown_grid(rasters.describe(tile.image).grid).shape)
         return Raster(np.moveaxis(stretched(image, stretch), 2, 0), image.grid)
     labels = Labels.of_tile(tile)
-    grid = _shown_grid(labels.grid)
-    shown = labels if grid == labels.grid else Labels(grid, grid.to_pixels(labels.ground), labels.ground)
+    shown = labels.at_most(LONGEST)
     if layer == "outlines":
         return outlined(draw(tile, "image", stretch), shown.pixels, colours.TRUTH)
-    return Raster(np.moveaxis(_LAYERS[layer](shown), 2, 0), grid)
+    return Raster(np.moveaxis(_LAYERS[layer](shown), 2, 0), shown.grid)
 
 
 def outlined(rgba: Raster, shapes: Geometries, colour: str) -> Raster:

@@ -35,6 +35,7 @@ from core.errors import (
     MissingBand,
     NoSuchPath,
     NotARaster,
+    OffTheMap,
     RasterTooLarge,
     RasterWithoutCRS,
     RefersElsewhere,
@@ -87,15 +88,15 @@ class Raster:
 
     @property
     def valid(self) -> Where:
-        """Where there is a picture: some band is neither no-data (0 where the file declares none) nor NaN."""
+        """Where there is a picture: some band is finite and not no-data (0 where the file declares none)."""
         return where_valid(self.pixels, self.nodata)
 
 
 def where_valid(pixels: Pixels, nodata: float | None) -> Where:
-    """Where some band of (bands, rows, columns) is neither no-data (0 where none is declared) nor NaN."""
+    """Where some band of (bands, rows, columns) is finite and not no-data (0 where none is declared)."""
     blank = np.equal(pixels, 0 if nodata is None else nodata)
     if pixels.dtype.kind == "f":
-        blank |= np.isnan(pixels)
+        blank |= ~np.isfinite(pixels)
     valid: Where = ~np.all(blank, axis=0)
     return valid
 
@@ -161,7 +162,7 @@ def _sample_bytes(dataset: DatasetReader) -> int:
 
 
 def grid_of(dataset: DatasetReader, path: Path) -> Grid:
-    """The dataset's georeference; raises RasterWithoutCRS, also where it leads nowhere on earth."""
+    """The dataset's georeference; raises RasterWithoutCRS, also where it leads nowhere on earth, and OffTheMap."""
     if dataset.crs is None or dataset.transform.is_identity:
         raise RasterWithoutCRS(name=path)
     try:
@@ -171,7 +172,14 @@ def grid_of(dataset: DatasetReader, path: Path) -> Grid:
     grid = Grid(dataset.width, dataset.height, dataset.transform, pyproj.CRS.from_epsg(epsg) if epsg else crs)
     if not grid.is_on_earth:
         raise RasterWithoutCRS(name=path)
+    check_on_map(grid, path)
     return grid
+
+
+def check_on_map(grid: Grid, path: Path) -> None:
+    """Raises OffTheMap where no web map can show a grid."""
+    if not grid.is_on_map:
+        raise OffTheMap(name=path)
 
 
 def describe(path: Path) -> RasterInfo:
@@ -229,7 +237,8 @@ def read_window(dataset: DatasetReader, box: tuple[int, int, int, int], shape: t
 
 def web_mercator_grid(grid: Grid) -> Grid:
     """The grid in Web Mercator, as browser maps draw it, that holds all of a grid at about its resolution."""
-    if grid.crs == WEB_MERCATOR:
+    pixel = grid.transform
+    if grid.crs == WEB_MERCATOR and pixel.b == pixel.d == 0 and pixel.a > 0 > pixel.e:
         return grid
     # Not rasterio's calculate_default_transform: it makes a VRT, and the guard has taken that driver away.
     rim = reproject(np.array([grid.rim]), grid.crs, WEB_MERCATOR)[0]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -114,15 +114,21 @@ class Journal:
         """Reports progress; raises Diverged."""
         loss = float((logs or {})["loss"])
         if not isfinite(loss):
-            self.run.log(f"Epoch {self.epoch}: the loss is no number any more. Stopped.")
-            raise Diverged(epoch=self.epoch)
+            self._diverged("the loss")
         epochs = self.run.config.epochs
         done = (self.epoch - 1 + (batch + 1) / self.batches) / epochs
         doing = f"epoch {self.epoch} of {epochs}, batch {batch + 1} of {self.batches}, loss {loss:.2f}"
         self.report(READING + (1 - READING) * done, doing)
 
+    def _diverged(self, what: str) -> NoReturn:
+        self.run.log(f"Epoch {self.epoch}: {what} is no number any more. Stopped.")
+        raise Diverged(epoch=self.epoch)
+
     def end_epoch(self, model: "keras.Model", logs: Mapping[str, float]) -> None:
-        """Puts the weights, the figures and a sentence into the run."""
+        """Puts the weights, the figures and a sentence into the run; raises Diverged."""
+        # A finite loss is not enough: behind a ReLU a weight can be lost without a trace in it.
+        if not all(np.isfinite(weight).all() for weight in model.get_weights()):
+            self._diverged("a weight")
         seconds = round(time.monotonic() - self.began, 3)
         figures = {name: float(logs[name]) for prefix in ("", "val_") for m in MEASURES if (name := prefix + m) in logs}
         self.run.put_weights(model, self.epoch)

@@ -3,7 +3,7 @@
 "use strict";
 window.gpGrid = function (map, colours, faint) {
   const renderer = L.canvas({pane: "grid", padding: 0.2}), thumbnails = {};
-  let tiles = [], byId = {}, group = null, address = null, selected = null, split = {}, opacity = 1, picking = false;
+  let tiles = [], byId = {}, group = null, address = null, selected = null, split = {}, opacity = 1, picking = false, tiny = false;
   const areas = L.layerGroup();
 
   function tell(properties) {
@@ -14,6 +14,11 @@ window.gpGrid = function (map, colours, faint) {
   function style(tile) {
     const p = tile.feature.properties, chosen = p.id === selected, part = split[p.id];
     const colour = part ? colours[part] : p.here ? "#c9d1de" : "#8792a4";
+    if (tiny && !chosen) {  // too small for dashes and letters: what is here stands out by being filled
+      return {color: part ? colours[part] : p.here ? "#ffffff" : "#5d6778", weight: p.here || part ? 1.5 : 0.6, opacity: 0.9,
+              dashArray: null, fill: true, fillColor: part ? colours[part] : "#c9d1de",
+              fillOpacity: part ? 0.6 : p.here ? 0.7 : 0.06};
+    }
     return {color: chosen ? "#ffffff" : colour, weight: chosen ? 3 : part ? 2 : 1,
             opacity: chosen ? 1 : part ? 0.95 : 0.6, dashArray: p.here ? null : "4 4",
             fill: true, fillColor: colour, fillOpacity: part ? 0.22 : 0};
@@ -44,8 +49,9 @@ window.gpGrid = function (map, colours, faint) {
   function load(url) {
     if (!url || url === address) return;
     address = url;
-    fetch(url).then(answer => answer.ok ? answer.json() : {features: []}).then(data => {
+    fetch(url).then(answer => answer.ok ? answer.json() : null).catch(() => null).then(data => {
       if (url !== address) return;
+      if (!data) { address = null; return; }  // asked for again at the next scene
       if (group) group.remove();
       for (const id of Object.keys(thumbnails)) { thumbnails[id].remove(); delete thumbnails[id]; }
       tiles = []; byId = {};
@@ -58,6 +64,7 @@ window.gpGrid = function (map, colours, faint) {
       decode();
       group.addTo(map).bindTooltip(words, {sticky: true});
       group.setStyle(f => style(byId[f.properties.id]));
+      if (byId[selected]) byId[selected].bringToFront();
       summarise(); look();
     });
   }
@@ -73,17 +80,25 @@ window.gpGrid = function (map, colours, faint) {
       const box = document.createElement("span");
       box.textContent = aoi + " · " + members.length + " tiles";
       dot.bindTooltip(box, {permanent: true, direction: "right", offset: [10, 0]});
-      dot.on("click", () => map.fitBounds(bounds.pad(0.05)));
+      dot.on("click", () => { tell({act: "area", aoi: aoi}); map.fitBounds(bounds.pad(0.05)); });
       dot.gpBounds = bounds;
       areas.addLayer(dot);
     }
   }
+  function resize() {
+    const any = tiles[0].getBounds();
+    const across = map.latLngToContainerPoint(any.getNorthEast()).x - map.latLngToContainerPoint(any.getSouthWest()).x;
+    if ((across < 12) === tiny) return;
+    tiny = across < 12;
+    group.setStyle(f => style(byId[f.properties.id]));
+  }
   function look() {
-    const tiny = dot => map.latLngToContainerPoint(dot.gpBounds.getNorthEast())
+    if (tiles.length) resize();
+    const afar = dot => map.latLngToContainerPoint(dot.gpBounds.getNorthEast())
       .distanceTo(map.latLngToContainerPoint(dot.gpBounds.getSouthWest())) < 40;
     areas.addTo(map);
     areas.eachLayer(dot => {
-      const far = tiny(dot);
+      const far = afar(dot);
       if (far === dot.gpShown) return;
       dot.gpShown = far;
       dot.setStyle({opacity: far ? 1 : 0, fillOpacity: far ? 0.35 : 0, interactive: far});
@@ -105,10 +120,15 @@ window.gpGrid = function (map, colours, faint) {
       if (map.latLngToContainerPoint(b.getNorthEast()).x - map.latLngToContainerPoint(b.getSouthWest()).x < 24) continue;
       room -= 1;
       thumbnails[p.id] = L.imageOverlay("../../layers/tiles/" + encodeURIComponent(p.id) + "/thumbnail", b,
-        {pane: "tiles", opacity: opacity * faint});
+        {pane: "tiles", opacity: opacity * faint, attribution: harmless(p.by)});
       waiting.push(p.id);
     }
     fetchNext();
+  }
+  function harmless(text) {
+    const box = document.createElement("span");
+    box.textContent = text || "";
+    return box.innerHTML;
   }
   // A few at a time: a browser asks six things at once, and the chosen tile's own picture must not stand in line.
   const waiting = [];
@@ -143,11 +163,19 @@ window.gpGrid = function (map, colours, faint) {
     const control = L.control({position: "topleft"});
     control.onAdd = function () {
       const box = L.DomUtil.create("div", "leaflet-bar gp-pick");
-      const pick = L.DomUtil.create("a", "", box), view = L.DomUtil.create("a", "", box);
-      for (const button of [pick, view]) { button.href = "#"; button.setAttribute("role", "button"); }
+      const [pick, view, area] = ["pick", "view", "area"].map(() => L.DomUtil.create("a", "", box));
+      for (const button of [pick, view, area]) { button.href = "#"; button.setAttribute("role", "button"); }
       pick.textContent = "✓"; pick.title = "Pick: a click puts a tile into the basket or takes it out (also shift-click)";
       view.textContent = "▣"; view.title = "Put all tiles in view into the basket";
-      pick.setAttribute("aria-label", pick.title); view.setAttribute("aria-label", view.title);
+      area.textContent = "⤢"; area.title = "Show the whole area of the chosen tile";
+      for (const button of [pick, view, area]) button.setAttribute("aria-label", button.title);
+      area.setAttribute("data-act", "area");
+      L.DomEvent.on(area, "click", event => {
+        L.DomEvent.stop(event);
+        const aoi = byId[selected] && byId[selected].feature.properties.aoi;
+        const members = tiles.filter(tile => tile.feature.properties.aoi === aoi);
+        if (members.length) map.fitBounds(L.featureGroup(members).getBounds().pad(0.02));
+      });
       pick.setAttribute("data-act", "pick"); view.setAttribute("data-act", "view");
       L.DomEvent.on(pick, "click", event => {
         L.DomEvent.stop(event); picking = !picking;

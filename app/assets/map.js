@@ -36,9 +36,12 @@ window.gpStart = function (map, rows, colours, picks) {
   function styled(style, feature, opacity) {
     const own = (feature && style.by && style.by[feature.properties.verdict]) || {};
     const s = Object.assign({}, style, own);
-    return {color: s.color, weight: s.weight || 2, dashArray: s.dash || null, opacity: opacity,
+    return {color: s.color, weight: (s.weight || 2) * (map.getZoom() < 16.5 ? 0.4 : 1), dashArray: s.dash || null, opacity: opacity,
             fillColor: s.color, fill: true, fillOpacity: (s.fill || 0) * opacity};
   }
+  map.on("zoomend", () => {
+    for (const [key, one] of Object.entries(shown)) if (one.kind === "vector") apply(key);
+  });
   function keep() { sessionStorage.setItem("groundplan-layers", JSON.stringify(Object.assign(kept, state))); }
 
   function legendOf(said, box) {
@@ -95,9 +98,9 @@ window.gpStart = function (map, rows, colours, picks) {
     const control = L.control({position: "bottomleft"});
     control.onAdd = () => L.DomUtil.create("div", "gp-readout");
     control.addTo(map);
-    const box = control.getContainer(); box.hidden = true;
+    const box = control.getContainer(); box.style.visibility = "hidden"; box.textContent = "0°";
     map.on("mousemove", e => {
-      box.hidden = false;
+      box.style.visibility = "visible";
       box.textContent = e.latlng.lat.toFixed(5) + "°, " + e.latlng.lng.toFixed(5) + "°";
     });
   }
@@ -136,8 +139,9 @@ window.gpStart = function (map, rows, colours, picks) {
         updateWhenZooming: false}), item);
       return;
     }
-    fetch(item.url).then(answer => answer.ok ? answer.json() : complain(item.url)).then(data => {
-      if (!data || asked[item.key] !== item.url) return;
+    fetch(item.url).then(answer => answer.ok ? answer.json() : complain(item.url)).catch(() => null).then(data => {
+      if (asked[item.key] !== item.url) return;
+      if (!data) { delete asked[item.key]; return; }  // asked for again when it is switched on anew
       put(item.key, L.geoJSON(data, {pane: "vectors", interactive: item.hover, renderer: drawn,
         onEachFeature: item.hover ? hover : undefined}), item);
     });
@@ -148,6 +152,14 @@ window.gpStart = function (map, rows, colours, picks) {
     asked[key] = item.url;
     add(item);
   }
+  const lookOf = scene => scene.turn + " " + scene.focus.join(" ");
+  let look = null;
+  map.on("moveend", () => {
+    const c = map.getCenter();
+    if (look && !untouched) {
+      sessionStorage.setItem("groundplan-view", JSON.stringify({of: look, centre: [c.lat, c.lng], zoom: map.getZoom()}));
+    }
+  });
   window.gpShow = function (scene) {
     wanted = {street: STREET};
     for (const item of scene.layers) wanted[item.key] = item;
@@ -161,8 +173,11 @@ window.gpStart = function (map, rows, colours, picks) {
     grid.show(scene);
     trouble.hidden = true;
     if (scene.turn !== turn) {
-      // The first look is the address's, where it has one.
-      focus = turn === null && link.view ? link.view : scene.focus;
+      // The first look is the address's, where it has one, or the one this look was left with on another page.
+      const kept = JSON.parse(sessionStorage.getItem("groundplan-view") || "null");
+      const asked = link.view || (kept && kept.of === lookOf(scene) ? kept : null);
+      focus = turn === null && asked ? asked : scene.focus;
+      look = lookOf(scene);
       turn = scene.turn;
       untouched = true;
       fit();
@@ -174,7 +189,8 @@ window.gpStart = function (map, rows, colours, picks) {
     if (!focus || !untouched) return;
     if (focus.centre) { map.setView(focus.centre, focus.zoom, {animate: false}); return; }
     const [w, s, e, n] = focus;
-    map.fitBounds([[s, w], [n, e]], {animate: false});
+    const open = document.querySelector(".gp-panel[open]"), wide = map.getSize().x > 820;
+    map.fitBounds([[s, w], [n, e]], {animate: false, paddingBottomRight: [open && wide ? 250 : 0, 0]});
   }
   new ResizeObserver(() => map.invalidateSize({pan: false})).observe(map.getContainer());
   map.on("resize", fit);

@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import state
 from app.components.map_rows import PARTS
-from app.components.text import number, plain
+from app.components.text import counted, number, plain, safe
 from app.components.tile_map import Click, ranges
 from core.catalog.store import Catalog
 from core.catalog.tile import Tile
@@ -20,6 +20,10 @@ def answer(click: Click | None, catalog: Catalog) -> None:
     """Does what somebody wished by clicking on the map."""
     if click is None:
         return
+    if click.aoi:
+        area = catalog.of_aoi(click.aoi)
+        if area.tiles:
+            state.select(area.showpiece, move=False)
     if click.bounds:
         add(catalog.within(click.bounds).tiles)
     for tile in catalog.named([click.id]):
@@ -39,7 +43,8 @@ def add(tiles: tuple[Tile, ...]) -> None:
     state.fill_basket((*state.basket(), *wanted))
     left = len(tiles) - len(wanted)
     if left:
-        st.toast(f"{number(left)} tiles without labels on this machine were left out.", icon=":material/filter_alt:")
+        words = f"{counted(left, 'tile')} without labels on this machine left out."
+        st.toast(words, icon=":material/filter_alt:")
 
 
 def parts(catalog: Catalog) -> Split:
@@ -61,37 +66,59 @@ def split_places(catalog: Catalog, found: Split) -> dict[str, str]:
 def basket_bar(catalog: Catalog, tile: Tile, found: Split) -> None:
     """What is in the basket, the ways to fill and empty it, and the way to Train."""
     tiles = catalog.named(state.basket())
-    words, more, undo, clear, go = st.columns([3.2, 1.1, 0.8, 0.8, 1.5], vertical_alignment="center")
-    with words:
-        _say(tiles, found)
-    with more.popover("Add tiles", icon=":material/add:", width="stretch"):
-        _ways_to_add(catalog, tile)
-    if undo.button("Undo", disabled=not state.can_undo(), width="stretch", help="The basket as it was before"):
-        state.undo()
-        st.rerun()
-    if clear.button("Empty", disabled=not tiles, width="stretch", help="Take everything out; Undo brings it back"):
-        state.fill_basket(())
-        st.rerun()
+    _say(tiles, found)
+    with st.container(horizontal=True, gap="small"):
+        # Another key closes it: it would lie over what was just added.
+        with st.popover("Add tiles", icon=":material/add:", key=f"add tiles {state.basket_changes()}"):
+            _ways_to_add(catalog, tile)
+        if st.button("Undo", disabled=not state.can_undo(), help="The basket as it was before"):
+            state.undo()
+            st.rerun()
+        if st.button("Empty", disabled=not tiles, help="Take everything out; Undo brings it back"):
+            state.fill_basket(())
+            st.rerun()
+        _ways_on(tiles)
+
+
+def _ways_on(tiles: tuple[Tile, ...]) -> None:
+    away = [tile for tile in tiles if not tile.is_here]
+    if away and st.button(f"Get the {number(len(away))} not downloaded", icon=":material/cloud_download:"):
+        state.get_these(away)
+        st.switch_page("app/pages/get_tiles.py")
     ready = any(tile.is_labelled for tile in tiles)
-    if go.button(
-        "Train on these", disabled=not ready, type="primary", width="stretch", icon=":material/model_training:"
-    ):
+    if st.button("Train on these", disabled=not ready, type="primary", icon=":material/model_training:"):
         st.switch_page("app/pages/train.py")
 
 
 def _say(tiles: tuple[Tile, ...], found: Split) -> None:
     if not tiles:
-        st.markdown("**Basket** · empty. Press ✓ on the map, then click tiles to train on (or shift-click them).")
+        st.html(
+            '<p class="gp-basket"><b>Basket</b> empty. Press ✓ on the map and click tiles, or shift-click them.</p>'
+        )
         return
     buildings = sum(tile.buildings or 0 for tile in tiles)
-    words = {"train": found.train, "validation": found.validation, "left out beside it": found.between}
-    said = [f"{len(names)} {name}" for name, names in words.items() if names]
-    said += [f"{len(found.divided)} divided by a line"] if found.divided else []
-    st.markdown(f"**Basket** · {' · '.join(said) or f'{len(tiles)} tiles'} · {number(buildings)} buildings")
-    away = [tile for tile in tiles if not tile.is_here]
-    if away and st.button(f"{number(len(away))} are not downloaded: get them", icon=":material/cloud_download:"):
-        state.get_these(away)
-        st.switch_page("app/pages/get_tiles.py")
+    away = sum(not tile.is_here for tile in tiles)
+    parts = {
+        "T": f"{number(len(found.train))} train", "V": f"{number(len(found.validation))} validate",
+        "–": f"{number(len(found.between))} left out beside them", "L": _divided(len(found.divided)),
+    }  # fmt: skip
+    sizes = {"T": found.train, "V": found.validation, "–": found.between, "L": found.divided}
+    said = [_key(letter) + safe(words) for letter, words in parts.items() if sizes[letter]]
+    said += [safe(f"{number(away)} not downloaded")] if away else []
+    st.html(
+        f'<p class="gp-basket"><b>Basket</b> {counted(len(tiles), "tile")}, {counted(buildings, "building")}: '
+        f"{' · '.join(said)}</p>"
+    )
+
+
+def _divided(count: int) -> str:
+    ground = "its ground is" if count == 1 else f"the ground of {number(count)} is"
+    return f"{ground} divided by a line into train and validation"
+
+
+def _key(letter: str) -> str:
+    """The letter as it stands in the tiles of the map."""
+    return f'<b style="color:{PARTS[letter]}">{letter}</b> '
 
 
 def _ways_to_add(catalog: Catalog, tile: Tile) -> None:

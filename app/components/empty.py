@@ -4,6 +4,7 @@ import streamlit as st
 
 from app import state
 from app.components.job_card import job_card, queue, wait_for
+from core.catalog.bucket import is_in_bucket
 from core.catalog.tile import Tile
 from core.jobs.store import Job
 
@@ -39,8 +40,15 @@ def _offer(failed: Job | None) -> None:
 
 
 def not_downloaded(tile: Tile) -> None:
-    """A tile known by its ground alone: lead to its download."""
-    st.write("Only the place of this tile is known so far. Its image and its labels lie in SpaceNet's public bucket.")
+    """A tile whose image is not on this machine: lead to its download, where there is one."""
+    if tile.is_here:
+        st.write("The catalogue still lists this tile, but its image was moved or deleted.")
+    else:
+        st.write("Only the place of this tile is known so far.")
+    if not is_in_bucket(tile.aoi):
+        st.write("Add the folder that holds its files with `python -m core catalog add FOLDER`.")
+        return
+    st.write("Its image and its labels lie in SpaceNet's public bucket.")
     if st.button("Get this tile", type="primary", width="stretch", icon=":material/cloud_download:"):
         state.get_these([tile])
         st.switch_page("app/pages/get_tiles.py")

@@ -1,14 +1,12 @@
 """What is on every page: navigation, style sheet, and the chip that says what the worker does."""
 
-from urllib.parse import urlencode
-
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from app import login
 from app.assets import ASSETS
 from app.components.login import log_in_first
-from app.components.text import number, safe
+from app.components.text import number, plain
 from core.jobs.store import Queue, State
 from core.settings import settings
 
@@ -52,9 +50,7 @@ def _chip() -> None:
     else:
         colour, words = "#2EA043", "worker idle"
     parts = [words, *([device.split(",")[0]] if device else []), f"{number(queued)} queued"]
-    dot = f'<span class="gp-dot" style="background:{colour}"></span>'
     title = "Start one with `python -m core worker`" if not alive else "Opens Train"
-    address = safe("train?" + urlencode(st.query_params.to_dict()))
-    st.html(
-        f'<a class="gp-chip" href="{address}" target="_self" title="{safe(title)}">{dot}{safe(" · ".join(parts))}</a>'
-    )
+    with st.container(key="gp-chip", horizontal=True, vertical_alignment="center", gap=None):
+        st.html(f'<span class="gp-dot" style="background:{colour}"></span>', width="content")
+        st.page_link("app/pages/train.py", label=plain(" · ".join(parts)), help=title)

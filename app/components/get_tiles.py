@@ -9,7 +9,7 @@ from app.components.inspector import big_numbers
 from app.components.job_card import job_card, job_log, queue, wait_for
 from app.components.text import number, plain
 from core.catalog import spacenet
-from core.catalog.bucket import AREAS, LICENCE, LICENCE_URL, Product
+from core.catalog.bucket import AREAS, LICENCE, LICENCE_URL, Product, is_in_bucket
 from core.catalog.fetch import Plan, ask_bucket, free_bytes, megabytes
 from core.catalog.register import register_index
 from core.catalog.request import Request, number_of, parse_numbers, spell_numbers
@@ -19,6 +19,8 @@ from core.errors import FetchError, GroundplanError
 from core.jobs.store import State
 
 _PLAN = "plan of a download"
+#: Keys of boxes: what the visitor chose stays, however the catalogue changes meanwhile.
+_AREA, _COUNT = "get area", "get count"
 _WAYS = {"map": "Chosen on the map", "numbers": "By number", "random": "At random"}
 #: Megabytes; the largest of SpaceNet's is two.
 _LARGEST_INDEX = 20
@@ -26,9 +28,11 @@ _LARGEST_INDEX = 20
 
 def choose_tiles(catalog: Catalog) -> Request | None:
     """Boxes for area, tiles and products; None while no tile is named."""
-    asked = [tile for tile in catalog.named(st.session_state.get(state.GET, ())) if tile.aoi in AREAS]
-    first = asked[0].aoi if asked else next((aoi for aoi in catalog.aois if aoi in AREAS), "AOI_2_Vegas")
-    aoi = st.selectbox("Area", AREAS, [*AREAS].index(first), format_func=lambda aoi: _area_label(aoi, catalog))
+    asked = _asked(catalog)
+    first = asked[0].aoi if asked else next(filter(is_in_bucket, catalog.aois), "AOI_2_Vegas")
+    st.session_state.setdefault(_AREA, first)
+    aoi = st.selectbox("Area", AREAS, format_func=_area_label, key=_AREA)
+    st.caption(_known(catalog.of_aoi(aoi)))
     numbers = _numbers(aoi, catalog, [tile for tile in asked if tile.aoi == aoi])
     elsewhere = len({tile.id for tile in asked if tile.aoi != aoi})
     if elsewhere:
@@ -37,11 +41,28 @@ def choose_tiles(catalog: Catalog) -> Request | None:
     return Request.of(aoi, numbers, products) if numbers else None
 
 
-def _area_label(aoi: str, catalog: Catalog) -> str:
-    area, tiles = AREAS[aoi], catalog.of_aoi(aoi)
-    here = len(tiles.here.tiles)
-    known = f"{number(len(tiles.tiles), digits=9)} tiles known, {number(here)} here" if tiles.tiles else "no index yet"
-    return f"{area.city} · {area.dataset} · {known}"
+def _asked(catalog: Catalog) -> list[Tile]:
+    """The tiles chosen on the map; says so where some are of areas that the bucket does not have."""
+    tiles = catalog.named(st.session_state.get(state.GET, ()))
+    others = {tile.aoi: None for tile in tiles if not is_in_bucket(tile.aoi)}
+    if others:
+        st.warning(
+            f"SpaceNet's bucket has no tiles of {plain(', '.join(others))} with building footprints, so those chosen "
+            "on the map cannot come from it. If you have their files, add their folder: "
+            "`python -m core catalog add FOLDER`.",
+            icon=":material/info:",
+        )
+    return [tile for tile in tiles if is_in_bucket(tile.aoi)]
+
+
+def _area_label(aoi: str) -> str:
+    return f"{AREAS[aoi].city} · {AREAS[aoi].dataset}"
+
+
+def _known(area: Catalog) -> str:
+    if not area.tiles:
+        return "No index of this area is here yet."
+    return f"{number(len(area.tiles), digits=9)} tiles known, {number(len(area.here.tiles), digits=9)} here."
 
 
 def _numbers(aoi: str, catalog: Catalog, asked: list[Tile]) -> tuple[int, ...]:
@@ -67,7 +88,7 @@ def _numbers_of(tiles: list[Tile] | tuple[Tile, ...]) -> tuple[int, ...]:
 
 def _drawn(tiles: list[Tile]) -> list[Tile]:
     count_side, seed_side = st.columns(2)
-    count = count_side.number_input("How many", 1, len(tiles), min(10, len(tiles)))
+    count = count_side.number_input("How many", 1, len(tiles), min(10, len(tiles)), key=_COUNT)
     seed = seed_side.number_input("Seed", 0, 2**32 - 1, 0, help="Another number, other tiles.")
     drawn = random.Random(seed).sample(tiles, count)
     st.caption(f"Tiles {_shortened(spell_numbers(_numbers_of(drawn)))}")

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from app import state
-from app.components.text import number, plain, safe, share
+from app.components.text import distinct, number, plain, safe, share
 from core import colours
 from core.catalog.spacenet import LABELS
 from core.catalog.store import Catalog
@@ -21,6 +21,7 @@ from core.types import Bounds
 _OFFERED = 60
 #: Strips of images may lie on top of one another by the dozen: no more neighbours than this are shown.
 _NEIGHBOURS = 12
+_TRIES = "tiles not found"
 _ARROWS = ("→", "↗", "↑", "↖", "←", "↙", "↓", "↘")
 
 
@@ -50,9 +51,11 @@ def _box(catalog: Catalog, tiles: Sequence[Tile], place: int) -> Tile:
     """The tiles around the chosen one by name: ten thousand names would be sent to the browser at every click."""
     tile, first = tiles[place], max(0, place - _OFFERED)
     offered = {one.id: one for one in tiles[first : place + _OFFERED + 1]}
+    labels = distinct({name: _label(one) for name, one in offered.items()})
     named = st.selectbox(
-        "Tile", list(offered), place - first, format_func=lambda one: _label(offered[one]) if one in offered else one,
-        key=f"tile {tile.id}", accept_new_options=True, help="Type the number of any other tile, such as img225.",
+        "Tile", list(offered), place - first, format_func=lambda one: labels.get(one, one),
+        key=f"tile {tile.id} {st.session_state.get(_TRIES, 0)}", accept_new_options=True,
+        help="Any other tile: type its number.",
     )  # fmt: skip
     if named in offered:
         return offered[named]
@@ -60,6 +63,8 @@ def _box(catalog: Catalog, tiles: Sequence[Tile], place: int) -> Tile:
     found = catalog.guess(typed, tile.aoi)
     if found is None:
         st.toast(f"{plain(tile.aoi)} has no tile {plain(typed)}.", icon=":material/search_off:")
+        st.session_state[_TRIES] = st.session_state.get(_TRIES, 0) + 1  # a box of another key forgets the word
+        st.rerun()
     return found or tile
 
 
@@ -91,6 +96,8 @@ def tile_facts(tile: Tile) -> None:
     if not tile.is_here:
         table({"Area": tile.aoi, "Centre": _degrees(tile.bounds), "Licence": tile.attribution or "not stated"})
         return
+    if not tile.is_readable:
+        st.warning("The image of this tile was moved or deleted, so there is nothing to show of it.")
     big_numbers(
         {
             "buildings": number(tile.buildings) if tile.is_labelled else "no labels",
@@ -99,6 +106,7 @@ def tile_facts(tile: Tile) -> None:
         }
     )
     east, north = tile.offset_m
+    moved = f"{east:g} m east, {north:g} m north" if east or north else "no"
     side = tile.gsd_m * (tile.width * tile.height) ** 0.5
     table(
         {
@@ -106,7 +114,7 @@ def tile_facts(tile: Tile) -> None:
             "Bands": str(tile.bands) + (" and 8 more" if tile.eight_bands not in (None, tile.image) else ""),
             "Products": ", ".join(tile.products),
             "Labels": tile.footprints.name if tile.footprints else "none",
-            **({"Labels moved": f"{east:+g} m east, {north:+g} m north"} if tile.offset_m != (0.0, 0.0) else {}),
+            **({"Labels moved": moved} if tile.is_labelled else {}),
             **({"Mended in the labels": tile.repairs} if tile.repairs else {}),
             "Centre": _degrees(tile.bounds),
         }
@@ -138,7 +146,7 @@ def table(facts: dict[str, str]) -> None:
 
 def building_areas(tile: Tile) -> None:
     """How many buildings of which size, as bars."""
-    if not tile.is_labelled or not tile.buildings:
+    if not (tile.is_labelled and tile.is_readable and tile.buildings):
         return
     counts = Labels.of_tile(tile).area_counts()
     rows = [{"size": words, "buildings": count} for words, count in counts.items()]

@@ -86,4 +86,7 @@ def queue_table(jobs: list[Job]) -> None:
         {"Job": job.id, "What": job.title, "Task": job.task, "State": _WORDS[job.state][0], "When": job.created}
         for job in jobs
     ]
-    st.dataframe(rows, hide_index=True, width="stretch", height="content" if len(rows) < 8 else 300)
+    when = st.column_config.DatetimeColumn(format="D MMM, HH:mm")
+    st.dataframe(
+        rows, hide_index=True, width="stretch", height="content" if len(rows) < 8 else 300, column_config={"When": when}
+    )

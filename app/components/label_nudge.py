@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from app.components.text import number
-from core.catalog.register import move_labels
+from app.components.text import number, plain
+from core.catalog.register import can_move, move_labels
 from core.catalog.tile import Tile
+from core.errors import GroundplanError
 
 STEPS_M = (0.25, 0.5, 1.0, 5.0)
 _ARROWS = {"west": (-1, 0, "arrow_back"), "north": (0, 1, "arrow_upward"), "south": (0, -1, "arrow_downward"),
@@ -23,8 +24,12 @@ def label_nudge(tile: Tile) -> None:
     before: list[tuple[float, float]] = st.session_state.setdefault(f"nudged {tile.id}", [])
     with st.container(horizontal=True, gap="small"):
         for where, (right, up, icon) in _ARROWS.items():
-            if st.button("", icon=f":material/{icon}:", key=f"nudge {where}", help=f"Labels {where}"):
-                _move(tile, (east + right * step, north + up * step), [*before, tile.offset_m])
+            there = east + right * step, north + up * step
+            if st.button(
+                "", icon=f":material/{icon}:", key=f"nudge {where}", help=f"Labels {where}",
+                disabled=not can_move(*there),
+            ):  # fmt: skip
+                _move(tile, there, [*before, tile.offset_m])
     with st.container(horizontal=True, gap="small"):
         if st.button("Undo", icon=":material/undo:", key="nudge undo", disabled=not before):
             _move(tile, before[-1], before[:-1])
@@ -33,7 +38,11 @@ def label_nudge(tile: Tile) -> None:
 
 
 def _move(tile: Tile, offset_m: tuple[float, float], before: list[tuple[float, float]]) -> None:
-    move_labels(tile.id, *offset_m)
+    try:
+        move_labels(tile.id, *offset_m)
+    except GroundplanError as problem:
+        st.error(plain(problem), icon=":material/error:")
+        return
     st.session_state[f"nudged {tile.id}"] = before
     st.rerun()
 

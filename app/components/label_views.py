@@ -1,5 +1,6 @@
 """The views of one tile's labels side by side, their numbers and their files."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +16,11 @@ from app.components.tile_map import labels_version, page_url
 from core.catalog.tile import Tile
 from core.exports.labels import FILES, write_label
 from core.labels import BOUNDARY_M, CLIP_M, CONTACT_M, Labels
+from core.pictures import LONGEST
+
+#: Pixels from which on the distance takes seconds and a gigabyte: not in the process that answers everybody.
+_MOST_PIXELS = 4096**2
+_DISTANCES = ("distance.tif", "distance.npy")
 
 _VIEWS = {
     "image": ("Image", "2nd to 98th percentile of each band"),
@@ -57,20 +63,41 @@ def label_numbers(tile: Tile, labels: Labels) -> None:
             "Buildings together": number(sum(areas), "m²"),
             "Smallest, largest": f"{number(areas[0], 'm²')}, {number(areas[-1], 'm²')}" if areas else "–",
             "Pixel on the ground": f"{across:.3f} × {down:.3f} m",
-            "Signed distance": f"{labels.distance.min():.1f} to {labels.distance.max():.1f} m (clip ±{CLIP_M:.0f})",
+            "Signed distance": _distance_range(tile),
             **({"Mended in the file": tile.repairs} if tile.repairs else {}),
         }
     )
 
 
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs={Tile: lambda tile: tile.id + labels_version(tile)})
+def _distance_range(tile: Tile) -> str:
+    """In words; of large images from a copy as large as the one that is shown, which still takes half a second."""
+    labels = Labels.of_tile(tile)
+    small = labels.at_most(LONGEST)
+    about = "" if small is labels else "about "
+    return f"{about}{small.distance.min():.1f} to {small.distance.max():.1f} m (clip ±{CLIP_M:.0f})"
+
+
 def label_downloads(tile: Tile, labels: Labels) -> None:
-    """A button a file; a file is made when its button is pressed."""
+    """A button a file, which is made when its button is pressed; of large images the command for the distance."""
     st.markdown("**Take them home**")
-    for column, (file, what) in zip(st.columns(2) * len(FILES), FILES.items(), strict=False):
+    too_large = labels.grid.width * labels.grid.height > _MOST_PIXELS
+    files = [file for file in FILES if not (too_large and file in _DISTANCES)]
+    for column, file in zip(st.columns(2) * len(files), files, strict=False):
         column.download_button(
-            file, _maker(tile, labels, file), f"{tile.id}_{file}", help=what, width="stretch", on_click="ignore",
-            key=f"{tile.id} {file}", icon=":material/download:",
+            file, _maker(tile, labels, file), f"{tile.id}_{file}", help=FILES[file], width="stretch",
+            on_click="ignore", key=f"{tile.id} {file}", icon=":material/download:",
         )  # fmt: skip
+    if too_large:
+        _distance_command(tile)
+
+
+def _distance_command(tile: Tile) -> None:
+    st.caption("The signed distance of an image this large is made on the server, with all other files:")
+    files = ["--image", str(tile.image), "--footprints", str(tile.labels)]
+    st.code(shlex.join(["python", "-m", "core", "labels", *files, "--out", "labels"]), language="bash", wrap_lines=True)
+    if tile.offset_m != (0.0, 0.0):
+        st.caption("It takes the labels as the file has them, without the metres by which they were moved here.")
 
 
 def _maker(tile: Tile, labels: Labels, file: str) -> Callable[[], bytes]:
@@ -84,7 +111,11 @@ def _maker(tile: Tile, labels: Labels, file: str) -> Callable[[], bytes]:
 def no_labels(tile: Tile) -> None:
     """What to do with a tile that has no footprints."""
     st.info(
-        f"{plain(tile.id)} has no building footprints, so there is no mask and no signed distance to show. "
-        "Choose a labelled tile, or put its GeoJSON beside the image and add the folder again.",
+        f"{plain(tile.title)} has no building footprints, so there is no mask and no signed distance to show. "
+        + (
+            "Add its labels on the Upload page."
+            if tile.name
+            else "Choose a labelled tile, or put its GeoJSON beside the image and add the folder again."
+        ),
         icon=":material/info:",
     )

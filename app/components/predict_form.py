@@ -4,7 +4,7 @@ import streamlit as st
 
 from app import state
 from app.components.job_card import job_card, job_log, queue, wait_for
-from app.components.text import plain
+from app.components.text import distinct, plain
 from core.catalog.tile import Tile
 from core.jobs.store import Job
 from core.predicted import Predicted
@@ -13,12 +13,13 @@ from core.runs import Run
 
 def choose_run(runs: list[Run]) -> Run:
     """A box of the usable runs, newest first."""
-    names = [run.name for run in runs]
+    by_name = {run.name: run for run in runs}
+    labels = distinct({name: _label(run) for name, run in by_name.items()})
     chosen = state.selected_run()
-    place = names.index(chosen) if chosen in names else 0
-    run = st.selectbox("Run", runs, place, format_func=_label, key=f"run {len(runs)}")
-    state.select_run(run.name)
-    return run
+    place = [*by_name].index(chosen) if chosen in by_name else 0
+    name = st.selectbox("Run", list(by_name), place, format_func=labels.__getitem__, key=f"run {len(runs)}")
+    state.select_run(name)
+    return by_name[name]
 
 
 def _label(run: Run) -> str:
@@ -53,11 +54,11 @@ def _running(found: Predicted) -> Job | None:
 
 
 def tile_needs_bands(tile: Tile, run: Run) -> bool:
-    """Whether the run wants the eighth band and the tile has none; says so."""
-    missing = run.record.bands == 4 and tile.eight_bands is None
+    """Whether the run wants bands that the tile does not have; says so."""
+    lacks = "three colours" if tile.bands < 3 else "the eighth band"
+    missing = tile.bands < 3 or (run.record.bands == 4 and tile.eight_bands is None)
     if missing:
         st.warning(
-            f"{plain(run.name)} was trained with the eighth band, which {plain(tile.id)} does not have. "
-            "Choose another run."
+            f"{plain(run.name)} was trained with {lacks}, which {plain(tile.title)} does not have. Choose another tile."
         )
     return missing

@@ -50,6 +50,8 @@ def score_view(score: Score | None, buildings: int, seen_before: str) -> None:
         st.caption("This tile has no labels, so there is nothing to score against.")
         return
     big_numbers({"F1": f"{score.f1:.3f}" if score.f1 is not None else "not scored"})
+    if not score.tp and score.fn:
+        st.caption("No building was found. After a few epochs that is usual: train longer, or on more tiles.")
     legend = (
         (colours.RIGHT, "solid", "found (TP)", score.tp),
         (colours.INVENTED, "dashed", "invented (FP)", score.fp),

@@ -1,5 +1,7 @@
 """Text from outside, made harmless for HTML in one place; numbers with units for people."""
 
+from collections import Counter
+from collections.abc import Mapping
 from html import escape
 
 _ALSO = {"`": "&#96;", "$": "&#36;", "\\": "&#92;"}
@@ -25,6 +27,12 @@ def plain(text: object) -> str:
     return " ".join(str(text).split()).translate(_MARKDOWN)
 
 
+def distinct(names: Mapping[str, str]) -> dict[str, str]:
+    """The same names by id, told apart where several are alike: a box chooses by what it shows."""
+    counts = Counter(names.values())
+    return {key: name if counts[name] == 1 else f"{name} · {key[-13:]}" for key, name in names.items()}
+
+
 def number(value: float | None, unit: str = "", digits: int = 3) -> str:
     """At most `digits` significant digits, thin spaces between thousands; an en dash where there is no number."""
     if value is None:
@@ -32,6 +40,11 @@ def number(value: float | None, unit: str = "", digits: int = 3) -> str:
     whole = abs(value) >= 10 ** (digits - 1) or float(value).is_integer()
     text = f"{value:,.0f}".replace(",", _THIN) if whole else f"{value:.{digits}g}"
     return f"{text}{_THIN}{unit}" if unit else text
+
+
+def counted(count: int, thing: str) -> str:
+    """So many of a thing, in the singular where it is one."""
+    return f"{number(count)} {thing}{'' if count == 1 else 's'}"
 
 
 def share(value: float | None) -> str:

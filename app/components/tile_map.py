@@ -14,11 +14,11 @@ from app.components.leaflet import ROOT, Layers, OfflineMap, Scene
 from app.components.map_rows import PARTS, ROWS
 from app.components.text import safe
 from core import colours
+from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
 from core.map_tiles import deepest_zoom
-from core.pictures import Bands, map_bounds, shown_file
+from core.pictures import Bands, map_bounds, shown_file, stretch_version
 from core.rasters import describe
-from core.settings import settings
 from core.types import Bounds
 
 
@@ -82,8 +82,8 @@ def image_layer(tile: Tile, bands: Bands | None = None) -> MapLayer:
     """The image of a tile, in squares as the map asks for them, so that its size does not matter."""
     path = shown_file(tile, bands)
     grid = describe(path).grid
-    colours_ = f"&bands={','.join(map(str, bands))}" if bands else ""
-    url = f"{ROOT}tiles/{quote(tile.id, safe='')}/{{z}}/{{x}}/{{y}}.webp{version(path)}{colours_}"
+    state = f"{version(path)}-{stretch_version(tile, bands)}" + (f"&bands={','.join(map(str, bands))}" if bands else "")
+    url = f"{ROOT}tiles/{quote(tile.id, safe='')}/{{z}}/{{x}}/{{y}}.webp{state}"
     return MapLayer("image", url, "tiles", grid.bounds, safe(tile.attribution), deepest=deepest_zoom(grid))
 
 
@@ -102,13 +102,15 @@ def label_layers(tile: Tile) -> list[MapLayer]:
 
 
 def tile_layers(tile: Tile, bands: Bands | None = None) -> list[MapLayer]:
-    """All there is to show of a tile; nothing of one that is not on this machine."""
-    return [image_layer(tile, bands), *label_layers(tile)] if tile.is_here else []
+    """All there is to show of a tile; nothing of one whose image is not on this machine."""
+    if not (tile.is_readable and shown_file(tile, bands).is_file()):
+        return []
+    return [image_layer(tile, bands), *label_layers(tile)]
 
 
 def grid_url() -> str:
     """The address of the ground of all tiles, as the catalogue is now."""
-    return layer_url("tiles.geojson") + version(settings().catalog)
+    return f"{layer_url('tiles.geojson')}?v={read_catalog().geojson_version}"
 
 
 def ranges(places: Iterable[int]) -> str:
@@ -126,9 +128,10 @@ def ranges(places: Iterable[int]) -> str:
 class Click:
     """What somebody did on the map: look at a tile, pick it, or take all between bounds."""
 
-    act: str  #: "look", "pick" or "view"
+    act: str  #: "look", "pick", "view" or "area"
     id: str = ""
     bounds: Bounds | None = None  #: degrees
+    aoi: str = ""  #: of the area whose dot was clicked
 
 
 def tile_map(
@@ -167,11 +170,13 @@ def clicked(key: str) -> Click | None:
     if not properties or st.session_state.get(seen) == properties.get("at"):
         return None
     st.session_state[seen] = properties.get("at")
-    name, bounds = properties.get("id"), properties.get("bounds")
-    if not isinstance(bounds, list) or len(bounds) != 4:
-        return Click(str(properties.get("act", "look")), name if isinstance(name, str) else "")
-    west, south, east, north = map(float, bounds)
-    return Click("view", bounds=(west, south, east, north))
+    act, bounds = str(properties.get("act", "look")), properties.get("bounds")
+    if act == "view" and isinstance(bounds, list) and len(bounds) == 4:
+        west, south, east, north = map(float, bounds)
+        return Click(act, bounds=(west, south, east, north))
+    if act == "area":
+        return Click(act, aoi=str(properties.get("aoi", "")))
+    return Click(act, str(properties.get("id", "")))
 
 
 def heard(key: str) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from secrets import token_hex
 import streamlit as st
 
 from app import state
-from app.components.text import duration, number, plain
+from app.components.text import counted, distinct, duration, number, plain
 from core.catalog.store import Catalog
 from core.catalog.tile import Tile
 from core.jobs.store import Job, Queue
@@ -22,6 +22,7 @@ _TWO_CORES_S = 3.0
 MOST_TILES = 32
 #: No more than this are offered by name: the names travel to the browser at every click.
 _OFFERED = 200
+_SEED = "seed box"
 _BASKET, _AREA = "Basket", "An area"
 _SCALINGS = {
     "percentile": "2nd to 98th percentile of the training tiles",
@@ -34,7 +35,7 @@ def train_form(catalog: Catalog) -> None:
     chosen = _choose(catalog)
     aoi = _area_name(chosen)
     buildings = sum(tile.buildings or 0 for tile in chosen)
-    st.caption(f"{len(chosen)} tiles, {number(buildings)} buildings, {_channels(chosen)}")
+    st.caption(f"{counted(len(chosen), 'tile')}, {counted(buildings, 'building')}, {_channels(chosen)}")
     _say_split(chosen)
     epochs = st.number_input("Epochs", 1, 1000, 10, help="How often every crop is seen.")
     _say_how_long(len(chosen) * epochs)
@@ -44,8 +45,10 @@ def train_form(catalog: Catalog) -> None:
         scaling = st.selectbox("Scaling of the pixels", _SCALINGS, format_func=lambda name: _SCALINGS[name])
         batch = st.number_input("Crops a step", 1, 256, 8)
         rate = st.number_input("Learning rate", 1e-6, 1.0, 1e-3, format="%.6f")
-        seed = st.number_input("Seed", 0, 2**32 - 1, state.seed(), help="The same seed gives the same losses.")
-        state.use_seed(seed)
+        seed = st.number_input(
+            "Seed", 0, 2**32 - 1, state.seed(), key=_SEED, on_change=_keep_seed,
+            help="The same seed gives the same split and the same losses.",
+        )  # fmt: skip
     name = st.text_input("Name", placeholder="made from area and time", max_chars=60)
     config = {
         "network": network, "options": {"batch_norm": batch_norm}, "epochs": epochs, "batch": batch,
@@ -63,25 +66,35 @@ def _choose(catalog: Catalog) -> list[Tile]:
     if picked:
         source = st.segmented_control("Train on", [_BASKET, _AREA], default=_BASKET, required=True)
         if source == _BASKET:
-            if st.button("Choose on the map", icon=":material/map:"):
-                st.switch_page("app/pages/explore.py")
+            _change_basket()
             return picked
     labelled = catalog.labelled
     aoi = st.selectbox("Area", labelled.aois, index=_place(labelled, state.selected_tile(catalog)))
     tiles = labelled.of_aoi(aoi).tiles
-    chosen: list[Tile] = st.multiselect(
-        "Tiles", tiles[:_OFFERED], _first(tiles), format_func=_label, key=f"tiles of {aoi}",
+    by_id = {tile.id: tile for tile in tiles[:_OFFERED]}
+    labels = distinct({name: _label(tile) for name, tile in by_id.items()})
+    chosen = st.multiselect(
+        "Tiles", list(by_id), _first(tiles), format_func=lambda name: labels.get(name, name), key=f"tiles of {aoi}",
         help="About a fifth of the tiles is kept for validation; they are never neighbours of those trained on.",
     )  # fmt: skip
     if len(tiles) > _OFFERED:
         st.caption(f"{number(len(tiles) - _OFFERED)} more can be chosen on the map in Explore.")
-    return chosen
+    return [by_id[name] for name in chosen if name in by_id]
 
 
-def _first(tiles: Sequence[Tile]) -> list[Tile]:
-    """The first tiles with buildings."""
-    with_buildings = [tile for tile in tiles[:_OFFERED] if tile.buildings]
-    return (with_buildings or list(tiles))[:MOST_TILES]
+def _change_basket() -> None:
+    with st.container(horizontal=True):
+        if st.button("Choose on the map", icon=":material/map:"):
+            st.switch_page("app/pages/explore.py")
+        if state.can_undo() and st.button("Undo", icon=":material/undo:", help="The basket as it was before"):
+            state.undo()
+            st.rerun()
+
+
+def _first(tiles: Sequence[Tile]) -> list[str]:
+    """Ids of the first tiles with buildings."""
+    with_buildings = [tile.id for tile in tiles[:_OFFERED] if tile.buildings]
+    return (with_buildings or [tile.id for tile in tiles])[:MOST_TILES]
 
 
 def _area_name(tiles: Sequence[Tile]) -> str:
@@ -93,6 +106,11 @@ def _say_split(tiles: Sequence[Tile]) -> None:
     notes = split(tiles, state.seed()).notes
     if notes:
         st.caption(" ".join(map(plain, notes)))
+
+
+def _keep_seed() -> None:
+    """Before the page runs: the split is told above the box."""
+    state.use_seed(st.session_state[_SEED])
 
 
 def _say_how_long(tile_epochs: int) -> None:
@@ -119,6 +137,6 @@ def _channels(tiles: list[Tile]) -> str:
 def _submit(aoi: str, tiles: list[Tile], config: dict[str, object]) -> Job:
     moment = datetime.now(UTC)
     run = f"{aoi.replace(' ', '-')}-{moment:%Y%m%d-%H%M%S}-{token_hex(2)}"
-    title = str(config["name"]) or f"{aoi}, {len(tiles)} tiles"
+    title = str(config["name"]) or f"{aoi}, {counted(len(tiles), 'tile')}"
     params = {"run": run, "tiles": [tile.id for tile in tiles], "config": {**config, "name": title}}
     return Queue(settings().queue).submit("train", params, title)

@@ -9,7 +9,7 @@ from app.components.upload_form import LATEST, megabytes
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
 from core.catalog.upload_labels import FORMATS, put_labels
-from core.catalog.uploads import LONGEST_NAME, Upload, delete, rename, upload_jobs, uploads
+from core.catalog.uploads import AOI, LONGEST_NAME, Upload, delete, rename, upload_jobs, uploads
 from core.errors import GroundplanError
 from core.jobs.store import Job
 from core.settings import settings
@@ -19,15 +19,21 @@ def upload_list(quiet: bool) -> None:
     """All uploads, newest first; `quiet` where another button of the page is the main one."""
     st.subheader("Uploads")
     jobs, catalog = upload_jobs(), read_catalog()
-    tiles = {tile.id: tile for tile in catalog.tiles}
-    shown = [upload for upload in uploads() if upload.id in jobs or upload.id in tiles]
+    tiles = {tile.id: tile for tile in catalog.of_aoi(AOI).tiles}
+    found = uploads()
+    shown = [upload for upload in found if upload.id in jobs or upload.id in tiles]
+    lost = [tile for tile in tiles.values() if tile.id not in {upload.id for upload in found}]
     for upload in shown:
         with st.container(border=True):
             if upload.id in tiles:
                 _on_the_map(upload, tiles[upload.id], not quiet and st.session_state.get(LATEST) == upload.id)
             else:
                 _on_its_way(upload, jobs[upload.id])
-    if not shown:
+    for tile in lost:
+        with st.container(border=True):
+            st.html(f'<p class="gp-title">{safe(tile.title)}</p><p class="gp-sub">its folder is gone or damaged</p>')
+            _delete(tile.id, tile.title)
+    if not shown and not lost:
         st.write("Nothing was uploaded yet. An image that you add appears here and, once it is ready, on the map.")
 
 
@@ -41,7 +47,7 @@ def _on_its_way(upload: Upload, job: Job) -> None:
         if st.button("Try again", icon=":material/refresh:", key=f"again {upload.id}"):
             queue().submit("upload", {"upload": upload.id}, job.title)
             st.rerun()
-        _delete(upload)
+        _delete_upload(upload)
 
 
 def _on_the_map(upload: Upload, tile: Tile, main: bool) -> None:
@@ -54,7 +60,7 @@ def _on_the_map(upload: Upload, tile: Tile, main: bool) -> None:
             st.switch_page("app/pages/explore.py")
         _rename(upload)
         _labels(upload, tile)
-        _delete(upload)
+        _delete_upload(upload)
 
 
 def _line(upload: Upload, tile: Tile) -> str:
@@ -94,11 +100,20 @@ def _labels(upload: Upload, tile: Tile) -> None:
             st.rerun()
 
 
-def _delete(upload: Upload) -> None:
-    with st.popover("Delete", icon=":material/delete:", key=f"delete box {upload.id}"):
-        st.write(f"Deletes {plain(upload.name)}: the image, its labels, and what was predicted on it.")
-        if upload.source != str(upload.original):
-            st.caption("The file on the server that it was made of stays.")
-        if st.button("Delete it for good", key=f"delete {upload.id}", icon=":material/delete_forever:"):
-            delete(upload.id)
+def _delete_upload(upload: Upload) -> None:
+    is_copy = upload.source != str(upload.original)
+    _delete(upload.id, upload.name, "The file on the server that it was made of stays." if is_copy else "")
+
+
+def _delete(name: str, title: str, note: str = "") -> None:
+    with st.popover("Delete", icon=":material/delete:", key=f"delete box {name}"):
+        st.write(f"Deletes {plain(title)}: the image, its labels, and what was predicted on it.")
+        if note:
+            st.caption(note)
+        if st.button("Delete it for good", key=f"delete {name}", icon=":material/delete_forever:"):
+            try:
+                delete(name)
+            except GroundplanError as problem:
+                st.error(plain(problem), icon=":material/error:")
+                return
             st.rerun()

@@ -22,19 +22,6 @@ with facts_side:
     tile = choose_tile(catalog)
     tile_facts(tile)
     bands = choose_bands(tile)
-    if tile.is_here:
-        if st.button("See its labels", width="stretch", icon=":material/layers:"):
-            st.switch_page("app/pages/labels.py")
-        if tile.is_labelled:
-            with st.expander("Labels beside the roofs?"):
-                label_nudge(tile)
-        building_areas(tile)
-        tile_files(tile)
-    else:
-        not_downloaded(tile)
-    neighbours(catalog, tile)
-    if st.button("Show the whole area", width="stretch", icon=":material/zoom_out_map:"):
-        state.look_at(catalog.of_aoi(tile.aoi).bounds)
 found = parts(catalog)
 with map_side.container(key="explore-map"):
     tile_map(
@@ -47,3 +34,15 @@ with map_side.container(key="explore-map"):
         key="explore",
     )
     basket_bar(catalog, tile, found)
+with facts_side:
+    if tile.is_readable:
+        if tile.is_labelled and st.button("See its labels", width="stretch", icon=":material/layers:"):
+            st.switch_page("app/pages/labels.py")
+        building_areas(tile)
+        if tile.is_labelled:
+            with st.expander("Labels beside the roofs?"):
+                label_nudge(tile)
+        tile_files(tile)
+    else:
+        not_downloaded(tile)
+    neighbours(catalog, tile)

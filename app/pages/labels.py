@@ -15,7 +15,7 @@ if not catalog.tiles:
     st.stop()
 
 tile = choose_tile(catalog, in_a_row=True)
-if not tile.is_here:
+if not tile.is_readable:
     not_downloaded(tile)
     st.stop()
 views, facts = st.columns([2.6, 1], gap="medium")

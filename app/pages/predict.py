@@ -24,7 +24,7 @@ with facts:
     run = choose_run(runs)
     tile = choose_tile(catalog)
     tile_name(tile)
-    if not tile.is_here:
+    if not tile.is_readable:
         not_downloaded(tile)
         st.stop()
     found = predicted(run.name, tile.id)

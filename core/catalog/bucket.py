@@ -114,6 +114,11 @@ def area_named(aoi: str) -> Area:
     return AREAS[aoi]
 
 
+def is_in_bucket(aoi: str) -> bool:
+    """Whether the bucket has training tiles of an area: an index may list others."""
+    return aoi in AREAS
+
+
 @dataclass(frozen=True)
 class Object:
     """A file in the bucket, as the bucket described it."""

@@ -101,7 +101,7 @@ class ImageFacts:
 def check(path: Path, place: Place | None = None, report: Report = silent) -> ImageFacts:
     """Looks at a GeoTIFF in this order: format and declared size, bands and dtype, place, ground resolution, no-data.
 
-    Raises what open_raster raises, UnusualPixels, WithoutPlace and its kin, BlankImage.
+    Raises what open_raster raises, UnusualPixels, WithoutPlace and its kin, OffTheMap, BlankImage.
     """
     with rasters.open_raster(path) as dataset:
         _check_pixels(path, dataset)
@@ -120,7 +120,7 @@ def check(path: Path, place: Place | None = None, report: Report = silent) -> Im
 
 
 def grid_of(path: Path, dataset: DatasetReader, place: Place) -> Grid:
-    """The image's georeference, or that which a person gave it; raises WithoutPlace and its kin."""
+    """The image's georeference, or that which a person gave it; raises WithoutPlace and its kin, OffTheMap."""
     width, height = dataset.width, dataset.height
     if place.edges:
         _check_edges(place.edges)
@@ -133,6 +133,7 @@ def grid_of(path: Path, dataset: DatasetReader, place: Place) -> Grid:
         return _own_grid(path, dataset)
     if not grid.is_on_earth:
         raise NotOnEarth(name=path, place=place)
+    rasters.check_on_map(grid, path)
     return grid
 
 

@@ -6,7 +6,7 @@ The files lie under settings().spacenet by their keys; manifest.json beside them
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -22,10 +22,10 @@ from core.catalog.request import Request, spell_numbers
 from core.catalog.scan import Found
 from core.catalog.transfer import Record, bring, read_manifest, write_manifest
 from core.errors import (
-    BucketUnreachable,
     CannotWrite,
     DamagedDownload,
     DownloadRunning,
+    GroundplanError,
     NoSuchObject,
     NotEnoughRoom,
     NotInBucket,
@@ -39,6 +39,8 @@ THREADS = 8
 _ASKED, _CAME = 0.02, 0.85
 #: Seconds between two looks at what has come.
 _LOOK_S = 0.25
+#: A stop leaves seconds: no more files than this (15 ms a tile) are registered then.
+_QUICK = 120
 #: What is wrong with one file only.
 _ONE_FILE = (NoSuchObject, ObjectChanged, DamagedDownload)
 
@@ -65,6 +67,11 @@ class Plan:
     def missing(self) -> int:
         """Bytes of the files that are not here yet, going by their sizes."""
         return sum(one.size for one in self.all_objects if _size(file_of(one)) != one.size)
+
+    @property
+    def here(self) -> tuple[Object, ...]:
+        """Those whose files are here."""
+        return tuple(one for one in self.all_objects if file_of(one).is_file())
 
     def lines(self) -> tuple[str, ...]:
         """Sizes, room and licence for a terminal."""
@@ -132,9 +139,9 @@ def ask_bucket(request: Request, bucket: Bucket | None = None) -> Plan:
 def fetch_tiles(request: Request, report: Report = silent) -> Found:
     """Brings the files of a request and registers their tiles; files that are here and whole are not asked for again.
 
-    A file that is missing or damaged is one of the problems and does not stop the rest. Where the bucket stops
-    answering, the tiles that came are registered before BucketUnreachable is raised. Also raises NotInBucket,
-    BucketRefused, NotEnoughRoom, DownloadRunning, DiskFull and CannotWrite.
+    A file that is missing or damaged is one of the problems and does not stop the rest. The tiles that came are
+    registered before BucketUnreachable, BucketRefused, DiskFull or CannotWrite is raised, and on a stop where it is
+    quickly done. Also raises NotInBucket, NotEnoughRoom and DownloadRunning.
     """
     report(0.0, "asking SpaceNet's bucket")
     bucket = Bucket.spacenet()
@@ -144,8 +151,13 @@ def fetch_tiles(request: Request, report: Report = silent) -> Found:
     with _alone():
         try:
             problems = _bring_all(bucket, plan, report)
-        except BucketUnreachable:
+        except GroundplanError:
             _register(plan, report)
+            raise
+        except BaseException:  # a stop
+            if len(plan.here) <= _QUICK:
+                with suppress(GroundplanError):
+                    _register(plan, silent)
             raise
         found = _register(plan, report)
     return replace(found, problems=(*plan.problems, *problems, *found.problems))
@@ -164,7 +176,7 @@ def _bring_all(bucket: Bucket, plan: Plan, report: Report) -> list[str]:
 
 def _register(plan: Plan, report: Report) -> Found:
     """The tiles of which something has come."""
-    if not any(file_of(one).is_file() for one in plan.all_objects):
+    if not plan.here:
         return Found(())
     folder = settings().spacenet / plan.request.area.folder
     return register(

@@ -1,6 +1,6 @@
 """Putting tiles into the catalogue: those of a folder, and the sample city when there is nothing else."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import replace
 from math import hypot
 from pathlib import Path
@@ -8,10 +8,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from core.catalog.sample import make_sample_city
-from core.catalog.scan import Found, read_index, scan
-from core.catalog.store import Catalog, update_catalog
+from core.catalog.scan import Found, count_buildings, read_index, scan
+from core.catalog.store import Catalog, read_catalog, update_catalog
 from core.catalog.tile import Tile
-from core.errors import MovedTooFar
+from core.errors import MovedTooFar, NoSuchArea
+from core.labels import Labels
 from core.progress import Report, silent
 from core.settings import settings
 
@@ -42,6 +43,23 @@ def register_index(content: bytes) -> Found:
     return Found(tuple(tiles))
 
 
+def remove(names: Collection[str] = (), aoi: str = "") -> tuple[Tile, ...]:
+    """Takes tiles out of the catalogue, those of these ids and all of an area; their files stay. Returns them.
+
+    Raises NoSuchTile, NoSuchArea and what writing raises; then none is taken out.
+    """
+    gone: dict[str, Tile] = {}
+
+    def without(catalog: Catalog) -> Catalog:
+        if aoi and aoi not in catalog.aois:
+            raise NoSuchArea(aoi=aoi)
+        gone.update((tile.id, tile) for tile in (*map(catalog.tile, names), *catalog.of_aoi(aoi).tiles))
+        return Catalog(tuple(tile for tile in catalog.tiles if tile.id not in gone))
+
+    update_catalog(without)
+    return tuple(gone.values())
+
+
 def register_sample(seed: int | None = None, report: Report = silent) -> Found:
     """Makes the sample city where it is not there yet, or anew where a seed is given, and adds it."""
     folder = settings().sample
@@ -58,14 +76,37 @@ def sample_task(_params: Mapping[str, Any], report: Report) -> None:
 def move_labels(tile_id: str, east_m: float, north_m: float) -> Tile:
     """Puts a tile's labels so many metres east and north of where their file has them; the file stays as it is.
 
-    Raises NoSuchTile, NoLabels, MovedTooFar, and what writing the catalogue raises.
+    Its buildings are counted anew. Raises NoSuchTile, NoLabels, MovedTooFar, and what reading its files and writing the
+    catalogue raise.
     """
-    if not hypot(east_m, north_m) <= FARTHEST_M:  # so that NaN is refused as well
+    if not can_move(east_m, north_m):
         raise MovedTooFar(limit=f"{FARTHEST_M:.0f}")
     offset = (round(east_m, 3), round(north_m, 3))
 
     def moved(catalog: Catalog) -> Catalog:
-        tile = catalog.tile(tile_id)
-        return catalog.with_tile(replace(tile, offset_m=offset)) if tile.labels else catalog
+        tile = replace(catalog.tile(tile_id), offset_m=offset)
+        buildings, built = count_buildings(Labels.of_tile(tile), 1 - (tile.nodata_share or 0.0))
+        return catalog.with_tile(replace(tile, buildings=buildings, built_share=built))
 
     return update_catalog(moved).tile(tile_id)
+
+
+def can_move(east_m: float, north_m: float) -> bool:
+    """Whether labels may be put so far from where their file has them."""
+    return hypot(east_m, north_m) <= FARTHEST_M  # so that NaN is refused as well
+
+
+def as_moved(tiles: Iterable[Tile]) -> tuple[Tile, ...]:
+    """Tiles of a scan with their labels moved as in the catalogue, where it has them with the same label file.
+
+    Raises DamagedCatalog.
+    """
+    found = tuple(tiles)
+    known = {tile.id: tile for tile in read_catalog().named(tile.id for tile in found)}
+    return tuple(_moved_like(tile, known.get(tile.id, tile)) for tile in found)
+
+
+def _moved_like(tile: Tile, known: Tile) -> Tile:
+    files = tile.footprints, known.footprints
+    same = len({file and file.resolve() for file in files}) == 1  # its path may be written in several ways
+    return replace(tile, offset_m=known.offset_m) if same else tile

@@ -72,10 +72,12 @@ class Request:
 
 
 def _has(tile: Tile, product: str) -> bool:
-    """Whether a tile has a product, or the same in another of SpaceNet's layouts."""
+    """Whether a tile has a product, or the same in another of SpaceNet's layouts, and its file is still there."""
     if product in COLOUR:
-        return not tile.products.keys().isdisjoint(COLOUR)
-    return tile.eight_bands is not None if product in EIGHT_BANDS else tile.is_labelled
+        file = next((tile.products[name] for name in COLOUR if name in tile.products), None)
+    else:
+        file = tile.eight_bands if product in EIGHT_BANDS else tile.footprints
+    return file is not None and file.is_file()
 
 
 def parse_numbers(text: str) -> tuple[int, ...]:

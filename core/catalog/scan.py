@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import shapely
 from rasterio.enums import Resampling
 
 from core import rasters
@@ -13,10 +14,11 @@ from core.catalog.tile import COLOUR, EIGHT_BANDS, Tile
 from core.errors import GroundplanError, NoSuchPath, NotATileIndex, UnknownLayout
 from core.labels import Labels
 from core.progress import Report, silent
+from core.types import Where
 from core.vectors import Footprints, Repairs, read_footprints, read_named_polygons
 
-#: Pixels a side from which on the share of no-data is counted on a smaller copy.
-_COUNTED = 2048
+#: Pixels a side from which on the share of no-data is counted on a smaller copy, and that of buildings.
+_COUNTED, _BURNT = 2048, 4096
 
 
 @dataclass(frozen=True)
@@ -166,9 +168,8 @@ def _tile(name: str, files: _Files, attribution: str, problems: list[str]) -> tu
     if labels is not None:
         try:
             footprints = read_footprints(labels).of_image(name) if files.known is None else files.known
-            made = Labels.of(info.grid, footprints)
-            buildings, repairs = len(made), footprints.repairs
-            built = min(1.0, made.built_share / valid) if valid else 0.0
+            buildings, built = count_buildings(Labels.of(info.grid, footprints), valid)
+            repairs = footprints.repairs
         except GroundplanError as error:
             problems.append(str(error))
             labels = None
@@ -180,6 +181,19 @@ def _tile(name: str, files: _Files, attribution: str, problems: list[str]) -> tu
         attribution=attribution or spacenet.attribution(files.aoi),
     )  # fmt: skip
     return tile, repairs
+
+
+def count_buildings(labels: Labels, valid: float) -> tuple[int, float]:
+    """How many buildings touch the image, and their share of the ground with a picture, which is `valid` of all."""
+    built = min(1.0, labels.at_most(_BURNT).built_share / valid) if valid else 0.0
+    return int(np.count_nonzero(near_image(labels))), built
+
+
+def near_image(labels: Labels, metres: float = 0.0) -> Where:
+    """Which buildings touch the image, or the ground so many metres around it."""
+    across, down = (metres / side for side in labels.grid.pixel_m)
+    ground = shapely.box(-across, -down, labels.grid.width + across, labels.grid.height + down)
+    return np.asarray(shapely.intersects(labels.pixels, ground), dtype=bool)
 
 
 def _valid_share(image: Path, shape: tuple[int, int]) -> float:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from hashlib import blake2b
 from pathlib import Path
 
 import geopandas as gpd
@@ -15,7 +16,7 @@ from filelock import FileLock, Timeout
 from shapely.errors import ShapelyError
 
 from core.catalog.tile import Tile
-from core.errors import CannotWrite, CatalogBusy, DamagedCatalog, NoSuchTile
+from core.errors import CannotWrite, CatalogBusy, DamagedCatalog, GroundplanError, NoSuchTile
 from core.geojson import feature_collection
 from core.grids import LONLAT, TOUCHING
 from core.rasters import replacing
@@ -91,11 +92,17 @@ class Catalog:
         # Of a tile that is not here the rest is left out: of ten thousand listed ones it is a third of the bytes.
         facts = [
             {"id": tile.id, "aoi": tile.aoi}
-            | ({"here": True, "name": tile.name, "labelled": tile.is_labelled} if tile.is_here else {})
+            | ({"here": True, "name": tile.name, "by": tile.attribution} if tile.is_here else {})
+            | ({"labelled": True} if tile.is_labelled else {})
             | ({"buildings": tile.buildings} if tile.is_labelled else {})
             for tile in self.tiles
         ]
         return feature_collection(np.array([tile.footprint for tile in self.tiles], dtype=object), facts)
+
+    @cached_property
+    def geojson_version(self) -> str:
+        """Tells one ground of all tiles from another: what else changes in the catalogue is nothing to the map."""
+        return blake2b(self.geojson, digest_size=6).hexdigest()
 
     def places(self, names: Iterable[str]) -> list[int]:
         """Where the tiles of these ids stand in this order, ascending; those that are not there are left out."""
@@ -132,8 +139,10 @@ class Catalog:
             old = rows.get(tile.id)
             if old is not None and old.is_here and not tile.is_here:
                 continue
-            moved = old is not None and old.footprints == tile.footprints and tile.offset_m == (0.0, 0.0)
-            rows[tile.id] = replace(tile, offset_m=old.offset_m) if old is not None and moved else tile
+            if old is not None and old.footprints == tile.footprints and tile.offset_m == (0.0, 0.0) != old.offset_m:
+                # The old counts are of where the labels were moved to.
+                tile = replace(tile, offset_m=old.offset_m, buildings=old.buildings, built_share=old.built_share)
+            rows[tile.id] = tile
         return Catalog(tuple(rows.values()))
 
     def with_tile(self, tile: Tile) -> "Catalog":
@@ -176,6 +185,8 @@ def update_catalog(change: Callable[[Catalog], Catalog], path: Path | None = Non
             return changed
     except Timeout as error:
         raise CatalogBusy(name=path) from error
+    except GroundplanError:  # some are OSErrors too
+        raise
     except OSError as error:
         raise CannotWrite(name=path, detail=error.strerror or str(error)) from error
 

@@ -27,7 +27,8 @@ def take_in(
 ) -> Tile:  # fmt: skip
     """A GeoTIFF of any size on this machine as a tile of the catalogue; the file stays where it is.
 
-    Raises what `check`, `put_labels` and `make_cog` raise; then nothing is left of it, and nothing in the catalogue.
+    Raises what `check`, `put_labels` and `make_cog` raise; then, as on a stop, nothing is left of it, and nothing in
+    the catalogue.
     """
     if labels is not None and not labels.is_file():
         raise NoSuchPath(name=labels)

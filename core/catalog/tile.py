@@ -57,6 +57,11 @@ class Tile:
         return bool(self.products)
 
     @property
+    def is_readable(self) -> bool:
+        """Whether its image is where the catalogue says: files may be moved or deleted behind its back."""
+        return self.is_here and self.image.is_file()
+
+    @property
     def image(self) -> Path:
         """The file to show and to train on; raises NoImage."""
         for product in (*COLOUR, *EIGHT_BANDS, *self.products):

@@ -1,9 +1,9 @@
 """The building footprints of an upload: checked against its image, kept as GeoJSON in longitude and latitude."""
 
 import shutil
-import tempfile
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 import numpy as np
@@ -11,6 +11,8 @@ import pyproj
 import shapely
 
 from core.catalog import spacenet
+from core.catalog.register import FARTHEST_M
+from core.catalog.scan import count_buildings, near_image
 from core.catalog.tile import Tile
 from core.catalog.uploads import LabelFacts, Upload, called, change_tile, tidy
 from core.errors import LabelsElsewhere, LabelsOfOthers, UnknownFootprintFormat
@@ -20,28 +22,31 @@ from core.labels import Labels
 from core.vectors import Footprints, Repairs, read_footprints
 
 FORMATS = (".geojson", ".json", ".csv")
-#: Pixels a side from which on the built share is counted on a smaller copy.
-_COUNTED = 4096
 _WGS84 = pyproj.Geod(ellps="WGS84")
 
 
 def put_labels(name: str, stream: BinaryIO, file: str) -> Upload:
     """Gives an upload labels from GeoJSON or SpaceNet CSV, in the place of those it had; an offset is set back to 0.
 
-    Kept are the buildings that touch the image. Raises NoSuchUpload, UnknownFootprintFormat, LabelsElsewhere,
-    LabelsOfOthers, DiskFull, CannotWrite, and what read_footprints raises; then the old labels stay.
+    Kept are the buildings that touch the image or can be moved onto it; those that touch it are counted. Raises
+    NoSuchUpload, UnknownFootprintFormat, LabelsElsewhere, LabelsOfOthers, DiskFull, CannotWrite, what read_footprints
+    raises, and what changing the catalogue does; then the old labels stay.
     """
     upload, shown = Upload.find(name), tidy(file, "The file")
     suffix = Path(file).suffix.lower()
     if suffix not in FORMATS:
         raise UnknownFootprintFormat(name=shown, known=", ".join(FORMATS))
-    with tempfile.NamedTemporaryFile(dir=upload.folder, prefix=".", suffix=suffix) as copy:
-        shutil.copyfileobj(stream, copy, 2**20)
-        copy.flush()
+    with TemporaryDirectory(dir=upload.folder, prefix=".") as scratch:
+        copy, fresh = Path(scratch) / f"copy{suffix}", Path(scratch) / "labels.geojson"
+        with copy.open("wb") as out:
+            shutil.copyfileobj(stream, out, 2**20)
         with called(shown):
-            found = _of_this_image(Path(copy.name), upload)
-            labels = on_the_image(Path(copy.name), upload.grid, found)
-    write_footprints(Footprints.of(labels.ground, labels.grid.crs), upload.folder / "labels.geojson", None)
+            found = _of_this_image(copy, upload)
+            labels = around_the_image(copy, upload.grid, found)
+        write_footprints(Footprints.of(labels.ground, labels.grid.crs), fresh, None)
+        # The offset goes first: a kill in between must not leave new labels moved as the old ones were.
+        change_tile(name, lambda tile: replace(tile, offset_m=(0.0, 0.0)))
+        fresh.replace(upload.folder / "labels.geojson")
     return _settle(replace(upload, labels=_facts(labels, found.repairs, 1 - upload.facts.nodata_share)))
 
 
@@ -80,13 +85,16 @@ def _of_this_image(path: Path, upload: Upload) -> Footprints:
     return found.of_image((wanted or [*found.images])[0])
 
 
-def on_the_image(path: Path, grid: Grid, found: Footprints) -> Labels:
-    """The footprints that touch the ground of an image; raises LabelsElsewhere where there are some, but none does."""
+def around_the_image(path: Path, grid: Grid, found: Footprints) -> Labels:
+    """The footprints on the image and as far around it as labels can be moved.
+
+    Raises LabelsElsewhere where there are some, but none touches the image.
+    """
     labels = Labels.of(grid, found)
-    touching = shapely.intersects(labels.pixels, shapely.box(0, 0, grid.width, grid.height))
-    if len(found) and not touching.any():
+    if len(found) and not near_image(labels).any():
         raise LabelsElsewhere(name=path, found=len(found), distance=_distance(grid, found))
-    return Labels(grid, labels.pixels[touching], labels.ground[touching])
+    near = near_image(labels, FARTHEST_M)
+    return Labels(grid, labels.pixels[near], labels.ground[near])
 
 
 def _distance(grid: Grid, found: Footprints) -> str:
@@ -101,9 +109,4 @@ def _distance(grid: Grid, found: Footprints) -> str:
 
 
 def _facts(labels: Labels, repairs: Repairs, valid: float) -> LabelFacts:
-    grid = labels.grid
-    shrink = max(1.0, max(grid.shape) / _COUNTED)
-    coarse = grid.resized(max(1, round(grid.width / shrink)), max(1, round(grid.height / shrink)))
-    built = Labels(coarse, coarse.to_pixels(labels.ground), labels.ground).built_share
-    mended = str(repairs) if repairs != Repairs() else ""
-    return LabelFacts(len(labels), min(1.0, built / valid) if valid else 0.0, mended)
+    return LabelFacts(*count_buildings(labels, valid), str(repairs) if repairs != Repairs() else "")

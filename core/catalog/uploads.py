@@ -160,14 +160,17 @@ def called(name: str) -> Iterator[None]:
 
 @contextmanager
 def new_folder() -> Iterator[Path]:
-    """A fresh folder of a random name; nothing is left of it where the work in it fails. Raises CannotWrite."""
+    """A fresh folder of a random name; nothing is left of it where the work in it fails or is stopped, nor of its tile.
+
+    Raises CannotWrite.
+    """
     folder = settings().uploads / f"upload_{token_hex(8)}"
     try:
         folder.mkdir(parents=True)
     except OSError as error:
         raise CannotWrite(name=folder, detail=error.strerror) from error
     with ExitStack() as undo:
-        undo.callback(shutil.rmtree, folder, ignore_errors=True)
+        undo.callback(_remove, folder)
         yield folder
         undo.pop_all()
 
@@ -244,13 +247,30 @@ def change_tile(name: str, change: Callable[[Tile], Tile]) -> None:
 
 
 def delete(name: str) -> None:
-    """Removes an upload: its tile, what was predicted on it, and its files; raises NoSuchUpload, UploadIsBusy."""
+    """Removes an upload: its tile, what was predicted on it, and its files; raises NoSuchUpload, UploadIsBusy.
+
+    There may be its tile alone, where somebody removed its folder.
+    """
     folder = _folder(name)
-    with suppress(NoSuchUpload):
-        upload = Upload.find(name)
-        job = upload_jobs().get(name)
-        if job is not None and not job.state.is_over:
-            raise UploadIsBusy(name=upload.name)
+    for job in Queue(settings().queue).jobs(limit=10_000):
+        if not job.state.is_over and _names(job, name):
+            raise UploadIsBusy(name=_title(name), job=tidy(job.title))
+    _remove(folder)
+
+
+def _names(job: Job, name: str) -> bool:
+    """Whether a job, of whichever task, works on this upload."""
+    params = job.params
+    return name in (params.get("upload"), params.get("tile"), *params.get("tiles", ()))
+
+
+def _title(name: str) -> str:
+    return next((found.title for found in read_catalog().named([name])), None) or Upload.find(name).name
+
+
+def _remove(folder: Path) -> None:
+    """Its row goes first: where that fails, no tile without files stays on the map."""
+    name = folder.name
     if read_catalog().named([name]):
         update_catalog(lambda catalog: catalog.without(name))
     for prediction in settings().predictions.glob(f"*/{name}"):
@@ -259,8 +279,12 @@ def delete(name: str) -> None:
 
 
 def forget() -> None:
-    """Removes the folders of a day ago and older that belong to no tile and no job: nobody pressed the button."""
+    """Removes the folders of a day ago and older that belong to no tile and no job: nobody pressed the button.
+
+    Those with a COG stay: their tile was taken off the map by hand.
+    """
     kept = upload_jobs().keys() | {tile.id for tile in read_catalog().of_aoi(AOI).tiles}
     for folder in settings().uploads.glob("upload_*"):
-        if folder.name not in kept and time.time() - folder.stat().st_mtime > FORGOTTEN_S:
+        is_kept = folder.name in kept or (folder / "image.tif").exists()
+        if not is_kept and time.time() - folder.stat().st_mtime > FORGOTTEN_S:
             shutil.rmtree(folder, ignore_errors=True)

@@ -21,7 +21,7 @@ def button(page: AppTest, label: str):
 @pytest.fixture
 def listed(city: Catalog) -> Tile:
     """A tile beside the city that is not on this machine."""
-    tile = Tile.listed("AOI_0_Made_img4", "AOI_0_Made", grid_at(column=64 * 4).footprint)
+    tile = Tile.listed("AOI_2_Vegas_img4", "AOI_2_Vegas", grid_at(column=64 * 4).footprint)
     update_catalog(lambda catalog: catalog.adding([tile]))
     return tile
 
@@ -31,7 +31,8 @@ def test_a_picked_tile_is_in_the_basket_until_it_is_picked_again(open_page: Open
     page = open_page("explore")
     do_on_the_map(page, monkeypatch, act="pick", id="AOI_0_Made_img2", at=1)
     assert page.session_state["basket"] == ("AOI_0_Made_img2",)
-    assert "1 divided by a line" in page.markdown[0].value
+    assert "1 tile, 2 buildings: " in html(page)
+    assert "its ground is divided by a line" in html(page)
     assert scene(page)["split"] == {"L": "1"}
     do_on_the_map(page, monkeypatch, act="pick", id="AOI_0_Made_img2", at=2)
     assert page.session_state["basket"] == ()
@@ -43,7 +44,7 @@ def test_all_in_view_takes_those_with_labels(open_page: OpenPage, monkeypatch) -
     page = open_page("explore")
     do_on_the_map(page, monkeypatch, act="view", bounds=[-180, -90, 180, 90])
     assert page.session_state["basket"] == ("AOI_0_Made_img1", "AOI_0_Made_img2")
-    assert "1 tiles without labels" in page.toast[0].value
+    assert "1 tile without labels" in page.toast[0].value
 
 
 @pytest.mark.usefixtures("city")
@@ -74,7 +75,7 @@ def test_the_basket_goes_to_train(open_page: OpenPage, monkeypatch) -> None:
     do_on_the_map(page, monkeypatch, act="pick", id="AOI_0_Made_img2")
     button(page, "Train on these").click().run()
     assert page.button_group[0].value == "Basket"
-    assert any("1 tiles, 2 buildings" in caption.value for caption in page.caption)
+    assert any("1 tile, 2 buildings" in caption.value for caption in page.caption)
 
 
 def test_a_listed_tile_leads_to_its_download(open_page: OpenPage, listed: Tile) -> None:
@@ -89,7 +90,7 @@ def test_a_basket_with_listed_tiles_offers_to_get_them(open_page: OpenPage, list
     page = open_page("explore")
     do_on_the_map(page, monkeypatch, act="pick", id=listed.id)
     assert scene(page)["split"] == {"–": "3"}
-    button(page, "1 are not downloaded").click().run()
+    button(page, "Get the 1 not downloaded").click().run()
     assert page.session_state["get"] == (listed.id,)
 
 
@@ -153,3 +154,64 @@ def test_ranges_are_short() -> None:
 )
 def test_directions_are_counted_against_the_clock(east: float, north: float, place: int) -> None:
     assert _eighth(east, north) == place
+
+
+def test_a_tile_whose_image_is_gone_says_so_and_the_map_stays(open_page: OpenPage, city: Catalog) -> None:
+    city.tiles[0].image.unlink()
+    for name in ("explore", "labels"):
+        page = open_page(name, tile=city.tiles[0].id)
+        assert not page.error
+        assert not page.exception
+    page = open_page("explore", tile=city.tiles[0].id)
+    assert scene(page)["layers"] == []
+    assert "moved or deleted" in page.warning[0].value
+
+
+def test_the_address_wins_when_the_visitor_changed_it(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, city
+) -> None:
+    page = open_page("explore", tile="AOI_0_Made_img1")
+    page.button(key="next tile").click().run()
+    assert scene(page)["selected"] == "AOI_0_Made_img2"
+    monkeypatch.setattr("app.state._STALE_S", 0.0)
+    page.query_params["tile"] = "AOI_0_Made_img1"
+    page.run()
+    assert scene(page)["selected"] == "AOI_0_Made_img1"
+
+
+@pytest.mark.usefixtures("city")
+def test_an_address_a_browser_sends_late_is_not_taken_for_the_visitors_wish(open_page: OpenPage) -> None:
+    page = open_page("explore", tile="AOI_0_Made_img1")
+    page.button(key="next tile").click().run()
+    page.query_params["tile"] = "AOI_0_Made_img1"
+    page.run()
+    assert scene(page)["selected"] == "AOI_0_Made_img2"
+
+
+def test_uploads_of_one_name_are_told_apart_in_the_box(open_page: OpenPage, city: Catalog) -> None:
+    alike = [replace(city.tiles[0], id=f"upload_{n}", aoi="Uploads", name="Roofs") for n in "abc"]
+    write_catalog(city.adding(alike))
+    page = open_page("explore", tile="upload_a")
+    [box] = [box for box in page.selectbox if box.label == "Tile"]
+    assert len(set(box.options)) == 3
+    page.run()
+    assert scene(page)["selected"] == "upload_a"
+
+
+def test_a_nudge_does_not_make_browsers_load_the_grid_again(open_page: OpenPage, city: Catalog) -> None:
+    def grid() -> str:
+        return scene(open_page("explore"))["grid"]
+
+    before = grid()
+    write_catalog(city.with_tile(replace(city.tiles[0], offset_m=(1.0, 0.0))))
+    assert grid() == before
+    write_catalog(city.without(city.tiles[2].id))
+    assert grid() != before
+
+
+def test_the_seed_of_train_changes_the_split_that_is_told(open_page: OpenPage, city: Catalog) -> None:
+    page = open_page("train")
+    page.number_input(key="seed box").set_value(5).run()
+    page.number_input(key="seed box").set_value(7).run()
+    assert page.number_input(key="seed box").value == 7
+    assert page.session_state["seed"] == 7

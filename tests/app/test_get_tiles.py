@@ -1,5 +1,6 @@
 """The Get tiles page over a bucket on this machine: what it offers, what it asks for, what it says afterwards."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,14 @@ import shapely
 from streamlit.testing.v1 import AppTest
 
 from app import state
-from core.catalog.fetch import fetch_task
+from core.catalog.fetch import fetch_task, fetch_tiles
+from core.catalog.request import Request
 from core.catalog.store import read_catalog, update_catalog
 from core.catalog.tile import Tile
 from core.jobs.store import Job, Queue, State
 from core.settings import settings
 from tests.app.conftest import OpenPage
-from tests.core.made_up import grid_at
+from tests.core.made_up import grid_at, make_tile
 from tests.core.spacenet_bucket import VEGAS, FakeBucket
 
 
@@ -118,6 +120,45 @@ def test_the_tiles_chosen_on_the_map_are_offered_first(open_page: OpenPage) -> N
     page.checkbox[0].check().run()
     button(page, "Download").click().run()
     assert job().params == {"aoi": VEGAS, "numbers": [3, 9], "products": ["PS-RGB", "geojson_buildings", "MS"]}
+
+
+@pytest.mark.usefixtures("listed")
+def test_what_was_chosen_stays_when_the_catalogue_changes(open_page: OpenPage, tmp_path: Path) -> None:
+    more = [Tile.listed(f"AOI_3_Paris_img{n}", "AOI_3_Paris", shapely.box(2, 48, 2.1, 48.1)) for n in range(6, 16)]
+    update_catalog(lambda catalog: catalog.adding(more))
+    page = open_page("get_tiles")
+    page.selectbox[0].set_value("AOI_3_Paris").run()
+    assert "11 tiles known, 0 here" in captions(page)
+    page.number_input[0].set_value(3).run()
+    come = make_tile(tmp_path, "AOI_3_Paris_img5")
+    update_catalog(lambda catalog: catalog.with_tile(replace(come, aoi="AOI_3_Paris")))
+    page.run()
+    assert "11 tiles known, 1 here" in captions(page)
+    assert (page.selectbox[0].value, page.number_input[0].value) == ("AOI_3_Paris", 3)
+
+
+@pytest.mark.usefixtures("empty_data")
+def test_an_area_that_is_not_in_the_bucket_is_told(open_page: OpenPage) -> None:
+    mars = Tile.listed("AOI_9_Mars_img1", "AOI_9_Mars", shapely.box(2, 48, 2.1, 48.1))
+    update_catalog(lambda catalog: catalog.adding([mars]))
+    page = open_page("get_tiles")
+    page.session_state[state.GET] = (mars.id,)
+    page.run()
+    assert "no tiles of AOI" in page.warning[0].value
+    assert "Mars" in page.warning[0].value
+
+
+@pytest.mark.usefixtures("empty_data")
+def test_a_tile_whose_image_was_deleted_can_be_brought_again(open_page: OpenPage, bucket: FakeBucket) -> None:
+    bucket.put_tile(VEGAS, 1)
+    fetch_tiles(Request.of(VEGAS, [1]))
+    page = name_tiles(open_page("get_tiles"), "1")
+    assert button(page, "Download").disabled
+    read_catalog().tiles[0].image.unlink()
+    page.run()
+    button(page, "Download").click().run()
+    do_the_job()
+    assert read_catalog().tiles[0].image.exists()
 
 
 @pytest.mark.usefixtures("listed")

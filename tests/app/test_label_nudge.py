@@ -3,6 +3,7 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.catalog.register import move_labels
 from core.catalog.store import Catalog, read_catalog
 
 
@@ -65,3 +66,19 @@ def test_a_tile_without_labels_has_no_arrows() -> None:
     page = AppTest.from_function(unlabelled, default_timeout=30).run()
     assert not page.exception
     assert list(page.button) == []
+
+
+def test_no_arrow_leads_further_than_a_hundred_metres(nudge: AppTest) -> None:
+    move_labels(read_catalog().tiles[0].id, 99.0, 0.0)
+    nudge.run()
+    assert not nudge.button(key="nudge east").disabled
+    nudge.segmented_control[0].set_value(5.0).run()
+    assert nudge.button(key="nudge east").disabled
+    assert not nudge.button(key="nudge west").disabled
+
+
+def test_labels_that_cannot_be_moved_are_a_sentence(nudge: AppTest) -> None:
+    read_catalog().tiles[0].labels.unlink()
+    nudge.button(key="nudge east").click().run()
+    assert not nudge.exception
+    assert nudge.error

@@ -92,7 +92,9 @@ def test_other_bands_make_another_picture(server: TestClient) -> None:
         ("AOI_0_Made_img1/99/0/0", 404),
         ("AOI_0_Made_img1/-1/0/0", 404),
         ("AOI_0_Made_img1/18/999999999/0", 404),
-        ("AOI_0_Made_img1/18/0/" + "9" * 400, 404),
+        ("AOI_0_Made_img1/18/0/" + "9" * 5000, 404),
+        ("AOI_0_Made_img1/" + "9" * 5000 + "/0/0", 404),
+        ("AOI_0_Made_img1/18/0/٣", 404),
         ("AOI_0_Made_img1/a/b/c", 404),
     ],
 )

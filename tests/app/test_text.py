@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.components.text import duration, number, plain, safe, share
+from app.components.text import distinct, duration, number, plain, safe, share
 
 
 @pytest.mark.parametrize("text", ["<img src=x onerror=alert(1)>", "${alert(1)}", "`x`", "</script>", "\\u003c", "'\""])
@@ -46,3 +46,11 @@ def test_no_sign_of_markdown_is_left_unescaped(text: str) -> None:
 
 def test_plain_text_is_one_line_and_keeps_its_words() -> None:
     assert plain("tile.tif is damaged.\n  Copy it again.") == "tile.tif is damaged. Copy it again."
+
+
+def test_names_that_are_alike_are_told_apart_by_their_ids():
+    assert distinct({"run-1": "Vegas", "run-2": "Vegas", "run-3": "Rio"}) == {
+        "run-1": "Vegas · run-1",
+        "run-2": "Vegas · run-2",
+        "run-3": "Rio",
+    }

@@ -1,5 +1,6 @@
 """The Upload page: what it says of a file, what its buttons do."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -224,6 +225,25 @@ def test_deleting_asks_first_and_says_what_goes(open_page: OpenPage, tmp_path: P
     assert read_catalog().tiles == ()
     assert folders() == []
     assert (tmp_path / "a.tif").exists()
+
+
+def test_a_tile_whose_folder_is_gone_is_listed_and_can_be_deleted(open_page: OpenPage, tmp_path: Path) -> None:
+    tile = take_in(write_geotiff(tmp_path / "a.tif", pixels_of()), name="Old <town>")
+    shutil.rmtree(settings().uploads / tile.id)
+    page = open_page("upload")
+    assert "Old &lt;town&gt;" in html(page)
+    page.button(key=f"delete {tile.id}").click().run()
+    assert read_catalog().tiles == ()
+    assert any("Nothing was uploaded yet" in text.value for text in page.markdown)
+
+
+def test_what_a_job_works_on_is_not_deleted_and_the_page_says_why(open_page: OpenPage, tmp_path: Path) -> None:
+    tile = take_in(write_geotiff(tmp_path / "a.tif", pixels_of()))
+    Queue(settings().queue).submit("predict", {"run": "a", "tile": tile.id}, "Predict roofs")
+    page = open_page("upload")
+    page.button(key=f"delete {tile.id}").click().run()
+    assert "Predict roofs" in page.error[0].value
+    assert read_catalog().tiles == (tile,)
 
 
 def test_a_failed_job_says_why_and_can_be_tried_again(page: AppTest, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_from_a_vegas_tile_on_the_map_to_its_score(page: Page, site: Site) -> No
     page.goto(f"{site.url}/?tile=AOI_2_Vegas_img2144")
     frame = map_frame(page)
 
-    page.get_by_role("button", name="Show the whole area").click()
+    frame.locator("[data-act=area]").click()
     frame.wait_for_function("map.getZoom() < 15")
     frame.evaluate("map.setView([36.1344, -115.2996], 16, {animate: false})")
     zoom = frame.evaluate("map.getZoom()")

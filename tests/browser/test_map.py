@@ -36,12 +36,12 @@ def test_tiles_are_picked_into_the_basket_and_coloured_by_their_part(page: Page,
     frame.evaluate("window.mark = 'same frame'")
     frame.locator("[data-act=pick]").click()
     click_tile(page, frame, "AOI_2_Vegas_img225")
-    expect(page.get_by_text("1 divided by a line")).to_be_visible()
+    expect(page.get_by_text("its ground is divided by a line")).to_be_visible()
     click_tile(page, frame, "AOI_2_Vegas_img225")
-    expect(page.get_by_text("Basket · empty")).to_be_visible()
+    expect(page.get_by_text("Basket empty")).to_be_visible()
     frame.evaluate("map.setView([36.16, -115.24], 12, {animate: false})")
     frame.locator("[data-act=view]").click()
-    expect(page.get_by_text("train · ")).to_be_visible()
+    expect(page.get_by_text("V 1 validate")).to_be_visible()
     frame.wait_for_function(
         """() => {
             const colours = Object.values(map._layers).filter(l => l.feature && l.feature.properties.labelled)
@@ -149,3 +149,62 @@ def test_no_page_asks_another_machine_until_streets_are_chosen(page: Page, site:
     page.wait_for_timeout(1500)
     assert {urlparse(url).hostname for url in asked} <= HOME
     assert "street" not in query(page)["layers"], "a link never makes another one's browser ask the internet"
+
+
+def test_back_goes_to_the_tile_of_before(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/?tile=AOI_2_Vegas_img225")
+    image_is_drawn(map_frame(page), "AOI_2_Vegas_img225")
+    page.keyboard.press("n")
+    expect(page.locator(".gp-title")).not_to_have_text("AOI_2_Vegas_img225")
+    page.wait_for_function("!location.search.includes('tile=AOI_2_Vegas_img225&')")
+    page.wait_for_timeout(2500)
+    page.go_back()
+    expect(page.locator(".gp-title")).to_have_text("AOI_2_Vegas_img225")
+
+
+def test_the_chip_leads_to_train_and_the_basket_stays(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/?tile=AOI_2_Vegas_img225")
+    frame = map_frame(page)
+    image_is_drawn(frame, "AOI_2_Vegas_img225")
+    frame.locator("[data-act=pick]").click()
+    click_tile(page, frame, "AOI_2_Vegas_img225")
+    expect(page.get_by_text("its ground is divided by a line")).to_be_visible()
+    page.locator(".st-key-gp-chip a").first.click()
+    expect(page.get_by_role("radio", name="Basket")).to_be_visible()
+
+
+def test_the_view_is_kept_when_one_comes_back_from_another_page(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/?tile=AOI_2_Vegas_img225")
+    frame = map_frame(page)
+    image_is_drawn(frame, "AOI_2_Vegas_img225")
+    frame.locator("#map_div").hover()
+    page.mouse.wheel(0, 200)
+    frame.evaluate("map.setView([36.15, -115.26], 13, {animate: false})")
+    page.get_by_role("link", name="Labels", exact=True).click()
+    expect(page.get_by_text("pixel centres inside a footprint")).to_be_visible()
+    page.get_by_role("link", name="Explore").click()
+    frame = map_frame(page)
+    frame.wait_for_function("map.getZoom() < 15")
+
+
+def test_an_areas_dot_leads_to_it_and_chooses_it(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/?tile=AOI_2_Vegas_img225")
+    frame = map_frame(page)
+    image_is_drawn(frame, "AOI_2_Vegas_img225")
+    frame.evaluate("map.setView([48.9, 2.3], 6, {animate: false})")
+    frame.wait_for_function(
+        "[...document.querySelectorAll('.leaflet-tooltip')].some(t => t.textContent.includes('Paris'))"
+    )
+    x, y = frame.evaluate(
+        """() => {
+            const is_paris = layer => layer.getTooltip().getContent().textContent.includes("Paris");
+            const dot = Object.values(map._layers).find(layer => layer.gpBounds && is_paris(layer));
+            const p = map.latLngToContainerPoint(dot.getLatLng());
+            return [p.x, p.y];
+        }"""
+    )
+    box = page.locator("iframe[title='streamlit_folium.st_folium']").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + x, box["y"] + y)
+    frame.wait_for_function("map.getZoom() > 10")
+    page.wait_for_function("location.search.includes('aoi=AOI_3_Paris')")

@@ -1,6 +1,7 @@
 """Made-up tiles of 64×64 pixels for the tests of chips, dataset, training and prediction."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,16 @@ def make_tile(
         footprint=grid.footprint, width=grid.width, height=grid.height, bands=3, dtype="uint8", crs="EPSG:32611",
         gsd_m=grid.gsd_m, buildings=len(houses), built_share=None, nodata_share=None,
     )  # fmt: skip
+
+
+def make_real_tile(folder: Path, name: str = "img1", grid: Grid | None = None) -> Tile:
+    """The same in real numbers: a corner of 12 pixels is NaN, the declared no-data, and so is some green."""
+    tile = make_tile(folder, name, grid)
+    image = rasters.read(tile.image)
+    pixels = image.pixels.astype(np.float32)
+    pixels[:, :12, :12] = pixels[1, 40:50, 40:50] = np.nan
+    rasters.write(tile.image, rasters.Raster(pixels, image.grid, nodata=np.nan))
+    return replace(tile, dtype="float32")
 
 
 def write_labels(path: Path, grid: Grid, houses: Sequence[Polygon]) -> Path:

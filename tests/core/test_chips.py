@@ -146,6 +146,32 @@ def test_scaled_pixels_stay_near_zero_to_one_whatever_the_sensor_says():
     np.testing.assert_allclose(scaled, [[0, 0], [1, 0], [2, 0]])
 
 
+@pytest.mark.parametrize("lost", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_in_one_band_leaves_the_scaling_as_it_is(tmp_path, lost):
+    scene = read_scene(make_tile(tmp_path), SMALL, 3)
+    whole = Scaling.percentiles([scene])
+    scene.pixels[:16, :16, 1] = lost
+    scaling = Scaling.percentiles([scene])
+    assert (scaling.low[0], scaling.high[2]) == (whole.low[0], whole.high[2])
+    assert (scaling.low[1], scaling.high[1]) == pytest.approx((whole.low[1], whole.high[1]), abs=5)
+    scene.scale(scaling)
+    assert np.isfinite(scene.pixels).all()
+
+
+def test_no_data_of_real_numbers_is_0_in_the_scaled_picture():
+    scaled = Scaling((5.0, 5.0), (10.0, 10.0)).apply(np.array([[np.nan, 7.5], [np.inf, -np.inf]]))
+    np.testing.assert_allclose(scaled, [[0, 0.5], [2, -1]])
+
+
+def test_a_band_without_any_number_gets_a_scaling_all_the_same(tmp_path):
+    scene = read_scene(make_tile(tmp_path), SMALL, 3)
+    scene.pixels[..., 2] = np.nan
+    scaling = Scaling.percentiles([scene])
+    assert (scaling.low[2], scaling.high[2]) == (0, 1)
+    scene.scale(scaling)
+    assert not scene.pixels[..., 2].any()
+
+
 def test_crops_are_cut_where_they_say_and_weigh_nothing_without_a_picture(tmp_path):
     scene = read_scene(make_tile(tmp_path, empty_columns=40), SMALL, 3)
     chips = Chips.of([scene], SMALL)

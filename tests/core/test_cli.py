@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,10 +10,14 @@ import geopandas as gpd
 import pandas as pd
 import pytest
 import rasterio
+from shapely import box
 
 from core import cli
+from core.catalog.register import move_labels
 from core.catalog.scan import Found
-from core.catalog.store import read_catalog
+from core.catalog.store import read_catalog, update_catalog
+from core.catalog.tile import Tile
+from core.errors import TooFewTiles
 from core.progress import Report
 from core.settings import settings
 from core.vectors import read_footprints
@@ -101,6 +105,23 @@ def test_catalog_list_is_json_of_every_fact(run: Run, folder: Path) -> None:
     assert Path(first["products"]["3band"]).is_file()
 
 
+def test_catalog_list_says_which_tiles_are_not_downloaded(run: Run) -> None:
+    listed = Tile.listed("AOI_2_Vegas_img7", "AOI_2_Vegas", box(0, 0, 1, 1))
+    update_catalog(lambda catalog: catalog.adding([listed]))
+    assert run("catalog", "list") == (0, "AOI_2_Vegas_img7\tnot downloaded\n", "")
+
+
+def test_catalog_remove_takes_out_tiles_and_areas(run: Run, folder: Path) -> None:
+    run("catalog", "add", folder)
+    status, out, _ = run("catalog", "remove", "AOI_0_Made_img1")
+    assert (status, out) == (0, "1 tiles are no longer in the catalogue; their files stay\n")
+    assert [tile.short_id for tile in read_catalog().tiles] == ["img2"]
+    assert run("catalog", "remove", "--aoi", "AOI_0_Made")[0] == 0
+    assert read_catalog().tiles == ()
+    assert (folder / "3band_AOI_0_Made_img1.tif").exists()
+    assert run("catalog", "remove", "img9")[2].startswith("The catalogue has no tile named img9")
+
+
 def test_an_empty_catalog_says_how_to_fill_it(run: Run) -> None:
     status, out, err = run("catalog", "list")
     assert (status, out) == (0, "")
@@ -184,6 +205,10 @@ def test_score_of_footprints_against_themselves_is_one(run: Run, folder: Path) -
         (("score", "--truth", "a.csv"), "Missing option '--proposals'"),
         (("train", "--data", ".", "--out", "x", "--epochs", "0"), "epochs"),
         (("no-such-command",), "No such command"),
+        (("catalog", "remove"), "Name tiles, or an area with --aoi"),
+        (("catalog", "remove", "--aoi", "AOI_9_Mars"), "The catalogue has no area named AOI_9_Mars"),
+        (("train", "--out", "x"), "Name a folder with --data, or tiles of the catalogue with --tiles"),
+        (("train", "--out", "x", "--tiles", "img7"), "The catalogue has no tile named img7"),
         (("train", "--modle", "fcn"), "No such option"),
         (("score", "--rule", "mine"), "'mine' is not one of"),
     ],
@@ -280,6 +305,35 @@ def test_training_shows_that_it_reads_the_folder(
     monkeypatch.setattr(cli, "_progress", progress)
     run("train", "--data", folder, "--out", tmp_path / "run", "--tiles", "img7")
     assert said == ["reading AOI_0_Made_img1", "reading AOI_0_Made_img2"]
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[Tile]:
+    """The tiles that training was called with; it ends there."""
+    tiles: list[Tile] = []
+
+    def train(chosen: Sequence[Tile], *_: object) -> None:
+        tiles.extend(chosen)
+        raise TooFewTiles
+
+    monkeypatch.setattr("core.training.train", train)
+    return tiles
+
+
+def test_training_takes_tiles_of_the_catalogue_by_name(run: Run, folder: Path, tmp_path: Path, trained) -> None:
+    run("catalog", "add", folder)
+    run("catalog", "add", make_tile(tmp_path, "a").image.rename(tmp_path / "roofs.tif"), "--name", "Town")
+    run("train", "--out", tmp_path / "run", "--tiles", "img2,Town")
+    assert [tile.title for tile in trained] == ["AOI_0_Made_img2", "Town"]
+
+
+def test_training_on_a_folder_has_its_labels_where_they_were_moved(
+    run: Run, folder: Path, tmp_path: Path, trained
+) -> None:
+    run("catalog", "add", folder)
+    move_labels("AOI_0_Made_img2", 1.5, -0.5)
+    run("train", "--data", folder, "--out", tmp_path / "run")
+    assert [tile.offset_m for tile in trained] == [(0.0, 0.0), (1.5, -0.5)]
 
 
 def test_a_seed_makes_another_sample_city(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

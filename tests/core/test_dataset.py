@@ -172,6 +172,29 @@ def test_a_tile_that_cannot_be_read_is_left_out_and_told(tmp_path):
         read_dataset([tiles[1]], SMALL, 0)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_labelled_tile_that_shows_nothing_does_not_stop_the_others(tmp_path, seed):
+    tiles = [make_tile(tmp_path, f"img{n}", grid_at(100 * n), empty_columns=64 * (n == 2)) for n in range(6)]
+    data = read_dataset(tiles, SMALL, seed)
+    assert sorted(data.train_tiles + data.validation_tiles) == ["img0", "img1", "img3", "img4", "img5"]
+    assert "9 crops were left out" in " ".join(data.notes)
+
+
+def test_images_squeezed_into_few_pixels_are_told(tmp_path):
+    plain = make_tile(tmp_path, "plain", grid_at(1000, size=128))
+    large = [make_tile(tmp_path, name, grid_at(size=size, column=-size)) for name, size in (("a", 160), ("b", 320))]
+    notes = " ".join(read_dataset([plain, *large], SMALL, 0).notes)
+    assert "b was squeezed from 320 × 320 to 64 × 64 pixels of 2.5 × 2.5 m, and 1 more tiles likewise." in notes
+    assert "squeezed" not in " ".join(read_dataset([plain], SMALL, 0).notes)
+
+
+def test_pixels_of_several_kinds_are_told(tmp_path):
+    tiles = [make_tile(tmp_path, f"img{n}", grid_at(100 * n)) for n in range(3)]
+    mixed = [replace(tiles[0], dtype="uint16"), *tiles[1:]]
+    assert "Pixels of uint16 and uint8 are scaled alike" in " ".join(read_dataset(mixed, SMALL, 0).notes)
+    assert "scaled alike" not in " ".join(read_dataset(tiles, SMALL, 0).notes)
+
+
 def test_a_tile_lies_in_memory_once(tmp_path, monkeypatch):
     def remembering(*of):
         read.append(read_scene(*of))

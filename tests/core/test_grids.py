@@ -100,6 +100,47 @@ def test_the_rim_of_a_turned_grid_is_turned():
     assert turned.is_on_earth
 
 
+def grid_around(x, y, crs, half, size=64):
+    """A square, north up, of `half` units to each side of a place."""
+    pixel = 2 * half / size
+    return Grid(size, size, Affine(pixel, 0, x - half, 0, -pixel, y + half), pyproj.CRS.from_epsg(crs))
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        grid_around(0, 0, 3031, 1_000_000),
+        grid_around(300_000, 200_000, 3031, 1_000_000),
+        grid_around(0, 0, 3995, 1_000_000),
+        grid_around(819_000, 8_120_000, 32760, 600),
+        grid_around(180, 10, 4326, 0.01),
+        grid_around(12, 87, 4326, 0.01),
+        grid_around(0, 0, 4326, 90),
+    ],
+    ids=["pole", "beside-the-pole", "north-pole", "date-line", "date-line-in-degrees", "87-north", "up-to-the-pole"],
+)
+def test_what_a_web_map_cannot_show_in_one_piece_is_not_on_it(grid):
+    assert grid.is_on_earth
+    assert not grid.is_on_map
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        grid_at(),
+        grid_around(500_000, 2_000_000, 3031, 5_000),
+        grid_around(818_000, 8_120_000, 32760, 300),
+        grid_around(179.99, 10, 4326, 0.01),
+        grid_around(500_000, 8_900_000, 32633, 500),
+        grid_around(0, 0, 4326, 85),
+        grid_around(0, 0, 3857, 20_037_508.342789244),
+    ],
+    ids=["nevada", "antarctica", "near-date-line", "up-to-the-date-line", "svalbard", "half-the-earth", "whole-map"],
+)
+def test_what_lies_between_the_date_line_and_85_degrees_is_on_the_map(grid):
+    assert grid.is_on_map
+
+
 @pytest.mark.parametrize(
     ("transform", "crs"),
     [

@@ -15,12 +15,13 @@ from rasterio.features import rasterize
 from scipy.ndimage import distance_transform_edt
 from shapely import box
 
+from core import labels as labels_module
 from core import rasters
 from core.errors import NoImage, NoLabels
 from core.grids import LONLAT, WEB_MERCATOR, Grid, reproject
 from core.labels import CLIP_M, Labels, signed_distance
 from core.vectors import Footprints, read_csv, read_footprints
-from tests.core.made_up import HOUSES, UTM, grid_at, make_tile
+from tests.core.made_up import HOUSES, UTM, grid_at, make_tile, write_labels
 
 RIO = "spacenet/SN1_buildings/AOI_1_Rio"
 IMAGES = [1, 2, 3, 4, 5, 6, 7, 9]
@@ -270,6 +271,44 @@ def test_a_tile_without_labels_or_image_says_so(tmp_path):
         Labels.of_tile(replace(tile, products={}))
 
 
+@pytest.fixture
+def reads(monkeypatch):
+    """The files that were parsed."""
+    done = []
+    monkeypatch.setattr(labels_module, "read_footprints", lambda path: done.append(path) or read_footprints(path))
+    return done
+
+
+def test_a_tiles_labels_are_parsed_once_until_a_file_changes(tmp_path, reads):
+    tile = make_tile(tmp_path)
+    Labels.of_tile(tile)
+    assert len(Labels.of_tile(tile)) == 2
+    assert len(reads) == 1
+    write_labels(tile.labels, grid_at(), HOUSES[:1])
+    assert len(Labels.of_tile(tile)) == 1
+    Labels.of_tile(replace(tile, offset_m=(1.0, 0.0)))
+    assert len(reads) == 3
+
+
+def test_what_is_drawn_of_labels_does_not_stay_in_memory_and_their_shapes_are_nobodys_to_change(tmp_path):
+    tile = make_tile(tmp_path)
+    labels = Labels.of_tile(tile)
+    assert labels.distance.any()
+    assert "distance" not in vars(Labels.of_tile(tile))
+    for shapes in (labels.pixels, labels.ground):
+        with pytest.raises(ValueError, match="read-only"):
+            shapes[0] = None
+
+
+def test_labels_on_a_smaller_grid_are_the_same_buildings():
+    labels = labels_of(*HOUSES)
+    assert labels.at_most(64) is labels
+    small = replace(labels, grid=labels.grid).at_most(32)
+    assert small.grid.shape == (32, 32)
+    assert small.area_m2 == pytest.approx(labels.area_m2)
+    assert small.built_share == pytest.approx(labels.built_share, rel=0.1)
+
+
 def test_building_sizes_are_counted_in_classes():
     labels = labels_of(box(0, 0, 8, 8), box(8, 8, 40, 40))
     assert [*labels.area_counts().values()] == [1, 0, 0, 0, 1, 0, 0]  # 16 m² and 256 m²
@@ -316,6 +355,14 @@ def test_labels_move_by_metres_on_the_ground(place, east, north):
     assert np.abs(went - (east, north)).max() < 5e-3
     assert after.area_m2 == pytest.approx(before.area_m2, rel=1e-4)
     assert shapely.hausdorff_distance(after.pixels, after.grid.to_pixels(after.ground)).max() < 1e-6
+
+
+def test_a_building_far_beside_the_image_does_not_change_the_step():
+    grid = PLACES["web mercator in the north"]
+    alone = labels_of(*HOUSES, grid=grid)
+    beside = labels_of(*HOUSES, box(0, 4_000_000, 20, 4_000_020), grid=grid)
+    expected, found = (shapely.get_coordinates(labels.moved(30, 40).pixels[:2]) for labels in (alone, beside))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_labels_that_are_not_moved_are_the_same():

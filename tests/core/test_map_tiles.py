@@ -101,6 +101,26 @@ def test_the_picture_lies_where_it_is_on_the_ground(tmp_path):
     assert (at < 129.5).all()
 
 
+@pytest.mark.parametrize(
+    "pixel", [(1, 0, 0, 1), (-1, 0, 0, -1), (0, 1, 1, 0)], ids=["south up", "mirrored", "turned by 90°"]
+)
+def test_a_raster_in_web_mercator_that_is_not_north_up_lies_where_it_is(tmp_path, pixel):
+    a, b, d, e = (0.5 * part for part in pixel)
+    grid = Grid(256, 256, Affine(a, b, 9_000_000, d, e, 3_000_000), WEB_MERCATOR)
+    pixels = np.full((1, 256, 256), 10, np.uint8)
+    pixels[0, :128, :100] = 200
+    path = write(tmp_path / "a.tif", pixels, grid)
+    found = read_square(path, square_of(grid, 17), (1,))
+    assert found is not None
+    rows, columns = np.nonzero(found.pixels[0] > 150)
+    ground = found.grid.to_ground(shapely.points(columns + 0.5, rows + 0.5))
+    at = shapely.get_coordinates(grid.to_pixels(ground, WEB_MERCATOR))
+    assert len(at) > 100
+    assert (at > -2.5).all()
+    assert (at < (102.5, 130.5)).all()
+    assert 17 <= deepest_zoom(grid) <= 19
+
+
 def test_overviews_are_used_from_afar(tmp_path):
     """An overview that says something else than the pixels shows which of them was read."""
     grid = grid_at(size=1024)

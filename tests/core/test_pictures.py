@@ -291,3 +291,14 @@ def test_a_square_beside_the_tile_is_transparent(tmp_path):
     tile = make_tile(tmp_path, "img1")
     blank = square(tile, (3, 0, 0), area_stretch([tile]))
     assert not np.asarray(Image.open(io.BytesIO(blank.data)).convert("RGBA")).any()
+
+
+def test_infinite_and_missing_values_do_not_darken_a_band():
+    pixels = np.linspace(0, 100, 3 * 64 * 64, dtype=np.float32).reshape(3, 64, 64)
+    pixels[0, 0, 0], pixels[1, 0, 0], pixels[2] = np.inf, -np.inf, np.nan
+    pixels[2, 0, 0] = 1.0
+    raster = Raster(pixels, grid_at())
+    stretch = Stretch.of([raster])
+    assert np.isfinite(stretch.low).all()
+    assert np.isfinite(stretch.high).all()
+    assert stretched(raster, stretch)[..., 0].max() == 255

@@ -15,7 +15,7 @@ from core.prediction import load_network, network_grid, outlines, predict, predi
 from core.runs import Record, Run, TrainingConfig
 from core.settings import settings
 from models.registry import NETWORKS, build
-from tests.core.made_up import SMALL, grid_at, make_tile
+from tests.core.made_up import SMALL, grid_at, make_real_tile, make_tile
 
 HALO = NETWORKS["fcn"].halo
 
@@ -89,6 +89,19 @@ def test_where_there_is_no_picture_there_is_no_building(run, tmp_path, monkeypat
     pixels = rasters.read(predict(run, (tile.image, None), tmp_path / "out.tif").path).pixels[0]
     assert not pixels[:, :40].any()
     assert (pixels[:, 40:] > 0).all()
+
+
+def test_a_band_that_is_no_number_is_predicted_as_black(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(windows, "CORE", 32)
+    lost = make_real_tile(tmp_path).image
+    image = rasters.read(lost)
+    black = rasters.write(tmp_path / "black.tif", replace(image, pixels=np.nan_to_num(image.pixels), nodata=None))
+    found, expected = (
+        rasters.read(predict(run, (path, None), tmp_path / "out.tif").path).pixels[0] for path in (lost, black)
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert not found[:12, :12].any(), "no picture"
+    assert (found[40:50, 40:50] > 0).all(), "a picture without its green"
 
 
 def test_progress_counts_the_windows(run, tmp_path, monkeypatch):

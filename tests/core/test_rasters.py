@@ -24,6 +24,7 @@ from core.errors import (
     MissingBand,
     NoSuchPath,
     NotARaster,
+    OffTheMap,
     RasterTooLarge,
     RasterWithoutCRS,
     TruncatedRaster,
@@ -318,6 +319,43 @@ def test_the_warp_lands_where_it_should(grid):
     assert there == pytest.approx(here, abs=max(found.grid.transform.a, 1))
     west, south, east, north = found.grid.bounds
     assert box(west, south, east, north).buffer(1e-6).contains(grid.footprint)
+
+
+TURNED_MERCATOR = {
+    "south up": Affine(10, 0, 9_000_000, 0, 10, 3_000_000),
+    "mirrored": Affine(-10, 0, 9_000_000, 0, -10, 3_000_000),
+    "turned by 90°": Affine(0, 10, 9_000_000, 10, 0, 3_000_000),
+    "turned by 30°": Affine.translation(9_000_000, 3_000_000) @ Affine.rotation(30) @ Affine.scale(10, -10),
+}
+
+
+@pytest.mark.parametrize("transform", TURNED_MERCATOR.values(), ids=TURNED_MERCATOR)
+def test_a_raster_in_web_mercator_is_drawn_north_up(transform):
+    grid = Grid(64, 48, transform, WEB_MERCATOR)
+    pixels = np.zeros((1, 48, 64), np.uint8)
+    pixels[0, 40:46, 10:16] = 200
+    found = to_web_mercator(Raster(pixels, grid))
+    pixel = found.grid.transform
+    assert (pixel.b, pixel.d) == (0, 0)
+    assert pixel.a > 0 > pixel.e
+    rows, columns = np.nonzero(found.pixels[0])
+    assert pixel @ (columns.mean() + 0.5, rows.mean() + 0.5) == pytest.approx(transform @ (13, 43), abs=10)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "epsg", "half"), [(0, 0, 3031, 1_000_000), (819_000, 8_120_000, 32760, 600)], ids=["pole", "date line"]
+)
+def test_what_no_web_map_shows_is_refused_in_words(tmp_path, x, y, epsg, half):
+    transform = Affine(half / 32, 0, x - half, 0, -half / 32, y + half)
+    path = write(tmp_path / "tile.tif", Raster(PIXELS, Grid(64, 64, transform, pyproj.CRS.from_epsg(epsg))))
+    with pytest.raises(OffTheMap, match=r"tile\.tif crosses the date line or reaches beyond 85 degrees"):
+        describe(path)
+
+
+def test_infinite_pixels_are_no_picture():
+    pixels = np.ones((2, 4, 4), np.float32)
+    pixels[:, 0], pixels[0, 1], pixels[:, 2] = np.inf, -np.inf, np.nan
+    assert Raster(pixels, grid_at(size=4)).valid.all(axis=1).tolist() == [False, True, False, True]
 
 
 def test_a_raster_in_web_mercator_stays_as_it_is():

@@ -9,11 +9,12 @@ from core import training
 from core.backend import start_keras
 from core.catalog.store import Catalog
 from core.errors import Diverged, InvalidSetting, RunExists, TooFewTiles, UnknownNetwork
+from core.prediction import load_network
 from core.progress import silent
 from core.runs import Run, TrainingConfig
 from core.settings import settings
 from core.training import train, train_task
-from tests.core.made_up import HOUSES, SMALL, grid_at, make_tile
+from tests.core.made_up import HOUSES, SMALL, grid_at, make_real_tile, make_tile
 
 QUICK = TrainingConfig(epochs=2, batch=8, seed=7, recipe=SMALL)
 
@@ -86,6 +87,31 @@ def test_a_loss_that_is_no_number_stops_training_and_leaves_no_weights(tiles, tm
     with pytest.raises(Diverged, match="In epoch 1"):
         train(tiles, QUICK, tmp_path / "run")
     assert not Run(tmp_path / "run").is_usable
+
+
+def test_a_weight_that_is_no_number_stops_training_though_the_loss_is_one(tiles, tmp_path, monkeypatch):
+    def broken(model, *_):
+        first, *others = model.get_weights()
+        first[..., 0] = np.nan
+        model.set_weights([first, *others])
+
+    real = training.Journal.end_epoch
+    monkeypatch.setattr(
+        training.Journal, "end_epoch", lambda self, model, logs: (broken(model), real(self, model, logs))
+    )
+    with pytest.raises(Diverged, match="In epoch 1 the loss or a weight"):
+        train(tiles, QUICK, tmp_path / "run")
+    run = Run(tmp_path / "run")
+    assert not run.is_usable
+    assert "a weight is no number any more" in run.log_text
+
+
+def test_images_of_real_numbers_with_a_corner_of_nan_are_learnt(tmp_path):
+    tiles = [make_real_tile(tmp_path, f"img{n}", grid_at(100 * n)) for n in range(2)]
+    run = train(tiles, replace(QUICK, epochs=1), tmp_path / "run")
+    assert run.is_finished
+    assert np.isfinite([*run.record.scaling.low, *run.record.scaling.high]).all()
+    assert all(np.isfinite(weight).all() for weight in load_network(run).get_weights())
 
 
 def test_what_cannot_be_trained_is_refused_before_anything_is_written(tiles, tmp_path):

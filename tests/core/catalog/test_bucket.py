@@ -9,7 +9,7 @@ import pytest
 
 from core.catalog import bucket as module
 from core.catalog import spacenet
-from core.catalog.bucket import AREAS, Bucket, Object, area_named
+from core.catalog.bucket import AREAS, Bucket, Object, area_named, is_in_bucket
 from core.catalog.spacenet import parse
 from core.errors import (
     BucketUnreachable,
@@ -126,3 +126,8 @@ def test_an_endpoint_that_is_no_address_is_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("AWS_ENDPOINT_URL", address)
     with pytest.raises(InvalidEndpoint, match="AWS_ENDPOINT_URL"):
         Bucket.spacenet()
+
+
+def test_an_index_may_list_areas_that_are_not_in_the_bucket() -> None:
+    assert is_in_bucket(VEGAS)
+    assert not is_in_bucket("AOI_9_Mars")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from affine import Affine
+from pyproj import CRS
 
 from core.catalog import checks
 from core.catalog.checks import Place, check
@@ -10,6 +11,7 @@ from core.errors import (
     BlankImage,
     NotARaster,
     NotOnEarth,
+    OffTheMap,
     RasterError,
     RasterTooLarge,
     TruncatedRaster,
@@ -104,6 +106,13 @@ def test_an_image_without_a_place_asks_for_one(tmp_path):
 def test_a_place_nowhere_on_earth_asks_for_another(tmp_path):
     with pytest.raises(WithoutPlace):
         check(tif(tmp_path, grid=Grid(64, 64, Affine(1, 0, 500, 0, -1, 500), LONLAT)))
+
+
+def test_what_a_web_map_cannot_show_is_refused_whoever_placed_it(tmp_path):
+    path = tif(tmp_path, grid=Grid(64, 64, Affine(30_000, 0, -960_000, 0, -30_000, 960_000), CRS.from_epsg(3031)))
+    for place in (None, Place("3031"), Place(edges=(10.0, 86.0, 10.001, 86.001))):
+        with pytest.raises(OffTheMap, match=r"roofs\.tif crosses the date line or reaches beyond 85 degrees"):
+            check(path, place)
 
 
 @pytest.mark.parametrize("blank", [0, 7])

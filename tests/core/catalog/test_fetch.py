@@ -15,7 +15,14 @@ from core.catalog.request import Request
 from core.catalog.store import read_catalog, update_catalog
 from core.catalog.tile import Tile
 from core.catalog.transfer import read_manifest
-from core.errors import BucketUnreachable, DownloadRunning, NotEnoughRoom, NotInBucket
+from core.errors import (
+    BucketUnreachable,
+    DiskFull,
+    DownloadRunning,
+    GroundplanError,
+    NotEnoughRoom,
+    NotInBucket,
+)
 from core.jobs.folder import JobFolder
 from core.jobs.local import launch
 from core.jobs.store import Queue
@@ -179,17 +186,21 @@ def test_without_network_one_sentence_is_all(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.usefixtures("vegas")
-def test_where_the_network_ends_in_the_middle_what_came_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [BucketUnreachable(detail="no connection"), DiskFull(name="img4.tif")])
+def test_where_network_or_disk_ends_in_the_middle_what_came_is_registered(
+    monkeypatch: pytest.MonkeyPatch, error: GroundplanError
+) -> None:
     real = Bucket.read
 
     def read(self: Bucket, wanted: Object, offset: int = 0) -> Iterator[bytes]:
         if "img4" in wanted.name:
-            raise BucketUnreachable(detail="no connection")
+            raise error
         return real(self, wanted, offset)
 
     monkeypatch.setattr(Bucket, "read", read)
     monkeypatch.setattr(module, "THREADS", 1)
-    with pytest.raises(BucketUnreachable):
+    monkeypatch.setattr(module, "_QUICK", 0)  # this is no stop: however much it is
+    with pytest.raises(type(error)):
         fetch_tiles(Request.of(VEGAS, [1, 2, 4]))
     assert [tile.short_id for tile in read_catalog().tiles] == ["img1", "img2"]
     assert len(read_manifest(settings().spacenet / "manifest.json")) == 4
@@ -231,6 +242,21 @@ def test_a_stop_leaves_no_half_file_and_keeps_the_parts(bucket: FakeBucket, monk
     assert len(fetch_tiles(request).problems) == 20  # they are no pictures
     assert all(file_of(one).stat().st_size == one.size for one in plan.all_objects)
     assert not [*settings().spacenet.rglob("*.part")]
+
+
+@pytest.mark.usefixtures("vegas")
+@pytest.mark.parametrize(("quick", "known"), [(4, ["img1", "img2"]), (3, [])])
+def test_on_a_stop_what_came_is_registered_where_that_is_quick(
+    monkeypatch: pytest.MonkeyPatch, quick: int, known: list[str]
+) -> None:
+    def stop(_share: float, doing: str) -> None:
+        if "4 of 4 files" in doing:
+            raise Stop
+
+    monkeypatch.setattr(module, "_QUICK", quick)
+    with pytest.raises(Stop):
+        fetch_tiles(Request.of(VEGAS, [1, 2]), stop)
+    assert [tile.short_id for tile in read_catalog().tiles] == known
 
 
 def test_the_job_does_the_same_and_says_what_is_missing(vegas: FakeBucket, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,13 +6,22 @@ from pathlib import Path
 
 import orjson
 import pytest
+from shapely import box
 
 from core.catalog import register as module
-from core.catalog.register import move_labels, register, register_index, register_sample, sample_task
+from core.catalog.register import (
+    as_moved,
+    move_labels,
+    register,
+    register_index,
+    register_sample,
+    remove,
+    sample_task,
+)
 from core.catalog.sample import make_sample_city
 from core.catalog.store import read_catalog, update_catalog
 from core.catalog.tile import Tile
-from core.errors import GroundplanError, MovedTooFar, NoLabels, NoSuchTile
+from core.errors import GroundplanError, MovedTooFar, NoLabels, NoSuchArea, NoSuchTile
 from core.settings import settings
 from tests.core.made_up import make_tile
 
@@ -90,6 +99,28 @@ def test_the_job_does_the_same() -> None:
     assert read_catalog().aois == ("AOI_0_Sample",)
 
 
+# Taken out
+
+
+def test_tiles_are_taken_out_of_the_catalogue_and_their_files_stay(tmp_path: Path) -> None:
+    made = make_tile(tmp_path, "img1")
+    listed = [Tile.listed(f"AOI_2_Vegas_img{n}", "AOI_2_Vegas", box(n, 0, n + 1, 1)) for n in range(3)]
+    update_catalog(lambda catalog: catalog.adding([made, *listed]))
+    assert [tile.id for tile in remove(["img1", "AOI_2_Vegas_img1"])] == ["img1", "AOI_2_Vegas_img1"]
+    assert [tile.short_id for tile in read_catalog().tiles] == ["img0", "img2"]
+    assert made.image.exists()
+    assert len(remove(aoi="AOI_2_Vegas")) == 2
+    assert read_catalog().tiles == ()
+
+
+def test_of_a_name_that_is_not_there_nothing_is_taken_out(tile: Tile) -> None:
+    with pytest.raises(NoSuchTile, match="img7"):
+        remove([tile.id, "img7"])
+    with pytest.raises(NoSuchArea, match="no area named AOI_9_Mars"):
+        remove([tile.id], "AOI_9_Mars")
+    assert read_catalog().tiles == (tile,)
+
+
 # Labels moved
 
 
@@ -128,3 +159,20 @@ def test_only_labels_that_are_there_are_moved(tile: Tile) -> None:
     update_catalog(lambda catalog: catalog.with_tile(replace(tile, footprints=None)))
     with pytest.raises(NoLabels):
         move_labels(tile.id, 1.0, 1.0)
+
+
+def test_buildings_that_leave_the_image_are_no_longer_counted(tile: Tile) -> None:
+    moved = move_labels(tile.id, -17.0, 0.0)  # of two houses in 32 m the left one is beyond the rim
+    assert moved.buildings == 1
+    assert moved.built_share == pytest.approx(20 * 20 / 64**2, rel=0.2)
+    assert move_labels(tile.id, 0.0, 0.0).buildings == 2
+
+
+def test_a_folder_that_is_scanned_anew_has_its_labels_where_they_were_moved(tile: Tile, tmp_path: Path) -> None:
+    move_labels(tile.id, 1.5, -0.5)
+    other = make_tile(tmp_path / "other", "img2")
+    assert [found.offset_m for found in as_moved([tile, other])] == [(1.5, -0.5), (0.0, 0.0)]
+    assert as_moved([replace(tile, footprints=other.footprints)])[0].offset_m == (0.0, 0.0)
+    assert as_moved([replace(tile, footprints=None)])[0].offset_m == (0.0, 0.0)
+    around = tile.labels.parent / ".." / tile.labels.parent.name / tile.labels.name
+    assert as_moved([replace(tile, footprints=around)])[0].offset_m == (1.5, -0.5)

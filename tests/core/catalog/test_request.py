@@ -67,3 +67,13 @@ def test_tiles_that_have_all_of_it_are_left_out(tmp_path: Path) -> None:
     catalog = Catalog((whole, colour, listed))
     assert Request.of(RIO, [1, 2, 3, 4]).lacking(catalog).numbers == (3, 4)
     assert Request.of(RIO, [1, 2, 3, 4], ["3band", "8band"]).lacking(catalog).numbers == (2, 3, 4)
+
+
+@pytest.mark.parametrize(("gone", "products"), [
+    ("image", ["3band"]), ("labels", ["geojson"]), ("eight_bands", ["8band"]),
+])  # fmt: skip
+def test_what_was_deleted_from_the_disk_is_lacking(tmp_path: Path, gone: str, products: list[str]) -> None:
+    whole, damaged = (make_tile(tmp_path, f"{RIO}_img{n}", eight=True) for n in (1, 2))
+    getattr(damaged, gone).unlink()
+    request = Request.of(RIO, [1, 2], products)
+    assert request.lacking(Catalog((whole, damaged))).numbers == (2,)

@@ -13,6 +13,7 @@ import rasterio
 import shapely
 from affine import Affine
 from PIL import Image
+from rasterio.transform import from_bounds
 from shapely import box
 
 from core import rasters
@@ -155,7 +156,8 @@ def test_odd_geometries_are_repaired_counted_and_reported(tmp_path):
         None,
     ]
     features = [{"type": "Feature", "geometry": geometry} for geometry in geometries]
-    image(tmp_path / "3band_AOI_1_RIO_img1.tif")
+    here = Grid(64, 64, from_bounds(-115.2, 36.1, -115.1999, 36.1001, 64, 64), LONLAT)
+    image(tmp_path / "3band_AOI_1_RIO_img1.tif", here)
     (tmp_path / "Geo_AOI_1_RIO_img1.geojson").write_bytes(orjson.dumps({"features": features}))
     found = scan(tmp_path)
     (tile,) = found.tiles

@@ -147,14 +147,20 @@ def test_what_is_refused_leaves_nothing(tmp_path, image, footprints, fault):
     assert image.exists()
 
 
-def test_a_stop_while_the_cog_is_made_leaves_nothing(image):
+@pytest.mark.parametrize("late", [0.3, 0.999])
+def test_a_stop_leaves_nothing_also_when_the_tile_is_on_the_map(image, late):
+    seen = []
+
     def stop(share, _doing):
-        if share > 0.3:
+        if share > late:
+            seen.append(len(read_catalog().tiles))
             raise SystemExit(143)
 
     with pytest.raises(SystemExit):
         take_in(image, report=stop)
+    assert seen == [late > 0.9]
     assert folders() == []
+    assert read_catalog().tiles == ()
 
 
 def test_the_task_takes_in_a_file_of_the_inbox_and_leaves_it_there(image):

@@ -16,6 +16,7 @@ from core.catalog.take_in import take_in
 from core.catalog.upload_labels import drop_labels, put_labels
 from core.catalog.uploads import Upload, receive
 from core.errors import (
+    DiskFull,
     FootprintsWithoutCRS,
     LabelsElsewhere,
     LabelsOfOthers,
@@ -61,10 +62,20 @@ def test_labels_before_the_tile_is_made_come_with_it(tmp_path):
     assert read_catalog().tiles == ()
 
 
-def test_only_buildings_that_touch_the_image_are_kept(tmp_path, tile):
+def test_only_buildings_that_touch_the_image_are_counted(tmp_path, tile):
     houses = [*HOUSES, box(60, 60, 70, 70), box(90, 90, 99, 99)]
     put_labels(tile.id, geojson(tmp_path, houses), "city.geojson")
     assert read_catalog().tile(tile.id).buildings == 3
+
+
+def test_buildings_that_can_be_moved_onto_the_image_are_kept(tmp_path, tile):
+    west = [box(-190, 8, -180, 18), box(-230, 8, -220, 18)]  # 90 and 110 m from the rim
+    put_labels(tile.id, geojson(tmp_path, [*HOUSES, *west]), "city.geojson")
+    row = read_catalog().tile(tile.id)
+    assert (row.buildings, len(read_footprints(row.labels))) == (2, 3)
+    moved = move_labels(tile.id, 99.0, 0.0)
+    assert moved.buildings == 1
+    assert moved.built_share == pytest.approx(10 * 10 / 64**2, rel=0.2)
 
 
 def test_no_buildings_at_all_is_a_label_too(tmp_path, tile):
@@ -160,6 +171,34 @@ def test_new_labels_lie_where_their_file_has_them(tmp_path, tile):
     assert (row.buildings, row.offset_m) == (1, (0.0, 0.0))
 
 
+def test_a_kill_between_labels_and_catalogue_leaves_no_new_labels_moved_as_the_old_ones(tmp_path, tile, monkeypatch):
+    put_labels(tile.id, geojson(tmp_path), "roofs.geojson")
+    move_labels(tile.id, 3.0, -2.0)
+
+    def kill(_upload):
+        raise SystemExit(137)
+
+    monkeypatch.setattr("core.catalog.upload_labels._settle", kill)
+    with pytest.raises(SystemExit):
+        put_labels(tile.id, geojson(tmp_path, HOUSES[:1]), "roofs.geojson")
+    row = read_catalog().tile(tile.id)
+    assert (len(read_footprints(row.labels)), row.offset_m) == (1, (0.0, 0.0))
+
+
+def test_labels_that_cannot_be_written_leave_the_old_ones_where_they_were(tmp_path, tile, monkeypatch):
+    put_labels(tile.id, geojson(tmp_path), "roofs.geojson")
+    before = move_labels(tile.id, 3.0, -2.0)
+
+    def full(*_):
+        raise DiskFull(name="labels.geojson")
+
+    monkeypatch.setattr("core.catalog.upload_labels.write_footprints", full)
+    with pytest.raises(DiskFull):
+        put_labels(tile.id, geojson(tmp_path, HOUSES[:1]), "roofs.geojson")
+    assert read_catalog().tile(tile.id) == before
+    assert len(read_footprints(before.labels)) == 2
+
+
 def test_labels_are_taken_away(tmp_path, tile):
     upload = put_labels(tile.id, geojson(tmp_path), "roofs.geojson")
     drop_labels(tile.id)
@@ -171,7 +210,7 @@ def test_labels_are_taken_away(tmp_path, tile):
 
 
 def test_the_built_share_of_a_large_image_is_counted_on_a_smaller_copy(tmp_path, monkeypatch, tile):
-    monkeypatch.setattr("core.catalog.upload_labels._COUNTED", 16)
+    monkeypatch.setattr("core.catalog.scan._BURNT", 16)
     put_labels(tile.id, geojson(tmp_path), "roofs.geojson")
     assert read_catalog().tile(tile.id).built_share == pytest.approx((16 * 16 + 20 * 20) / 64**2, rel=0.15)
 

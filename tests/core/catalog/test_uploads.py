@@ -2,9 +2,11 @@
 
 import io
 import os
+import shutil
 import time
 from pathlib import Path
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from core.catalog import uploads as module
 from core.catalog.checks import Place
+from core.catalog.register import remove
 from core.catalog.store import read_catalog, update_catalog
 from core.catalog.take_in import add
 from core.catalog.uploads import Upload, delete, forget, new_folder, receive, rename, tidy, upload_jobs, uploads
@@ -248,6 +251,39 @@ def test_what_a_job_works_on_is_not_deleted(tmp_path, claimed):
         queue.request_stop(job.id)
     delete(upload.id)
     assert not upload.folder.exists()
+
+
+@pytest.mark.parametrize(("task", "params"), [
+    ("predict", {"run": "a", "tile": "{id}"}), ("train", {"run": "a", "tiles": ["other", "{id}"]}),
+])  # fmt: skip
+@pytest.mark.parametrize("claimed", [False, True])
+def test_what_is_predicted_or_trained_on_is_not_deleted(tmp_path, task, params, claimed):
+    upload, queue = on_the_map(tmp_path), Queue(settings().queue)
+    named = orjson.loads(orjson.dumps(params).replace(b"{id}", upload.id.encode()))
+    job = queue.submit(task, named, "Learn roofs")
+    if claimed:
+        queue.claim("w")
+    with pytest.raises(UploadIsBusy, match=r"My roofs .*Learn roofs"):
+        delete(upload.id)
+    assert read_catalog().tile(upload.id).image.exists()
+    queue.finish(job.id, "w", State.DONE) if claimed else queue.request_stop(job.id)
+    delete(upload.id)
+    assert not upload.folder.exists()
+
+
+def test_a_tile_whose_folder_is_gone_can_be_deleted(tmp_path):
+    upload = on_the_map(tmp_path)
+    shutil.rmtree(upload.folder)
+    delete(upload.id)
+    assert read_catalog().tiles == ()
+
+
+def test_the_files_of_a_tile_that_was_taken_off_the_map_are_not_forgotten(tmp_path):
+    upload = on_the_map(tmp_path)
+    remove([upload.id])
+    os.utime(upload.folder, (time.time() - 86_500,) * 2)
+    forget()
+    assert upload.image.exists()
 
 
 def test_deleting_follows_no_link(tmp_path):
