@@ -124,8 +124,8 @@ def _key(letter: str) -> str:
 def _ways_to_add(catalog: Catalog, tile: Tile) -> None:
     aoi = st.selectbox("Area", catalog.aois, catalog.aois.index(tile.aoi), key=f"basket area {tile.aoi}")
     st.checkbox("Only tiles with labels on this machine", value=True, key="only labelled")
-    area = catalog.of_aoi(aoi)
-    if st.button(f"All of {plain(aoi)}: {number(len(area.tiles))}", width="stretch"):
+    area = _fitting(catalog.of_aoi(aoi))
+    if st.button(f"All of {plain(aoi)}: {number(len(area.tiles))}", width="stretch", disabled=not area.tiles):
         add(area.tiles)
         st.rerun()
     count = st.number_input("How many at random", 1, 10_000, 12)
@@ -137,7 +137,11 @@ def _ways_to_add(catalog: Catalog, tile: Tile) -> None:
         st.rerun()
 
 
+def _fitting(area: Catalog) -> Catalog:
+    """Only what the box lets through."""
+    return area.labelled if st.session_state.get("only labelled", True) else area
+
+
 def _at_random(area: Catalog, count: int) -> tuple[Tile, ...]:
-    wanted = area.labelled.tiles if st.session_state.get("only labelled", True) else area.tiles
-    fresh = [tile for tile in wanted if tile.id not in state.basket()]
+    fresh = [tile for tile in area.tiles if tile.id not in state.basket()]
     return tuple(sample(fresh, min(count, len(fresh))))
