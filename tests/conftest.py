@@ -1,11 +1,13 @@
 """What several test files use."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyogrio  # noqa: F401  before keras, or GDAL finds TensorFlow's SQLite (core.backend)
 import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
 
 if TYPE_CHECKING:
     from tests.core.spacenet_bucket import FakeBucket
@@ -37,3 +39,28 @@ def bucket(bucket_server: "FakeBucket", monkeypatch: pytest.MonkeyPatch) -> "Fak
     bucket_server.clear()
     monkeypatch.setenv("AWS_ENDPOINT_URL", bucket_server.url)
     return bucket_server
+
+
+#: As root and without a screen; and nothing that Chromium would ask the internet for by itself.
+CHROMIUM = (
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, else Playwright's own; one for all tests, since Playwright runs only once in a thread."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(CHROMIUM))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """A new visitor on a laptop's screen."""
+    context = chromium.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark")
+    context.set_default_timeout(20_000)
+    yield context.new_page()
+    context.close()

@@ -13,15 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.conftest import ROOT
-
-#: As root and without a screen; and nothing that Chromium would ask the internet for by itself.
-CHROMIUM = (
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -83,21 +76,3 @@ def _wait(url: str, seconds: float = 60) -> None:
         except OSError:
             time.sleep(0.3)
     raise TimeoutError(url)
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, else Playwright's own."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(CHROMIUM))
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    """A new visitor on a laptop's screen."""
-    context = chromium.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark")
-    context.set_default_timeout(20_000)
-    yield context.new_page()
-    context.close()

@@ -8,9 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from tests.app.conftest import city, empty_data, open_page
-from tests.browser.conftest import chromium, page
 
-__all__ = ["canary", "chromium", "city", "empty_data", "open_page", "page"]
+__all__ = ["canary", "city", "empty_data", "open_page"]
 
 
 @dataclass
