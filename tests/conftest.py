@@ -1,6 +1,7 @@
 """What several test files use."""
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from tests.core.spacenet_bucket import FakeBucket
 
 ROOT = Path(__file__).parents[1]
+# Whoever started the tests may have had these ignored (nohup, a shell's &), and so would all that the tests start.
+for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _usual)
 
 
 @pytest.fixture(scope="session")

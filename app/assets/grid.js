@@ -66,6 +66,7 @@ window.gpGrid = function (map, colours, faint) {
       group.setStyle(f => style(byId[f.properties.id]));
       if (byId[selected]) byId[selected].bringToFront();
       summarise(); look();
+      if (early) whole();
     });
   }
   // From afar tiles are too small to be seen: a dot an area, which leads there.
@@ -159,6 +160,13 @@ window.gpGrid = function (map, colours, faint) {
   }
   function repaint(ids) { for (const id of ids) if (byId[id]) byId[id].setStyle(style(byId[id])); }
 
+  let early = false;  // asked for before the tiles came
+  function whole() {
+    const aoi = byId[selected] && byId[selected].feature.properties.aoi;
+    const members = tiles.filter(tile => tile.feature.properties.aoi === aoi);
+    early = !tiles.length;
+    if (members.length) map.fitBounds(L.featureGroup(members).getBounds().pad(0.02));
+  }
   function controls() {
     const control = L.control({position: "topleft"});
     control.onAdd = function () {
@@ -172,9 +180,7 @@ window.gpGrid = function (map, colours, faint) {
       area.setAttribute("data-act", "area");
       L.DomEvent.on(area, "click", event => {
         L.DomEvent.stop(event);
-        const aoi = byId[selected] && byId[selected].feature.properties.aoi;
-        const members = tiles.filter(tile => tile.feature.properties.aoi === aoi);
-        if (members.length) map.fitBounds(L.featureGroup(members).getBounds().pad(0.02));
+        whole();
       });
       pick.setAttribute("data-act", "pick"); view.setAttribute("data-act", "view");
       L.DomEvent.on(pick, "click", event => {

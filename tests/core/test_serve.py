@@ -51,10 +51,7 @@ def app(tmp_path: Path, port: int):
     write_catalog(Catalog((make_tile(tmp_path / "city", "AOI_0_Made_img1"),)), tmp_path / "data" / "catalog.parquet")
     environment = {**os.environ, "GROUNDPLAN_DATA": str(tmp_path / "data")}
     command = [sys.executable, "-m", "core", "app", "--port", str(port)]
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # the tests themselves may run under nohup
-    )  # fmt: skip
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     yield process
     left = children(process.pid)
     process.terminate()
