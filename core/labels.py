@@ -74,6 +74,13 @@ class Labels:
         grid = self.grid.resized(*(max(1, round(side * shrink)) for side in (self.grid.width, self.grid.height)))
         return Labels(grid, grid.to_pixels(self.ground), self.ground)
 
+    def near(self, metres: float = 0.0) -> "Labels":
+        """Only the buildings that touch the image, or the ground so many metres around it."""
+        across, down = (metres / side for side in self.grid.pixel_m)
+        ground = shapely.box(-across, -down, self.grid.width + across, self.grid.height + down)
+        there = shapely.intersects(self.pixels, ground)
+        return Labels(self.grid, self.pixels[there], self.ground[there])
+
     def moved(self, east_m: float, north_m: float) -> "Labels":
         """The same buildings so many metres further east and north on the ground."""
         if (east_m, north_m) == (0.0, 0.0) or not len(self):
@@ -158,8 +165,7 @@ def _of_files(files: tuple[Path, Path], _changed: tuple[int, ...], name: str, of
     image, footprints = files
     found = Labels.of(rasters.describe(image).grid, read_footprints(footprints).of_image(name)).moved(*offset_m)
     # An upload keeps those a little way beside the image, so that they can be moved onto it.
-    there = shapely.intersects(found.pixels, shapely.box(0, 0, found.grid.width, found.grid.height))
-    found = Labels(found.grid, found.pixels[there], found.ground[there])
+    found = found.near()
     for shared in (found.pixels, found.ground):
         shared.setflags(write=False)
     return found

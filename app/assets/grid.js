@@ -4,7 +4,7 @@
 window.gpGrid = function (map, colours, faint) {
   const renderer = L.canvas({pane: "grid", padding: 0.2}), thumbnails = {};
   let tiles = [], byId = {}, group = null, address = null, selected = null, split = {}, opacity = 1, picking = false, tiny = false;
-  const areas = L.layerGroup();
+  let dots = [];
 
   function tell(properties) {
     // The moment tells clicks apart.
@@ -60,7 +60,6 @@ window.gpGrid = function (map, colours, faint) {
         tile._updatePath = lettered;
         tile.on("click", event => click(tile, event));
       }});
-      group.setStyle(f => style(byId[f.properties.id]));
       decode();
       group.addTo(map).bindTooltip(words, {sticky: true});
       group.setStyle(f => style(byId[f.properties.id]));
@@ -72,7 +71,8 @@ window.gpGrid = function (map, colours, faint) {
   // From afar tiles are too small to be seen: a dot an area, which leads there.
   function summarise() {
     const found = {};
-    areas.clearLayers();
+    for (const dot of dots) dot.remove();
+    dots = [];
     for (const tile of tiles) (found[tile.feature.properties.aoi] ||= []).push(tile);
     for (const [aoi, members] of Object.entries(found)) {
       const bounds = members.reduce((sum, tile) => sum.extend(tile.getBounds()), L.latLngBounds([]));
@@ -83,7 +83,7 @@ window.gpGrid = function (map, colours, faint) {
       dot.bindTooltip(box, {permanent: true, direction: "right", offset: [10, 0]});
       dot.on("click", () => { tell({act: "area", aoi: aoi}); map.fitBounds(bounds.pad(0.05)); });
       dot.gpBounds = bounds;
-      areas.addLayer(dot);
+      dots.push(dot);
     }
   }
   function resize() {
@@ -94,17 +94,13 @@ window.gpGrid = function (map, colours, faint) {
     group.setStyle(f => style(byId[f.properties.id]));
   }
   function look() {
-    if (tiles.length) resize();
-    const afar = dot => map.latLngToContainerPoint(dot.gpBounds.getNorthEast())
-      .distanceTo(map.latLngToContainerPoint(dot.gpBounds.getSouthWest())) < 40;
-    areas.addTo(map);
-    areas.eachLayer(dot => {
-      const far = afar(dot);
-      if (far === dot.gpShown) return;
-      dot.gpShown = far;
-      dot.setStyle({opacity: far ? 1 : 0, fillOpacity: far ? 0.35 : 0, interactive: far});
-      if (far) dot.openTooltip(); else dot.closeTooltip();
-    });
+    if (!tiles.length) return;
+    resize();
+    for (const dot of dots) {  // one that is merely unseen would still take the clicks of the tiles below it
+      const across = map.latLngToContainerPoint(dot.gpBounds.getNorthEast())
+        .distanceTo(map.latLngToContainerPoint(dot.gpBounds.getSouthWest()));
+      if (across < 40) dot.addTo(map); else dot.remove();
+    }
     thumbnail();
   }
   function thumbnail() {
@@ -172,17 +168,17 @@ window.gpGrid = function (map, colours, faint) {
     control.onAdd = function () {
       const box = L.DomUtil.create("div", "leaflet-bar gp-pick");
       const [pick, view, area] = ["pick", "view", "area"].map(() => L.DomUtil.create("a", "", box));
-      for (const button of [pick, view, area]) { button.href = "#"; button.setAttribute("role", "button"); }
+      for (const [act, button] of Object.entries({pick, view, area})) {
+        button.href = "#"; button.setAttribute("role", "button"); button.setAttribute("data-act", act);
+      }
       pick.textContent = "✓"; pick.title = "Pick: a click puts a tile into the basket or takes it out (also shift-click)";
       view.textContent = "▣"; view.title = "Put all tiles in view into the basket";
       area.textContent = "⤢"; area.title = "Show the whole area of the chosen tile";
       for (const button of [pick, view, area]) button.setAttribute("aria-label", button.title);
-      area.setAttribute("data-act", "area");
       L.DomEvent.on(area, "click", event => {
         L.DomEvent.stop(event);
         whole();
       });
-      pick.setAttribute("data-act", "pick"); view.setAttribute("data-act", "view");
       L.DomEvent.on(pick, "click", event => {
         L.DomEvent.stop(event); picking = !picking;
         pick.classList.toggle("gp-on", picking); pick.setAttribute("aria-pressed", picking);
@@ -200,7 +196,7 @@ window.gpGrid = function (map, colours, faint) {
     control.addTo(map);
   }
 
-  map.on("moveend", () => { if (tiles.length) look(); });
+  map.on("moveend", look);
   return {
     controls: controls,
     show(scene) {

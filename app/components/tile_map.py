@@ -1,6 +1,6 @@
 """The map of tiles: plain values in, what was clicked out. Panning and layers never rerun the page."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +14,7 @@ from app.components.leaflet import ROOT, Layers, OfflineMap, Scene
 from app.components.map_rows import PARTS, ROWS
 from app.components.text import safe
 from core import colours
+from core.catalog.request import spell_numbers
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
 from core.map_tiles import deepest_zoom
@@ -113,15 +114,9 @@ def grid_url() -> str:
     return f"{layer_url('tiles.geojson')}?v={read_catalog().geojson_version}"
 
 
-def ranges(places: Iterable[int]) -> str:
+def ranges(places: Sequence[int]) -> str:
     """Ascending whole numbers as grid.js reads them: 0-19,25."""
-    found: list[list[int]] = []
-    for place in places:
-        if found and place == found[-1][-1] + 1:
-            found[-1][1:] = [place]
-        else:
-            found.append([place])
-    return ",".join("-".join(map(str, ends)) for ends in found)
+    return spell_numbers(places).replace(" ", "")
 
 
 @dataclass(frozen=True)

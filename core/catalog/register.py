@@ -54,7 +54,7 @@ def remove(names: Collection[str] = (), aoi: str = "") -> tuple[Tile, ...]:
         if aoi and aoi not in catalog.aois:
             raise NoSuchArea(aoi=aoi)
         gone.update((tile.id, tile) for tile in (*map(catalog.tile, names), *catalog.of_aoi(aoi).tiles))
-        return Catalog(tuple(tile for tile in catalog.tiles if tile.id not in gone))
+        return catalog.without(*gone)
 
     update_catalog(without)
     return tuple(gone.values())
@@ -103,10 +103,4 @@ def as_moved(tiles: Iterable[Tile]) -> tuple[Tile, ...]:
     """
     found = tuple(tiles)
     known = {tile.id: tile for tile in read_catalog().named(tile.id for tile in found)}
-    return tuple(_moved_like(tile, known.get(tile.id, tile)) for tile in found)
-
-
-def _moved_like(tile: Tile, known: Tile) -> Tile:
-    files = tile.footprints, known.footprints
-    same = len({file and file.resolve() for file in files}) == 1  # its path may be written in several ways
-    return replace(tile, offset_m=known.offset_m) if same else tile
+    return tuple(tile.moved_like(known.get(tile.id, tile)) for tile in found)

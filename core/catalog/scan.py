@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import shapely
 from rasterio.enums import Resampling
 
 from core import rasters
@@ -14,7 +13,6 @@ from core.catalog.tile import COLOUR, EIGHT_BANDS, Tile
 from core.errors import GroundplanError, NoSuchPath, NotATileIndex, UnknownLayout
 from core.labels import Labels
 from core.progress import Report, silent
-from core.types import Where
 from core.vectors import Footprints, Repairs, read_footprints, read_named_polygons
 
 #: Pixels a side from which on the share of no-data is counted on a smaller copy, and that of buildings.
@@ -186,14 +184,7 @@ def _tile(name: str, files: _Files, attribution: str, problems: list[str]) -> tu
 def count_buildings(labels: Labels, valid: float) -> tuple[int, float]:
     """How many buildings touch the image, and their share of the ground with a picture, which is `valid` of all."""
     built = min(1.0, labels.at_most(_BURNT).built_share / valid) if valid else 0.0
-    return int(np.count_nonzero(near_image(labels))), built
-
-
-def near_image(labels: Labels, metres: float = 0.0) -> Where:
-    """Which buildings touch the image, or the ground so many metres around it."""
-    across, down = (metres / side for side in labels.grid.pixel_m)
-    ground = shapely.box(-across, -down, labels.grid.width + across, labels.grid.height + down)
-    return np.asarray(shapely.intersects(labels.pixels, ground), dtype=bool)
+    return len(labels.near()), built
 
 
 def _valid_share(image: Path, shape: tuple[int, int]) -> float:

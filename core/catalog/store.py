@@ -1,7 +1,7 @@
 """The catalogue on disk: a GeoParquet file, one row a tile."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -106,11 +106,8 @@ class Catalog:
 
     def places(self, names: Iterable[str]) -> list[int]:
         """Where the tiles of these ids stand in this order, ascending; those that are not there are left out."""
-        return sorted(self._place[name] for name in names if name in self._place)
-
-    @cached_property
-    def _place(self) -> Mapping[str, int]:
-        return {tile.id: n for n, tile in enumerate(self.tiles)}
+        wanted = set(names)
+        return [n for n, tile in enumerate(self.tiles) if tile.id in wanted]
 
     @property
     def showpiece(self) -> Tile:
@@ -139,19 +136,17 @@ class Catalog:
             old = rows.get(tile.id)
             if old is not None and old.is_here and not tile.is_here:
                 continue
-            if old is not None and old.footprints == tile.footprints and tile.offset_m == (0.0, 0.0) != old.offset_m:
-                # The old counts are of where the labels were moved to.
-                tile = replace(tile, offset_m=old.offset_m, buildings=old.buildings, built_share=old.built_share)
-            rows[tile.id] = tile
+            rows[tile.id] = tile if old is None else tile.moved_like(old)
         return Catalog(tuple(rows.values()))
 
     def with_tile(self, tile: Tile) -> "Catalog":
         """With this row in the place of the one of the same id."""
         return Catalog(tuple({**self._by_id, tile.id: tile}.values()))
 
-    def without(self, name: str) -> "Catalog":
-        """Without one tile."""
-        return Catalog(tuple(tile for tile in self.tiles if tile.id != name))
+    def without(self, *names: str) -> "Catalog":
+        """Without the tiles of these ids."""
+        gone = set(names)
+        return Catalog(tuple(tile for tile in self.tiles if tile.id not in gone))
 
 
 def read_catalog(path: Path | None = None) -> Catalog:

@@ -1,7 +1,7 @@
 """One tile: what its files say about it, and where they lie."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shapely import Polygon
@@ -45,6 +45,13 @@ class Tile:
             id=name, aoi=aoi, products={}, footprints=None, footprint=footprint, width=0, height=0, bands=0, dtype="",
             crs="", gsd_m=0.0, buildings=None, built_share=None, nodata_share=None, attribution=attribution,
         )  # fmt: skip
+
+    def moved_like(self, known: "Tile") -> "Tile":
+        """With its labels where those of a known row of the same label file were moved to, and counted there."""
+        files = {file and file.resolve() for file in (self.footprints, known.footprints)}
+        if len(files) > 1 or known.offset_m == (0.0, 0.0):
+            return self
+        return replace(self, offset_m=known.offset_m, buildings=known.buildings, built_share=known.built_share)
 
     @property
     def title(self) -> str:

@@ -12,7 +12,7 @@ import shapely
 
 from core.catalog import spacenet
 from core.catalog.register import FARTHEST_M
-from core.catalog.scan import count_buildings, near_image
+from core.catalog.scan import count_buildings
 from core.catalog.tile import Tile
 from core.catalog.uploads import LabelFacts, Upload, called, change_tile, tidy
 from core.errors import LabelsElsewhere, LabelsOfOthers, UnknownFootprintFormat
@@ -91,10 +91,9 @@ def around_the_image(path: Path, grid: Grid, found: Footprints) -> Labels:
     Raises LabelsElsewhere where there are some, but none touches the image.
     """
     labels = Labels.of(grid, found)
-    if len(found) and not near_image(labels).any():
+    if len(found) and not len(labels.near()):
         raise LabelsElsewhere(name=path, found=len(found), distance=_distance(grid, found))
-    near = near_image(labels, FARTHEST_M)
-    return Labels(grid, labels.pixels[near], labels.ground[near])
+    return labels.near(FARTHEST_M)
 
 
 def _distance(grid: Grid, found: Footprints) -> str:
