@@ -69,11 +69,10 @@ def _bands(request: Request) -> pictures.Bands | None:
     asked = request.query_params.get("bands")
     if asked is None:
         return None
-    found = re.fullmatch(r"(\d{1,3}),(\d{1,3}),(\d{1,3})", asked, re.ASCII)
+    found = pictures.parse_bands(asked)
     if found is None:
         raise NoSuchBands(bands=asked[:40])
-    red, green, blue = map(int, found.groups())
-    return red, green, blue
+    return found
 
 
 def _file(request: Request) -> Response:

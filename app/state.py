@@ -1,6 +1,5 @@
 """What the pages remember for one visitor, by name and type, and the part of it that the address carries."""
 
-import re
 import time
 from collections.abc import Iterable, Sequence
 from typing import cast
@@ -10,7 +9,7 @@ import streamlit as st
 from app.components.tile_map import Focus
 from core.catalog.store import Catalog
 from core.catalog.tile import Tile
-from core.pictures import Bands
+from core.pictures import Bands, parse_bands
 from core.types import Bounds
 
 #: Key of the box that chooses which training is watched; its value is a job's number.
@@ -18,7 +17,7 @@ WATCHED = "watched job"
 #: Tile ids that the Get tiles page starts with.
 GET = "get"
 _TILE, _AOI, _BANDS, _FOCUS, _RUN, _SEED = "tile", "aoi", "bands", "focus", "run", "seed"
-_BASKET, _UNDO, _CHANGES, _LEFT = "basket", "basket before", "basket changes", "tile before"
+_BASKET, _UNDO, _LEFT = "basket", "basket before", "tile before"
 #: Seconds for which a browser may still send the address of before.
 _STALE_S = 2.0
 #: So many changes of the basket can be taken back.
@@ -69,11 +68,6 @@ def _remember(tile: Tile) -> None:
     _tell_address(aoi=tile.aoi, tile=tile.id)
 
 
-def look_at(bounds: Bounds) -> None:
-    """Take the map to some ground."""
-    _look(around(bounds, 0.02))
-
-
 def _look(bounds: Bounds) -> None:
     turn = st.session_state[_FOCUS].turn + 1 if _FOCUS in st.session_state else 0
     st.session_state[_FOCUS] = Focus(bounds, turn)
@@ -93,9 +87,7 @@ def around(bounds: Bounds, margin: float = 0.06) -> Bounds:
 
 def bands() -> Bands | None:
     """The bands shown as red, green and blue; None for an image's own colours."""
-    text = st.session_state.get(_BANDS, st.query_params.get(_BANDS, ""))
-    found = re.fullmatch(r"([1-9]\d?)-([1-9]\d?)-([1-9]\d?)", text, re.ASCII)
-    return (int(found[1]), int(found[2]), int(found[3])) if found else None
+    return parse_bands(st.session_state.get(_BANDS, st.query_params.get(_BANDS, "")))
 
 
 def show_bands(chosen: Bands | None) -> None:
@@ -118,13 +110,7 @@ def fill_basket(names: Iterable[str]) -> None:
     before = basket()
     st.session_state[_BASKET] = tuple(dict.fromkeys(names))
     if basket() != before:
-        st.session_state[_CHANGES] = basket_changes() + 1
         st.session_state[_UNDO] = [*st.session_state.get(_UNDO, []), before][-_STEPS:]
-
-
-def basket_changes() -> int:
-    """How often the basket was changed, taken back included."""
-    return int(st.session_state.get(_CHANGES, 0))
 
 
 def can_undo() -> bool:
@@ -136,7 +122,6 @@ def undo() -> None:
     """The basket as it was before its last change."""
     *earlier, last = st.session_state[_UNDO]
     st.session_state[_UNDO], st.session_state[_BASKET] = earlier, last
-    st.session_state[_CHANGES] = basket_changes() + 1
 
 
 def seed() -> int:

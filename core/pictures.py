@@ -1,6 +1,7 @@
 """Arrays as pictures: stretched images and coloured labels, on the tile's own grid or warped for a browser map."""
 
 import io
+import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
@@ -40,6 +41,12 @@ DISTANCE_MARKS = (-64, -16, -4, 0, 4, 16, 64)
 
 #: Satellite images are dark where shadows and asphalt are; this gamma shows what lies in them.
 _BRIGHTER = np.round(255 * (np.arange(256) / 255) ** 0.8).astype(np.uint8)
+
+
+def parse_bands(text: str) -> Bands | None:
+    """Three bands from text like 7,5,3 or 7-5-3; None where it is something else."""
+    found = re.fullmatch(r"([1-9]\d{0,2})[-,]([1-9]\d{0,2})[-,]([1-9]\d{0,2})", text, re.ASCII)
+    return (int(found[1]), int(found[2]), int(found[3])) if found else None
 
 
 @dataclass(frozen=True)

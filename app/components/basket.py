@@ -69,7 +69,7 @@ def basket_bar(catalog: Catalog, tile: Tile, found: Split) -> None:
     _say(tiles, found)
     with st.container(horizontal=True, gap="small"):
         # Another key closes it: it would lie over what was just added.
-        with st.popover("Add tiles", icon=":material/add:", key=f"add tiles {state.basket_changes()}"):
+        with st.popover("Add tiles", icon=":material/add:", key=f"add tiles {hash(state.basket())}"):
             _ways_to_add(catalog, tile)
         if st.button("Undo", disabled=not state.can_undo(), help="The basket as it was before"):
             state.undo()
@@ -98,12 +98,13 @@ def _say(tiles: tuple[Tile, ...], found: Split) -> None:
         return
     buildings = sum(tile.buildings or 0 for tile in tiles)
     away = sum(not tile.is_here for tile in tiles)
-    parts = {
-        "T": f"{number(len(found.train))} train", "V": f"{number(len(found.validation))} validate",
-        "–": f"{number(len(found.between))} left out beside them", "L": _divided(len(found.divided)),
-    }  # fmt: skip
-    sizes = {"T": found.train, "V": found.validation, "–": found.between, "L": found.divided}
-    said = [_key(letter) + safe(words) for letter, words in parts.items() if sizes[letter]]
+    parts = (
+        ("T", found.train, f"{number(len(found.train))} train"),
+        ("V", found.validation, f"{number(len(found.validation))} validate"),
+        ("–", found.between, f"{number(len(found.between))} left out beside them"),
+        ("L", found.divided, _divided(len(found.divided))),
+    )
+    said = [_key(letter) + safe(words) for letter, names, words in parts if names]
     said += [safe(f"{number(away)} not downloaded")] if away else []
     st.html(
         f'<p class="gp-basket"><b>Basket</b> {counted(len(tiles), "tile")}, {counted(buildings, "building")}: '

@@ -10,13 +10,14 @@ from app.components.job_card import job_card, job_log, queue, wait_for
 from app.components.text import number, plain
 from core.catalog import spacenet
 from core.catalog.bucket import AREAS, LICENCE, LICENCE_URL, Product, is_in_bucket
-from core.catalog.fetch import Plan, ask_bucket, free_bytes, megabytes
+from core.catalog.fetch import Plan, ask_bucket, free_bytes
 from core.catalog.register import register_index
 from core.catalog.request import Request, number_of, parse_numbers, spell_numbers
 from core.catalog.store import Catalog
 from core.catalog.tile import Tile
 from core.errors import FetchError, GroundplanError
-from core.jobs.store import State
+from core.jobs.store import Job, State
+from core.units import megabytes
 
 _PLAN = "plan of a download"
 #: Keys of boxes: what the visitor chose stays, however the catalogue changes meanwhile.
@@ -62,7 +63,7 @@ def _area_label(aoi: str) -> str:
 def _known(area: Catalog) -> str:
     if not area.tiles:
         return "No index of this area is here yet."
-    return f"{number(len(area.tiles), digits=9)} tiles known, {number(len(area.here.tiles), digits=9)} here."
+    return f"{number(len(area.tiles))} tiles known, {number(len(area.here.tiles))} here."
 
 
 def _numbers(aoi: str, catalog: Catalog, asked: list[Tile]) -> tuple[int, ...]:
@@ -134,8 +135,8 @@ def request_facts(request: Request, lacking: Request) -> None:
     exactly, size = ("exactly", plan.missing) if plan else ("about", lacking.typical_bytes)
     big_numbers(
         {
-            "tiles": number(len(request.numbers), digits=9),
-            "here already": number(len(request.numbers) - len(lacking.numbers), digits=9),
+            "tiles": number(len(request.numbers)),
+            "here already": number(len(request.numbers) - len(lacking.numbers)),
             f"to download, {exactly}": megabytes(size),
             "free on the disk": megabytes(free_bytes()),
         }
@@ -152,7 +153,7 @@ def request_facts(request: Request, lacking: Request) -> None:
 
 def get_them(lacking: Request) -> None:
     """The buttons, or the download that runs."""
-    last = next(iter(queue().jobs(limit=1, task="fetch")), None)
+    last = _last()
     if last is not None and not last.state.is_over:
         wait_for(last.id)
         return
@@ -166,6 +167,10 @@ def get_them(lacking: Request) -> None:
             _ask(lacking)
     if none:
         st.caption("All of these tiles are on this machine.")
+
+
+def _last() -> Job | None:
+    return next(iter(queue().jobs(limit=1, task="fetch")), None)
 
 
 def _submit(request: Request) -> None:
@@ -191,7 +196,7 @@ def _plan(request: Request) -> Plan | None:
 
 def last_download(catalog: Catalog) -> None:
     """How the last one ended, and where to go from there."""
-    job = next(iter(queue().jobs(limit=1, task="fetch")), None)
+    job = _last()
     if job is None or not job.state.is_over:
         return
     st.divider()
@@ -236,7 +241,7 @@ def add_index(known: bool) -> None:
 def _add(files: dict[str, bytes]) -> None:
     try:
         for name, content in files.items():
-            st.toast(f"{number(len(register_index(content).tiles), digits=9)} tiles of {plain(name)} are on the map.")
+            st.toast(f"{number(len(register_index(content).tiles))} tiles of {plain(name)} are on the map.")
     except GroundplanError as error:
         st.error(plain(error), icon=":material/error:")
         return

@@ -186,7 +186,7 @@ def _eighth(east: float, north: float) -> int:
 
 def tile_files(tile: Tile) -> None:
     """The tile's own files, as they lie on the server."""
-    files = {**dict.fromkeys(tile.products), **({LABELS: None} if tile.footprints else {})}
+    files = [*tile.products, *([LABELS] if tile.footprints else [])]
     links = " · ".join(
         f'<a href="files/{safe(quote(tile.id, safe=""))}/{safe(quote(name, safe=""))}" download>{safe(name)}</a>'
         for name in files

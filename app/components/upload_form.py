@@ -13,6 +13,7 @@ from core.catalog.upload_labels import FORMATS, drop_labels, put_labels
 from core.catalog.uploads import LONGEST_NAME, Upload, delete, receive, tidy
 from core.errors import GroundplanError, RasterWithoutCRS, WithoutCoordinates
 from core.settings import settings
+from core.units import megabytes
 
 #: Keys of the session: how many uploads were made (a new number empties the boxes), and what the boxes hold.
 _TURN, _RECEIVED, _PLACE, _LABELS, LATEST = (
@@ -37,9 +38,9 @@ def upload_form() -> bool:
     """The whole form, from the file to the button that submits the job; returns whether there is a file in it."""
     st.subheader("Add an image")
     turn = st.session_state.setdefault(_TURN, 0)
-    megabytes = round(settings().max_upload_bytes / 1e6)
+    largest = round(settings().max_upload_bytes / 1e6)
     image = st.file_uploader(
-        "GeoTIFF, 1 to 16 bands", type=["tif", "tiff"], max_upload_size=megabytes, key=f"image {turn}"
+        "GeoTIFF, 1 to 16 bands", type=["tif", "tiff"], max_upload_size=largest, key=f"image {turn}"
     )
     if image is None:
         _start_anew()
@@ -144,18 +145,13 @@ def facts(found: ImageFacts) -> None:
     """A table of what an image is made of."""
     table(
         {
-            "Size": f"{number(found.width, digits=6)} × {number(found.height, digits=6)} px, {megabytes(found.size)}",
+            "Size": f"{number(found.width)} × {number(found.height)} px, {megabytes(found.size)}",
             "Bands": f"{found.bands}, {found.dtype}",
             "Coordinates": found.crs,
             "A pixel": f"{number(found.gsd_m, 'm')} on the ground",
             "Without picture": share(found.nodata_share),
         }
     )
-
-
-def megabytes(size: int) -> str:
-    """A file's size."""
-    return number(size / 1e6, "MB") if size >= 1e6 else number(size / 1e3, "kB")
 
 
 def _label_box(upload: Upload, turn: int) -> tuple[Upload, GroundplanError | None]:

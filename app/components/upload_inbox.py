@@ -4,11 +4,11 @@ import streamlit as st
 
 from app.components.job_card import job_card, queue, wait_for
 from app.components.text import plain, safe
-from app.components.upload_form import megabytes
 from core.catalog.inbox import Waiting, inbox
 from core.catalog.uploads import uploads
 from core.jobs.store import Job
 from core.settings import settings
+from core.units import megabytes
 
 
 def inbox_list() -> None:

@@ -5,7 +5,7 @@ import streamlit as st
 from app import state
 from app.components.job_card import job_card, job_log, queue, wait_for
 from app.components.text import number, plain, safe
-from app.components.upload_form import LATEST, megabytes
+from app.components.upload_form import LATEST
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
 from core.catalog.upload_labels import FORMATS, put_labels
@@ -13,6 +13,7 @@ from core.catalog.uploads import AOI, LONGEST_NAME, Upload, delete, rename, uplo
 from core.errors import GroundplanError
 from core.jobs.store import Job
 from core.settings import settings
+from core.units import megabytes
 
 
 def upload_list(quiet: bool) -> None:
@@ -66,7 +67,7 @@ def _on_the_map(upload: Upload, tile: Tile, main: bool) -> None:
 def _line(upload: Upload, tile: Tile) -> str:
     labels = "no labels" if tile.buildings is None else f"{number(tile.buildings)} buildings"
     return (
-        f"{upload.file} · {number(tile.width, digits=6)} × {number(tile.height, digits=6)} px · {tile.bands} bands "
+        f"{upload.file} · {number(tile.width)} × {number(tile.height)} px · {tile.bands} bands "
         f"{tile.dtype} · {number(tile.gsd_m, 'm')} · {labels} · {megabytes(upload.facts.size)}"
     )
 

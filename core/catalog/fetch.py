@@ -33,6 +33,7 @@ from core.errors import (
 )
 from core.progress import Report, silent
 from core.settings import settings
+from core.units import megabytes
 
 THREADS = 8
 #: Shares of the progress at which the files begin to come, and at which they are read.
@@ -82,14 +83,6 @@ class Plan:
             f"Licence: {LICENCE}, {LICENCE_URL}",
             f"Attribution: {spacenet.SPACENET}",
         )
-
-
-def megabytes(size: int) -> str:
-    """A size in words."""
-    for unit, name in ((1e9, "GB"), (1e6, "MB")):
-        if size >= unit:
-            return f"{size / unit:,.1f} {name}"
-    return f"{size / 1e3:,.0f} KB"
 
 
 def free_bytes() -> int:
