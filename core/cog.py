@@ -22,6 +22,7 @@ from rasterio.shutil import copy as gdal_copy
 from rasterio.windows import Window
 
 from core import rasters
+from core.files import replacing
 from core.grids import Grid
 from core.progress import Report, silent
 from core.types import Pixels, Where
@@ -64,7 +65,7 @@ def make_cog(source: Path, target: Path, grid: Grid | None = None, report: Repor
     raises.
     """
     with (
-        rasters.replacing(target) as part,
+        replacing(target) as part,
         # Where somebody stops it, GDAL may still write into the folder while it is removed.
         TemporaryDirectory(dir=target.parent, prefix=".", ignore_cleanup_errors=True) as folder,
     ):

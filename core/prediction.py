@@ -21,6 +21,7 @@ from core.catalog.tile import Tile
 from core.chips import check_same_ground
 from core.errors import DamagedRun, TooFewBands
 from core.exports.footprints import write_footprints
+from core.files import replacing
 from core.footprints import footprints_of
 from core.grids import Grid
 from core.labels import Labels
@@ -204,7 +205,7 @@ def score_tile(found: Footprints, tile: Tile) -> Score:
 def _write_score(path: Path, points: Score, run: Run, tile: Tile) -> None:
     record = run.record
     part = "train" if tile.id in record.train_tiles else "validation" if tile.id in record.validation_tiles else "new"
-    with rasters.replacing(path) as file:
+    with replacing(path) as file:
         file.write_bytes(orjson.dumps({"rule": DEFAULT_RULE.name, "tile_was": part, **points.as_dict()}))
 
 

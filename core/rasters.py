@@ -4,9 +4,6 @@ Only GeoTIFF comes in, named so to GDAL: a VRT called tile.tif would read any fi
 """
 
 import errno
-import os
-import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,9 +26,6 @@ from rasterio.windows import Window
 from core.errors import (
     BlocksTooLarge,
     CannotRead,
-    CannotWrite,
-    DiskFull,
-    GroundplanError,
     MissingBand,
     NoSuchPath,
     NotARaster,
@@ -42,6 +36,7 @@ from core.errors import (
     TruncatedRaster,
     UnusualPixels,
 )
+from core.files import replacing
 from core.grids import WEB_MERCATOR, Grid, crs_from, reproject
 from core.settings import settings
 from core.types import Pixels, Where
@@ -259,47 +254,6 @@ def to_web_mercator(raster: Raster, resampling: Resampling = Resampling.nearest)
         dst_transform=target.transform, dst_crs=WEB_MERCATOR.to_wkt(), resampling=resampling,
     )  # fmt: skip
     return Raster(out, target, raster.nodata)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place once it is whole; on failure nothing is left.
-
-    Raises DiskFull or CannotWrite.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix="".join(path.suffixes[-2:]))
-        os.close(handle)
-    except OSError as error:
-        raise _write_error(path, error) from error
-    part = Path(name)
-    try:
-        yield part
-        part.chmod(0o644)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
-    except GroundplanError:
-        raise
-    except OSError as error:
-        raise _write_error(path, error) from error
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _write_error(path: Path, error: OSError) -> Exception:
-    if error.errno == errno.ENOSPC or _is_full(path.parent):
-        return DiskFull(name=path)
-    return CannotWrite(name=path, detail=error.strerror or str(error.__cause__ or error))
-
-
-def _is_full(folder: Path) -> bool:
-    """Whether the disk has no room: GDAL and NumPy say that a write failed, but not why."""
-    try:
-        return shutil.disk_usage(folder).free < 1_000_000
-    except OSError:
-        return False
 
 
 @contextmanager

@@ -21,7 +21,7 @@ import pandas as pd
 
 from core.chips import Recipe, Scaling
 from core.errors import DamagedRun, InvalidSetting, NoSuchRun, RunExists
-from core.rasters import replacing
+from core.files import replacing
 
 #: Columns of `Run.metrics`; each but epoch and seconds also with the prefix val_.
 MEASURES = ("loss", "accuracy", "precision", "recall", "iou")

@@ -17,9 +17,9 @@ from shapely.errors import ShapelyError
 
 from core.catalog.tile import Tile
 from core.errors import CannotWrite, CatalogBusy, DamagedCatalog, GroundplanError, NoSuchTile
+from core.files import replacing
 from core.geojson import feature_collection
 from core.grids import LONLAT, TOUCHING
-from core.rasters import replacing
 from core.settings import settings
 from core.types import Bounds
 

@@ -15,7 +15,7 @@ import orjson
 from core.catalog.bucket import LICENCE, Bucket, Object
 from core.catalog.spacenet import SPACENET
 from core.errors import BucketUnreachable, CannotWrite, DamagedDownload, DiskFull, GroundplanError
-from core.rasters import replacing
+from core.files import replacing
 
 #: Called with the bytes that came, or minus those that were thrown away; what it raises stops the transfer.
 Tell: TypeAlias = Callable[[int], None]

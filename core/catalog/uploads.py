@@ -36,6 +36,7 @@ from core.errors import (
     UploadTooLarge,
     VectorError,
 )
+from core.files import replacing
 from core.grids import Grid
 from core.jobs.store import Job, Queue
 from core.progress import Report, silent
@@ -119,7 +120,7 @@ class Upload:
 
     def save(self) -> "Upload":
         """Writes upload.json; raises DiskFull, CannotWrite."""
-        with rasters.replacing(self.folder / "upload.json") as part:
+        with replacing(self.folder / "upload.json") as part:
             part.write_bytes(orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2))
         return self
 
@@ -188,7 +189,7 @@ def receive(stream: BinaryIO, file: str, place: Place | None = None, report: Rep
     stream.seek(0)
     with new_folder() as folder, called(shown):
         original = folder / "original.tif"
-        with rasters.replacing(original) as part, part.open("wb") as copy:
+        with replacing(original) as part, part.open("wb") as copy:
             shutil.copyfileobj(stream, copy, 2**20)
         return described(folder.name, file, original, place, report)
 

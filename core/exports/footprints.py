@@ -12,9 +12,9 @@ import shapely
 from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 
 from core.errors import CannotWrite, ExportWithoutGrid, UnknownFootprintFormat
+from core.files import replacing
 from core.geojson import feature_collection
 from core.grids import LONLAT, Grid
-from core.rasters import replacing
 from core.types import Geometries
 from core.vectors import Footprints
 

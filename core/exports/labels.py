@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from core.exports.footprints import write_footprints
+from core.files import replacing
 from core.labels import Labels
-from core.rasters import Raster, replacing, write
+from core.rasters import Raster, write
 from core.vectors import Footprints
 
 #: What each file is called and holds.

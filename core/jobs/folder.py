@@ -14,8 +14,8 @@ from pathlib import Path
 from threading import Event, Thread
 
 from core.errors import CannotWrite, DiskFull
+from core.files import replacing
 from core.progress import Progress, Report, Stopwatch
-from core.rasters import replacing
 from core.settings import settings
 
 #: Seconds between two writes of progress.json.

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import os
 import resource
 import shutil
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ from core.errors import (
     UnusualPixels,
 )
 from core.grids import LONLAT, WEB_MERCATOR, Grid
-from core.rasters import Raster, describe, read, read_window, replacing, to_web_mercator, write, writer
+from core.rasters import Raster, describe, read, read_window, to_web_mercator, write, writer
 from core.settings import settings
 from tests.core.made_up import UTM, grid_at
 
@@ -377,38 +378,12 @@ def files_end_after(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize("failure", [ValueError("mine"), KeyboardInterrupt(), TruncatedRaster(name="other.tif")])
-def test_a_failure_in_the_middle_leaves_what_was_there(tmp_path, failure):
-    path = tmp_path / "a.txt"
-    path.write_text("old")
-
-    def fail():
-        with replacing(path) as part:
-            part.write_text("half")
-            raise failure
-
-    with pytest.raises(type(failure)) as raised:
-        fail()
-    assert raised.value is failure
-    assert path.read_text() == "old"
-    assert names(tmp_path) == ["a.txt"]
-
-
-def test_nobody_sees_the_file_before_it_is_whole(tmp_path):
-    with replacing(tmp_path / "deep" / "a.txt") as part:
-        part.write_text("new")
-        assert not (tmp_path / "deep" / "a.txt").exists()
-        assert part.parent == tmp_path / "deep"
-    assert (tmp_path / "deep" / "a.txt").read_text() == "new"
-    assert names(tmp_path / "deep") == ["a.txt"]
-
-
 @pytest.mark.parametrize("stage", ["fsync", "close"])
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, monkeypatch, stage):
     def full(_handle):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(rasters.os, stage, full)
+    monkeypatch.setattr(os, stage, full)
     with pytest.raises(DiskFull, match=r"no room left on the disk to write tile\.tif"):
         write(tmp_path / "tile.tif", Raster(PIXELS, grid_at()))
     if stage == "fsync":
@@ -417,7 +392,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, monkeypatch, stage):
 
 def test_a_write_that_failed_without_saying_why_is_a_full_disk_where_the_disk_is_full(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(rasters.shutil, "disk_usage", lambda _: usage._replace(free=4096))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=4096))
     with files_end_after(5000), pytest.raises(DiskFull):
         write(tmp_path / "tile.tif", Raster(PIXELS, grid_at()))
     assert names(tmp_path) == []

@@ -21,6 +21,7 @@ from core.catalog.sample.palette import BANDS, RGB
 from core.catalog.sample.plan import make_plan
 from core.catalog.sample.surface import GSD_M, Surface, make_surface
 from core.errors import CannotWrite
+from core.files import replacing
 from core.grids import LONLAT, Grid
 from core.progress import Report, silent
 from core.types import Geometries
@@ -160,7 +161,7 @@ def _write_geojson(path: Path, ground: Geometries, numbers: NDArray, shares: NDA
         for shape, number, share in zip(ground, numbers, shares.tolist(), strict=True)
     ]
     document = {"type": "FeatureCollection", "crs": _CRS84, "features": features}
-    with rasters.replacing(path) as part:
+    with replacing(path) as part:
         part.write_bytes(orjson.dumps(document))
 
 
