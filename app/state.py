@@ -1,7 +1,7 @@
 """What the pages remember for one visitor, by name and type, and the part of it that the address carries."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import cast
 
 import streamlit as st
@@ -17,6 +17,7 @@ WATCHED = "watched job"
 #: Tile ids that the Get tiles page starts with.
 GET = "get"
 _TILE, _AOI, _BANDS, _FOCUS, _RUN, _SEED = "tile", "aoi", "bands", "focus", "run", "seed"
+_WATCH_NEXT, _JOB = "watch next", "chosen job"
 _BASKET, _UNDO, _LEFT = "basket", "basket before", "tile before"
 #: Seconds for which a browser may still send the address of before.
 _STALE_S = 2.0
@@ -140,8 +141,24 @@ def get_these(tiles: Sequence[Tile]) -> None:
 
 
 def watch(job: int) -> None:
-    """Show another training on the Train page."""
-    st.session_state[WATCHED] = job
+    """Show another training on the Train page, from its next run on."""
+    st.session_state[_WATCH_NEXT] = job
+
+
+def settle_watched(jobs: Collection[int]) -> None:
+    """Before the box of trainings is drawn: the one asked for, the one of before, or the first of these."""
+    asked = st.session_state.pop(_WATCH_NEXT, st.session_state.get(WATCHED))
+    st.session_state[WATCHED] = asked if asked in jobs else next(iter(jobs))
+
+
+def chosen_job() -> int | None:
+    """The job of the queue that was clicked."""
+    return cast(int | None, st.session_state.get(_JOB))
+
+
+def choose_job(job: int | None) -> None:
+    """Click a job of the queue; the same one again lets go of it."""
+    st.session_state[_JOB] = None if job == chosen_job() else job
 
 
 def selected_run() -> str | None:

@@ -18,7 +18,7 @@ def start_keras(seed: int | None = None) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # First, or GDAL would find TensorFlow's SQLite, which writes GeoPackages without a spatial index.
     import_module("pyogrio")
-    with _silent_stderr():
+    with silent_stderr():
         import keras
 
         keras.ops.zeros(1)
@@ -27,7 +27,7 @@ def start_keras(seed: int | None = None) -> None:
 
 
 @contextmanager
-def _silent_stderr() -> Iterator[None]:
+def silent_stderr() -> Iterator[None]:
     """Holds back what C++ writes to stderr, where Python's own redirection does not reach; shown if the work fails."""
     sys.stderr.flush()
     kept = os.dup(2)

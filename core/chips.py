@@ -20,9 +20,10 @@ from core import rasters
 from core.catalog.spacenet import colour_bands
 from core.catalog.tile import Tile
 from core.errors import DifferentGround, InvalidSetting
+from core.files import writing
 from core.grids import LONLAT, Grid, reproject
 from core.labels import Labels
-from core.types import Geometries, Mask, Where
+from core.types import Batch, Geometries, Mask, Where
 from core.vectors import Footprints
 
 #: The last of WorldView's eight bands, counted from 1.
@@ -114,6 +115,17 @@ class Scene:
         """Makes the pixels what a network can take, in place: all tiles lie in memory, and not twice."""
         self.pixels[...] = scaling.apply(self.pixels)
 
+    def on_disk(self, file: Path) -> "Scene":
+        """The same scene, its pixels in a memory-mapped file: the system keeps in memory what it has room for.
+
+        Raises CannotWrite, DiskFull.
+        """
+        with writing(file):
+            mapped = np.lib.format.open_memmap(file, "w+", np.float32, self.pixels.shape)
+            mapped[...] = self.pixels
+            mapped.flush()
+        return replace(self, pixels=mapped)
+
 
 def read_scene(tile: Tile, recipe: Recipe, bands: int) -> Scene:
     """A labelled tile by the recipe, with 3 channels (red, green, blue) or 4 (and WorldView's eighth band).
@@ -168,6 +180,16 @@ def building_target(labels: Labels, border_px: float) -> Mask:
     return target
 
 
+def turned(window: NDArray, symmetry: int) -> NDArray:
+    """One of the square's eight symmetries of (rows, columns, …), as a view.
+
+    Bit 1 mirrors the rows, bit 2 the columns, bit 4 then swaps both.
+    """
+    window = window[::-1] if symmetry & 1 else window
+    window = window[:, ::-1] if symmetry & 2 else window
+    return window.swapaxes(0, 1) if symmetry & 4 else window
+
+
 @dataclass(frozen=True)
 class Chips:
     """Crops of scenes. They are cut when asked for: a scene lies in memory once, not four times over."""
@@ -204,12 +226,35 @@ class Chips:
     def _grid(self, scene: int, row: int, column: int) -> Grid:
         return self.scenes[scene].grid.window(column, row, self.chip, self.chip)
 
-    def cut(self, numbers: NDArray[np.intp]) -> tuple[NDArray[np.float32], Mask, NDArray[np.float32]]:
+    def places(self, numbers: NDArray[np.intp], turns: NDArray[np.intp] | None = None) -> NDArray[np.int32]:
+        """(n, 4): number of the scene, first row, first column, and one of the square's eight symmetries."""
+        turned = np.zeros(len(numbers), np.intp) if turns is None else turns
+        return np.column_stack([self.where[numbers], turned]).astype(np.int32)
+
+    def cut(self, places: NDArray[np.int32]) -> Batch:
         """Pixels (n, chip, chip, bands) float32, target (n, chip, chip) uint8 and weight, 0 without a picture."""
         pixels, target, weight = [], [], []
-        for n, row, column in self.where[numbers]:
+        for n, row, column, turn in places:
             scene, part = self.scenes[n], (slice(row, row + self.chip), slice(column, column + self.chip))
-            pixels.append(scene.pixels[part])
-            target.append(scene.target[part])
-            weight.append(scene.valid[part].astype(np.float32))
+            pixels.append(turned(scene.pixels[part], turn))
+            target.append(turned(scene.target[part], turn))
+            weight.append(turned(scene.valid[part], turn).astype(np.float32))
         return np.stack(pixels), np.stack(target), np.stack(weight)
+
+    @cached_property
+    def built(self) -> Where:
+        """(n,) whether there is a building in each crop."""
+        size = self.chip
+        return np.array([self.scenes[n].target[r : r + size, c : c + size].any() for n, r, c in self.where], bool)
+
+    @property
+    def bytes(self) -> int:
+        """What the scenes take as one array."""
+        return sum(scene.pixels.nbytes + 5 * scene.valid.size for scene in self.scenes)
+
+    def stacked(self) -> Batch:
+        """All scenes as arrays (scenes, rows, columns, …): pixels, target and weight, for `places` to be cut from."""
+        pixels, target, valid = (
+            np.stack([getattr(s, name) for s in self.scenes]) for name in ("pixels", "target", "valid")
+        )
+        return pixels, target, valid.astype(np.float32)

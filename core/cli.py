@@ -7,6 +7,7 @@ import errno
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
@@ -24,13 +25,14 @@ from core.catalog.register import as_moved, register, register_sample, remove
 from core.catalog.scan import Found, scan
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
-from core.chips import Recipe
+from core.cli_jobs import jobs
 from core.errors import (
     AmbiguousTile,
     CannotUse,
     DiskFull,
     GroundplanError,
     ImageNotNamed,
+    NoSuchArea,
     NoSuchTile,
     is_out_of_memory,
 )
@@ -38,7 +40,7 @@ from core.exports.footprints import check_format, write_footprints
 from core.exports.labels import write_labels
 from core.jobs.child import OUT_OF_MEMORY
 from core.labels import Labels
-from core.progress import Report, silent
+from core.progress import Report, asked_to_end, silent
 from core.runs import Run, TrainingConfig
 from core.scoring import RULES, score_images
 from core.settings import settings
@@ -48,6 +50,7 @@ _PLAIN: dict[str, Any] = {"no_args_is_help": True, "rich_markup_mode": None, "pr
 app = typer.Typer(add_completion=False, help=__doc__, **_PLAIN)
 catalog = typer.Typer(help="Which tiles there are, and where.", **_PLAIN)
 app.add_typer(catalog, name="catalog")
+app.add_typer(jobs, name="jobs")
 _notes = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -238,23 +241,38 @@ def train(
     batch: Annotated[int, typer.Option(min=1, help="Crops a step.")] = 8,
     learning_rate: Annotated[float, typer.Option()] = 1e-3,
     seed: Annotated[int, typer.Option(help="The same seed gives the same losses.")] = 0,
+    schedule: Annotated[Literal["constant", "cosine"], typer.Option(help="Of the learning rate.")] = "constant",
+    patience: Annotated[int, typer.Option(min=0, help="Epochs without a better check before the end; 0: all.")] = 0,
+    augment: Annotated[bool, typer.Option("--augment", help="Mirror and turn the crops.")] = False,
+    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     scaling: Annotated[Literal["percentile", "thesis"], typer.Option(help="thesis: /255 and /65535.")] = "percentile",
     batch_norm: Annotated[bool, typer.Option("--batch-norm", help="The text's variant of the thesis network.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
+    more_of: Annotated[Path | None, typer.Option("--from", help="A run that --epochs more are added to.")] = None,
 ) -> None:
-    """Trains a network on the labelled tiles of a folder, or on tiles of the catalogue."""
+    """Trains a network on the labelled tiles of a folder, or on tiles of the catalogue. Ctrl-C ends the epoch early."""
     from core.training import train as train_run
 
-    config = TrainingConfig(
-        network=model, options={"batch_norm": True} if batch_norm else {}, epochs=epochs, batch=batch,
-        learning_rate=learning_rate, seed=seed, recipe=Recipe(scaling=scaling), name=out.name,
-    )  # fmt: skip
+    parent = Run(more_of) if more_of else None
+    asked = {
+        "network": model, "options": {"batch_norm": True} if batch_norm else {}, "epochs": epochs, "batch": batch,
+        "learning_rate": learning_rate, "seed": seed, "recipe": {"scaling": scaling}, "name": out.name,
+        "schedule": schedule, "patience": patience, "augment": augment, "precision": precision,
+    }  # fmt: skip
+    config = TrainingConfig.of(asked)
+    if parent:
+        config = replace(parent.config, epochs=parent.epochs_done + epochs, name=out.name)
+    if resume and Run(out).exists:
+        config = Run(out).config
     wanted = [name.strip() for name in tiles.split(",") if name.strip()]
+    if data is None and not wanted and (parent or resume):
+        wanted = list((parent or Run(out)).record.tiles)
     if data is None and not wanted:
         raise typer.BadParameter("Name a folder with --data, or tiles of the catalogue with --tiles.")
     found = read_catalog().tiles if data is None else _scanned(data)
     chosen = [_named(found, name) for name in wanted] or found
-    with _progress() as report:
-        run = train_run(chosen, config, out, report)
+    with _progress() as report, asked_to_end() as finish:
+        run = train_run(chosen, config, out, report, finish, resume=resume, parent=parent)
     typer.echo(run.metrics().to_string(index=False))
     typer.echo(out)
 
@@ -300,6 +318,54 @@ def predict(
     write_footprints(found, out, rasters.describe(image).grid, _tile_name(image), attribution)
     _notes.print(f"{len(found)} buildings, {found.area_m2.sum():,.0f} m² together", markup=False)
     typer.echo(out)
+
+
+@app.command("predict-area")
+def predict_area(
+    run: Annotated[str, typer.Argument(help="Name of a run's folder, as the Predict page shows it.")],
+    aoi: Annotated[str, typer.Argument(help="All tiles of this area that are on this machine.")],
+) -> None:
+    """Puts the prediction of a whole area into the queue, cut into jobs; what is predicted already is left out."""
+    from core.jobs.store import Queue
+    from core.predict_area import AreaPrediction, submit_area
+
+    found = read_catalog().of_aoi(aoi)
+    if not found.tiles:
+        raise NoSuchArea(aoi=aoi)
+    area, queue = AreaPrediction(Run(settings().runs / Path(run).name), found.tiles), Queue(settings().queue)
+    _notes.print(f"{len(area.done)} of {len(area.tiles)} tiles are predicted, {area.unfit} cannot be", markup=False)
+    for job in submit_area(area.run, area.tiles, queue):
+        typer.echo(f"{job.id}\t{job.title}")
+
+
+@app.command()
+def sweep(
+    name: Annotated[str, typer.Argument(help="Of the sweep; more trainings under the same name join it.")],
+    tiles: Annotated[str, typer.Option(help="Of the catalogue, by id, with commas between.")] = "",
+    aoi: Annotated[str, typer.Option(help="Instead: all labelled tiles of this area.")] = "",
+    rates: Annotated[str, typer.Option(help="Learning rates, with commas between.")] = "0.001",
+    networks: Annotated[str, typer.Option(help="With commas between.")] = "fcn",
+    seeds: Annotated[str, typer.Option(help="Whole numbers, with commas between.")] = "0",
+    epochs: Annotated[int, typer.Option(min=1)] = 10,
+    batch: Annotated[int, typer.Option(min=1, help="Crops a step.")] = 8,
+) -> None:
+    """Puts a training for each learning rate, network and seed into the queue."""
+    from core.jobs.store import Queue
+    from core.sweeps import Sweep, submit
+
+    known = read_catalog().labelled
+    chosen = known.of_aoi(aoi).tiles if aoi else [_named(known.tiles, one) for one in _parts(tiles)]
+    if not chosen:
+        raise typer.BadParameter("Name tiles of the catalogue with --tiles, or an area with labels with --aoi.")
+    grid = Sweep.parse(name, [tile.id for tile in chosen], TrainingConfig(epochs=epochs, batch=batch),
+                       _parts(rates), _parts(networks), _parts(seeds))  # fmt: skip
+    for job in submit(grid, Queue(settings().queue)):
+        typer.echo(f"{job.id}\t{job.params['run']}")
+
+
+def _parts(text: str) -> list[str]:
+    """What stands between commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 @app.command()

@@ -6,6 +6,7 @@ piece of ground to be divided by a line, crops across the line are left out.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import shapely
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 
 from core.catalog.tile import Tile
 from core.chips import Chips, Recipe, Scaling, Scene, read_scene
-from core.errors import GroundplanError, NoTrainingGround, TooFewTiles, UnreadableTiles
+from core.errors import DiskFull, GroundplanError, NoTrainingGround, TooFewTiles, UnreadableTiles
 from core.grids import LONLAT
 from core.progress import Report, silent
+from core.settings import settings
 from core.split import SHARE, Split, split
 from core.types import Where
 
@@ -51,11 +53,19 @@ def _tiles_of(chips: Chips) -> tuple[str, ...]:
     return tuple(chips.scenes[n].tile for n in np.unique(chips.where[:, 0]))
 
 
-def read_dataset(tiles: Sequence[Tile], recipe: Recipe, seed: int, report: Report = silent) -> Dataset:
+def read_dataset(
+    tiles: Sequence[Tile],
+    recipe: Recipe,
+    seed: int,
+    report: Report = silent,
+    scaling: Scaling | None = None,
+    cache: Path | None = None,
+) -> Dataset:
     """The crops of the labelled ones of these tiles, scaled and divided as `split` says; the same for the same seed.
 
-    Tiles that cannot be read are left out and told; if that empties a side, the rest is split anew.
-    Raises TooFewTiles, UnreadableTiles, NoTrainingGround.
+    Tiles are decoded once: into memory, or into memory-mapped files in the folder `cache` where memory is too small.
+    `scaling` is that of a run that goes on. Tiles that cannot be read are left out and told; if that empties a side,
+    the rest is split anew. Raises TooFewTiles, UnreadableTiles, NoTrainingGround, CannotWrite, DiskFull.
     """
     usable = list({tile.id: tile for tile in tiles if tile.is_labelled}.values())
     if not usable:
@@ -63,11 +73,12 @@ def read_dataset(tiles: Sequence[Tile], recipe: Recipe, seed: int, report: Repor
     planned = split(usable, seed)
     used = [tile for tile in usable if tile.id not in planned.between]
     bands = 4 if all(tile.eight_bands for tile in used) else 3
-    scenes, problems = _read(used, recipe, bands, report)
+    large = len(used) * recipe.size**2 * bands * 4 > settings().max_scene_bytes
+    scenes, problems = _read(used, recipe, bands, report, cache if large else None)
     chips = Chips.of([*scenes.values()], recipe)
     parted = _of_what_is_there(planned, used, chips, seed)
     train, validation = divide(chips, parted)
-    scaling = _scaling(recipe, [train.scenes[n] for n in np.unique(train.where[:, 0])])
+    scaling = scaling or _scaling(recipe, [train.scenes[n] for n in np.unique(train.where[:, 0])])
     for scene in train.scenes:
         scene.scale(scaling)
     crops = sum(scene.tile not in parted.between for scene in chips.scenes) * len(recipe.offsets) ** 2
@@ -83,13 +94,18 @@ def _of_what_is_there(planned: Split, used: Sequence[Tile], chips: Chips, seed: 
     return parted if parted.has_both_sides else split([tile for tile in used if tile.id in shown], seed)
 
 
-def _read(tiles: Sequence[Tile], recipe: Recipe, bands: int, report: Report) -> tuple[dict[str, Scene], list[str]]:
+def _read(
+    tiles: Sequence[Tile], recipe: Recipe, bands: int, report: Report, cache: Path | None
+) -> tuple[dict[str, Scene], list[str]]:
     """The scenes by the tiles' ids, and a sentence for each tile that cannot be read; raises UnreadableTiles."""
     scenes, problems = {}, []
     for n, tile in enumerate(tiles):
         report(n / len(tiles), f"reading {tile.id}, tile {n + 1} of {len(tiles)}")
         try:
-            scenes[tile.id] = read_scene(tile, recipe, bands)
+            scene = read_scene(tile, recipe, bands)
+            scenes[tile.id] = scene.on_disk(cache / f"{n}.npy") if cache else scene
+        except DiskFull:
+            raise
         except GroundplanError as error:
             problems.append(f"{tile.id} was left out: {error}")
     if not scenes:
@@ -155,8 +171,7 @@ def _beside_a_line(chips: Chips) -> tuple[Where, Where]:
     with buildings on both sides if it can be. Raises NoTrainingGround.
     """
     left, top, right, bottom = shapely.bounds(chips.scenes[0].grid.to_pixels(chips.ground, LONLAT)).T
-    built = np.array([chips.scenes[n].target[y : y + chips.chip, x : x + chips.chip].any() for n, y, x in chips.where])
-    ways = [(*_best_line(low, high, built), low, high) for low, high in ((left, right), (top, bottom))]
+    ways = [(*_best_line(low, high, chips.built), low, high) for low, high in ((left, right), (top, bottom))]
     miss, line, low, high = min(ways, key=lambda way: way[0])
     if miss == np.inf:
         raise NoTrainingGround(detail="every crop overlaps every other")

@@ -4,7 +4,9 @@ Raise with the facts the docstring names: ``raise TruncatedRaster(name="tile.tif
 """
 
 import inspect
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 
 class GroundplanError(Exception):
@@ -16,9 +18,13 @@ class GroundplanError(Exception):
         template = " ".join(inspect.cleandoc(type(self).__doc__ or "").split())
         super().__init__(template.format(**named))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled with its facts, as Ray does it between processes."""
+        return partial(type(self), **self.facts), ()
+
 
 class InvalidVariable(GroundplanError, ValueError):
-    """The environment variable {variable} is "{value}". Set it to a whole number, or leave it out."""
+    """The environment variable {variable} is "{value}". Set it to {wanted}, or leave it out."""
 
 
 class RasterError(GroundplanError, OSError):
@@ -281,8 +287,37 @@ class DamagedRun(RunError):
     """{name} cannot be used: {detail}. Train it again."""
 
 
+class DamagedCheckpoint(RunError):
+    """{name} is damaged: its checksum does not fit. Training goes on from the checkpoint before it, if there is one."""
+
+
+class NoSuchCheckpoint(RunError):
+    """{name} has no checkpoint to go on from{detail}. Train anew."""
+
+
 class RunExists(RunError):
     """{name} already holds a run. Choose another folder, so that nothing is overwritten."""
+
+
+class NoSuchFrame(RunError):
+    """The film of the run {run} has no picture of epoch {epoch}. Choose another epoch."""
+
+
+class WatchError(GroundplanError, RuntimeError):
+    """{detail}"""
+
+
+class NoMLflow(WatchError):
+    """MLFLOW_TRACKING_URI is set, and MLflow is not installed. Install it with
+    pip install -r requirements-mlflow.txt."""
+
+
+class MLflowFailed(WatchError):
+    """MLflow at {address} does not take this run: {detail}. Check MLFLOW_TRACKING_URI and that the server is up."""
+
+
+class RunBusy(RunError):
+    """Another process is training {run}. Wait for its end, or stop it."""
 
 
 class TrainingError(GroundplanError, ValueError):
@@ -319,6 +354,11 @@ class TooFewBands(TrainingError):
     """{tile} gives {found} channels, the run {run} was trained on {wanted}. Choose a run trained on such images."""
 
 
+class TilesNotPredicted(TrainingError):
+    """{count} of {tiles} tiles could not be predicted; the others are there. The first one: {problem}
+    The log names them all."""
+
+
 class ScoreError(GroundplanError, ValueError):
     """{detail}"""
 
@@ -341,11 +381,35 @@ class UnknownTask(JobError):
 
 
 class CannotStart(JobError):
-    """Job {job} could not be started ({detail}). Free some memory or disk space, then submit it again."""
+    """Job {job} could not be started ({detail}). Free some memory or disk space, then try it again."""
 
 
 class JobIsRunning(JobError):
     """Job {job} is still running. Stop it first, then delete it."""
+
+
+class JobIsNotWaiting(JobError):
+    """Job {job} does not wait any more ({state}), so it has no place in the queue that could change."""
+
+
+class NothingToRetry(JobError):
+    """Job {job} is {state}. Only a job that failed or was stopped can be tried again."""
+
+
+class RunLost(JobError):
+    """The run of job {job} is gone through no fault of its own ({detail}). The worker starts it again by itself."""
+
+
+class ClusterAway(JobError):
+    """The cluster at {address} does not answer ({detail}). Its jobs wait until it does."""
+
+
+class NodesFailed(JobError):
+    """{detail}"""
+
+
+class RunInUse(JobError):
+    """The run {run} is needed by job {job} ({title}), which is not over. Stop that job, or wait for its end."""
 
 
 class LeaseLost(JobError):
@@ -354,6 +418,10 @@ class LeaseLost(JobError):
 
 class QueueBusy(JobError):
     """The job queue {name} is held by another program. Try again in a minute."""
+
+
+class NewerQueue(JobError):
+    """The job queue {name} was made by a newer Groundplan than this one. Update this one, or use another folder."""
 
 
 class DamagedQueue(JobError):

@@ -1,14 +1,27 @@
-"""Files that appear once they are whole: a temporary one beside, synced, then put in its place."""
+"""Files that appear once they are whole: a temporary one beside, synced, then put in its place. And files that grow."""
 
 import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+import orjson
 
 from core.errors import CannotWrite, DiskFull, GroundplanError
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Makes the folder of a file that is written in place; what goes wrong is DiskFull or CannotWrite."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise _write_error(path, error) from error
 
 
 @contextmanager
@@ -36,6 +49,32 @@ def replacing(path: Path) -> Iterator[Path]:
         raise _write_error(path, error) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def add_line(file: Path, row: Mapping[str, Any]) -> None:
+    """Appends a line of JSON to a file, in one write; raises CannotWrite, DiskFull."""
+    with writing(file), file.open("ab", buffering=0) as opened:
+        opened.write(orjson.dumps(dict(row)) + b"\n")
+
+
+def read_lines(file: Path) -> list[dict[str, Any]]:
+    """The lines of JSON in a file, without one that is not whole yet; none where there is no file.
+
+    Raises ValueError where a whole line is no JSON.
+    """
+    lines = file.read_bytes().splitlines(keepends=True) if file.is_file() else []
+    return [orjson.loads(line) for line in lines if line.endswith(b"\n")]
+
+
+def keep_lines(file: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
+    """Rewrites a file of JSON lines with those to be kept, leaving out what is none; raises CannotWrite, DiskFull."""
+    kept = []
+    for line in file.read_bytes().splitlines() if file.is_file() else []:
+        with suppress(ValueError, KeyError, TypeError):
+            if keep(orjson.loads(line)):
+                kept.append(line + b"\n")
+    with replacing(file) as part:
+        part.write_bytes(b"".join(kept))
 
 
 def _write_error(path: Path, error: OSError) -> Exception:

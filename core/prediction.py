@@ -1,8 +1,8 @@
 """A run's network over a whole image of any size: large windows, no seams, memory that does not grow with the image."""
 
+import hashlib
 import warnings
-from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from core import rasters
+from core.ahead import ahead
 from core.backend import start_keras
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
@@ -25,7 +26,7 @@ from core.files import replacing
 from core.footprints import footprints_of
 from core.grids import Grid
 from core.labels import Labels
-from core.progress import Report, silent
+from core.progress import Finish, Report, never, silent
 from core.runs import Run
 from core.scoring import DEFAULT_RULE, Score, score
 from core.settings import settings
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 #: Share of the progress that the network takes; the rest is outlines, files and score.
 NETWORK = 0.9
+#: In a prediction's folder: which weights made it.
+_NOTE = "weights.sha256"
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def predict(
     boxes = list(windows(grid, network.stride))
     with (
         open_picture(*images, run.record.bands, grid) as picture,
-        closing(_read_ahead(boxes, lambda core: _input(run, network, picture, core))) as inputs,
+        closing(ahead(lambda core: _input(run, network, picture, core), boxes)) as inputs,
         rasters.writer(out, grid, 1, "float32", attribution=attribution) as file,
     ):
         for n, (core, (scaled, valid)) in enumerate(zip(boxes, inputs, strict=True)):
@@ -77,19 +80,6 @@ def predict(
             probability = _window(model, scaled, valid)[: part.height, : part.width]
             file.write(probability, 1, window=Window(part.column, part.row, part.width, part.height))
     return Prediction(out, grid, run, images[0])
-
-
-def _read_ahead(boxes: Sequence[Box], read: Callable[[Box], T]) -> Generator[T, None, None]:
-    """What `read` gives for each box, the next one read while the last one is worked on.
-
-    Closing it waits for the read under way: only then may what is read from be closed.
-    """
-    with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(read, boxes[0])
-        for box in boxes[1:]:
-            ready, coming = coming.result(), reader.submit(read, box)
-            yield ready
-        yield coming.result()
 
 
 def check_channels(run: Run, images: tuple[Path, Path | None]) -> None:
@@ -174,9 +164,11 @@ class Found:
 def predict_tile(run: Run, tile: Tile, folder: Path, report: Report = silent) -> Found:
     """Probability, footprints and, for a labelled tile, the score, as files in `folder`.
 
-    Writes probability.tif, footprints.geojson, footprints.gpkg and score.json; raises what `predict` raises, NoImage.
+    Writes probability.tif, footprints.geojson, footprints.gpkg, score.json, and at last which weights made them; raises
+    what `predict` raises, NoImage.
     """
-    out = folder / "probability.tif"
+    out, note, weights = folder / "probability.tif", folder / _NOTE, weights_hash(run)
+    note.unlink(missing_ok=True)
     images = tile.image, tile.eight_bands
     prediction = predict(run, images, out, lambda share, doing: report(NETWORK * share, doing), tile.attribution)
     report(NETWORK, "tracing the footprints")
@@ -186,6 +178,8 @@ def predict_tile(run: Run, tile: Tile, folder: Path, report: Report = silent) ->
     points = score_tile(found, tile) if tile.is_labelled else None
     if points is not None:
         _write_score(folder / "score.json", points, run, tile)
+    with replacing(note) as part:  # last: where it is missing, the prediction is not whole
+        part.write_text(weights)
     report(1.0, f"{len(found)} footprints")
     return Found(prediction, found, points)
 
@@ -209,11 +203,25 @@ def _write_score(path: Path, points: Score, run: Run, tile: Tile) -> None:
         file.write_bytes(orjson.dumps({"rule": DEFAULT_RULE.name, "tile_was": part, **points.as_dict()}))
 
 
-def predict_task(params: Mapping[str, Any], report: Report) -> None:
+def predict_task(params: Mapping[str, Any], report: Report, _finish: Finish = never) -> None:
     """The job: {"run": name, "tile": id}; raises what `predict_tile` raises, NoSuchTile."""
     run = Run(settings().runs / Path(str(params["run"])).name)
     tile = read_catalog().tile(str(params["tile"]))
     predict_tile(run, tile, prediction_folder(run, tile.id), report)
+
+
+def weights_hash(run: Run) -> str:
+    """SHA-256 of the weights the run predicts with at present; raises NoSuchRun, DamagedRun."""
+    with run.weights().open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def made_with(folder: Path) -> str | None:
+    """The `weights_hash` of the weights that made the prediction in a folder; None where there is no whole one."""
+    try:
+        return (folder / _NOTE).read_text()
+    except OSError:
+        return None
 
 
 def prediction_folder(run: Run, tile: str) -> Path:

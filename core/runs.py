@@ -2,29 +2,39 @@
 
 config.json    what was trained on what, and how (`Record`)
 metrics.jsonl  one line an epoch
+steps.jsonl    one line about every second of training; live.json the latest of it (core/live.py)
 log.txt        one line an event
-weights.json   which file holds the weights of the last whole epoch, and its SHA-256
+weights.json   which file holds the weights of the best epoch so far, and its SHA-256
 epoch-N.weights.h5
+checkpoint-*   what training goes on from (core/checkpoints.py)
+film/          what the network made of some windows after each epoch (core/watchers/film.py)
+events.out.*   the same figures for TensorBoard
 """
 
 import hashlib
+import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 import pandas as pd
 
 from core.chips import Recipe, Scaling
 from core.errors import DamagedRun, InvalidSetting, NoSuchRun, RunExists
-from core.files import replacing
+from core.files import add_line, keep_lines, read_lines, replacing, writing
+from core.live import STEPS, Live, read_steps
+from core.watchers.film import Film
 
 #: Columns of `Run.metrics`; each but epoch and seconds also with the prefix val_.
 MEASURES = ("loss", "accuracy", "precision", "recall", "iou")
+#: The further ones, without: crops learnt from in a second of learning, without the check.
+_PACE = ("learning_rate", "images_s")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,10 @@ class TrainingConfig:
     seed: int = 0  #: the same seed gives the same division and, on one processor, the same losses
     recipe: Recipe = field(default_factory=Recipe)
     name: str = ""  #: for people
+    schedule: Literal["constant", "cosine"] = "constant"  #: of the learning rate; see core.fitting.rate_at
+    patience: int = 0  #: epochs without a better validation IoU after which training ends; 0 for never
+    augment: bool = False  #: each crop in one of the eight symmetries of the square, another one each time
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  #: of the arithmetic; auto: the device's
 
     def __post_init__(self) -> None:
         """Raises InvalidSetting."""
@@ -47,6 +61,9 @@ class TrainingConfig:
             ("batch", 1 <= self.batch <= 4096, "it is between 1 and 4096"),
             ("learning_rate", 0 < self.learning_rate <= 1, "it is above 0 and at most 1"),
             ("seed", 0 <= self.seed < 2**32, "it is a whole number from 0 to 4294967295"),
+            ("schedule", self.schedule in ("constant", "cosine"), "it is constant or cosine"),
+            ("patience", self.patience >= 0, "it is 0 or more epochs"),
+            ("precision", self.precision in PRECISIONS, f"it is one of {', '.join(PRECISIONS)}"),
         ):
             if not right:
                 raise InvalidSetting(setting=name, value=getattr(self, name), detail=detail)
@@ -75,7 +92,14 @@ class Record:
     versions: Mapping[str, str]
     between_tiles: tuple[str, ...] = ()  #: left out, because they lie between both sides
     notes: tuple[str, ...] = ()  #: what was left out, and how the ground was divided
+    continues: str = ""  #: the run whose weights this one began with
+    precision: str = "float32"  #: what the arithmetic was done in
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
+
+    @property
+    def tiles(self) -> tuple[str, ...]:
+        """Ids of all tiles that training was given and could read."""
+        return tuple(dict.fromkeys((*self.train_tiles, *self.validation_tiles, *self.between_tiles)))
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> "Record":
@@ -100,7 +124,6 @@ class Run:
         refuse_existing(path)
         run = cls(path)
         run._write("config.json", asdict(record))
-        run._file("metrics.jsonl").touch()
         return run
 
     @property
@@ -141,27 +164,50 @@ class Run:
 
         A line that is not whole yet is left out.
         """
-        columns = ["epoch", "seconds", *MEASURES, *(f"val_{name}" for name in MEASURES)]
-        rows = []
-        file = self._file("metrics.jsonl")
-        for line in file.read_bytes().splitlines(keepends=True) if file.is_file() else []:
-            if not line.endswith(b"\n"):
-                continue
-            try:
-                rows.append(orjson.loads(line))
-            except orjson.JSONDecodeError as error:
-                raise DamagedRun(name=self.path, detail="its metrics.jsonl cannot be read") from error
+        columns = ["epoch", "seconds", *MEASURES, *(f"val_{name}" for name in MEASURES), *_PACE]
+        try:
+            rows = read_lines(self._file("metrics.jsonl"))
+        except ValueError as error:
+            raise DamagedRun(name=self.path, detail="its metrics.jsonl cannot be read") from error
         return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[1:], float) | {"epoch": int})
 
     def add_metrics(self, row: Mapping[str, float]) -> None:
-        """Appends the figures of an epoch."""
-        with self._file("metrics.jsonl").open("ab") as file:
-            file.write(orjson.dumps(dict(row)) + b"\n")
+        """Appends the figures of an epoch; raises CannotWrite, DiskFull."""
+        add_line(self._file("metrics.jsonl"), dict(row))
+
+    def drop_after(self, epoch: int, seen: float = 0.0) -> None:
+        """Forgets the figures beyond so many whole epochs and a share of the next: training goes on from there."""
+        keep_lines(self._file("metrics.jsonl"), lambda row: row["epoch"] <= epoch)
+        keep_lines(self._file(STEPS), lambda row: row["epoch"] <= epoch + seen)
+
+    def copy_history(self, parent: "Run") -> None:
+        """Takes over another run's curves, film and best weights; raises DamagedRun, CannotWrite, DiskFull."""
+        weights = parent.weights()
+        with writing(self.path):
+            for file in (weights, *(parent._file(name) for name in ("weights.json", "metrics.jsonl", STEPS))):
+                if file.is_file():
+                    shutil.copyfile(file, self.path / file.name)
+            if parent.film.path.is_dir():
+                shutil.copytree(parent.film.path, self.film.path, dirs_exist_ok=True)
 
     def log(self, text: str) -> None:
-        """Appends a line to log.txt, with the time in UTC."""
-        with self._file("log.txt").open("a", encoding="utf-8") as file:
-            file.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {text}\n")
+        """Appends a line to log.txt, with the time in UTC; raises CannotWrite, DiskFull."""
+        file = self._file("log.txt")
+        with writing(file), file.open("a", encoding="utf-8") as opened:
+            opened.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {text}\n")
+
+    def live(self) -> Live | None:
+        """How the training is going at this moment; None before and after it."""
+        return Live.read(self.path)
+
+    def steps(self) -> pd.DataFrame:
+        """About a row a second of training: epoch (2.5 is the middle of the third), loss, learning_rate, images_s."""
+        return read_steps(self.path)
+
+    @property
+    def film(self) -> Film:
+        """What the network made of some validation windows after each epoch."""
+        return Film(self.path / "film")
 
     @property
     def log_text(self) -> str:
@@ -171,21 +217,32 @@ class Run:
 
     @property
     def epochs_done(self) -> int:
-        """The epoch of the weights, 0 before the first is whole."""
+        """How many epochs are whole."""
+        try:
+            rows = read_lines(self._file("metrics.jsonl"))
+            return int(rows[-1]["epoch"]) if rows else self.best_epoch
+        except (ValueError, KeyError, TypeError) as error:
+            raise DamagedRun(name=self.path, detail="its metrics.jsonl cannot be read") from error
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch of the weights, which was the best on the validation ground; 0 before the first is whole."""
         return int(self._weights["epoch"]) if self._file("weights.json").is_file() else 0
 
     @property
     def is_usable(self) -> bool:
         """Whether there is something to predict with; the weights themselves are verified by `weights`."""
         try:
-            return bool(self.record.bands and self.epochs_done and self._weights_file.is_file())
+            return bool(self.record.bands and self.best_epoch and self._weights_file.is_file())
         except (NoSuchRun, DamagedRun):
             return False
 
     @property
     def is_finished(self) -> bool:
-        """Whether all epochs were trained."""
-        return self.is_usable and self.epochs_done >= self.config.epochs
+        """Whether all epochs were trained, or as many as patience had it."""
+        waited = self.epochs_done - self.best_epoch
+        enough = self.epochs_done >= self.config.epochs or 0 < self.config.patience <= waited
+        return self.is_usable and enough
 
     def weights(self) -> Path:
         """The file with the weights, verified against its SHA-256; raises NoSuchRun, DamagedRun."""
@@ -197,7 +254,7 @@ class Run:
         return file
 
     def put_weights(self, model: Any, epoch: int) -> None:
-        """Saves a keras model's weights. The old ones stay valid until the new ones are whole: a crash loses nothing.
+        """Saves a keras model's weights as the best. The old ones stay valid until the new ones are whole.
 
         Raises CannotWrite, DiskFull.
         """

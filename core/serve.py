@@ -1,4 +1,4 @@
-"""The web server and one worker as two child processes."""
+"""The web server and one worker as two child processes, each of which is started again when it ends."""
 
 import signal
 import socket
@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -15,33 +16,70 @@ from core.jobs.local import environment
 ROOT = Path(__file__).parents[1]
 SERVER = ("-m", "streamlit", "run", "streamlit_app.py")
 WORKER = ("-m", "core", "worker")
-#: Seconds before a worker that ended is started again: doubled each time, up to the second figure.
+#: Seconds before what ended is started again: doubled each time, up to the second figure.
 PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
-#: A worker that lived for so many seconds was a good one: the next pause is the first again.
+#: What lived for so many seconds was good: the next pause is the first again.
 GOOD_S = 60.0
+#: A server that gives up by itself within so many seconds of its first start would do so each time.
+BEGINNING_S = 10.0
+#: Seconds between two looks at both.
+POLL_S = 0.3
 #: Seconds a child has to leave after SIGTERM.
 PATIENCE_S = 8.0
 
 
-def serve(host: str, port: int) -> None:
-    """Runs until a signal comes or the server ends, and then exits with its status; raises PortTaken.
+@dataclass
+class _Kept:
+    """A program that is started again whenever it ends."""
 
-    A worker that ends is started again: its job goes back into the queue by itself.
+    arguments: Sequence[str]
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0  #: monotonic time
+    pause: float = 0.0
+    again: float | None = None  #: monotonic time of the next start, while it is down
+
+    def start(self) -> None:
+        self.process, self.started, self.again = _start(self.arguments), time.monotonic(), None
+
+    def look(self) -> None:
+        """Starts it again, after a pause, where it has ended."""
+        now = time.monotonic()
+        if self.again is not None and now >= self.again:
+            self.start()
+        elif self.again is None and self.process and self.process.poll() is not None:
+            self.pause = next_pause(self.pause, now - self.started)
+            self.again = now + self.pause
+
+    def cannot_start(self) -> bool:
+        """Whether it gave up by itself, soon after its first start: a wrong option or a broken installation."""
+        code = self.process.poll() if self.process and not self.pause else None
+        return code is not None and code >= 0 and time.monotonic() - self.started < BEGINNING_S
+
+
+def serve(host: str, port: int) -> None:
+    """Runs until a signal comes; exits with the server's status where the server cannot start; raises PortTaken.
+
+    A server or a worker that ends otherwise is started again, each without the other noticing: a training goes on
+    while the server is away, and a job goes back into the queue by itself when its worker is gone.
     """
     _check_port(host, port)
     _leave_in_order()
-    children: list[subprocess.Popen[bytes]] = []
+    server = _Kept([*SERVER, f"--server.address={host}", f"--server.port={port}"])
+    kept = (server, _Kept(WORKER))
     try:
-        children.append(_start([*SERVER, f"--server.address={host}", f"--server.port={port}"]))
-        children.append(_start(WORKER))
+        for one in kept:
+            one.start()
         print(f"Groundplan is at http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}", flush=True)
-        _keep_a_worker(children)
+        while not server.cannot_start():
+            for one in kept:
+                one.look()
+            time.sleep(POLL_S)
     except KeyboardInterrupt:
         print("Stopping.", flush=True)
         return
     finally:
-        _stop(children)
-    sys.exit(abs(children[0].returncode))
+        _stop([one.process for one in kept if one.process])
+    sys.exit(server.process.returncode if server.process else 1)
 
 
 def _leave_in_order() -> None:
@@ -57,28 +95,9 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _keep_a_worker(children: list[subprocess.Popen[bytes]]) -> None:
-    """Starts the second child again whenever it ended; returns when the first one, the server, ends."""
-    pause, started = 0.0, time.monotonic()
-    while not _ends(children[0], within=0.3):
-        if children[1].poll() is None:
-            continue
-        pause = next_pause(pause, time.monotonic() - started)
-        if not _ends(children[0], within=pause):
-            children[1], started = _start(WORKER), time.monotonic()
-
-
 def next_pause(last_s: float, lived_s: float) -> float:
-    """Seconds to wait for, after the last pause and the life of a worker: one that cannot live is no busy loop."""
+    """Seconds to wait for, after the last pause and a life of so many: what cannot live is no busy loop."""
     return PAUSE_S if lived_s >= GOOD_S else min(max(2 * last_s, PAUSE_S), LONGEST_PAUSE_S)
-
-
-def _ends(child: subprocess.Popen[bytes], within: float) -> bool:
-    try:
-        child.wait(within)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
 
 
 def _check_port(host: str, port: int) -> None:

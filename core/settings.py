@@ -1,9 +1,11 @@
 """Limits and paths, read once from the environment and typed."""
 
 import os
+import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from core.errors import InvalidVariable
 
@@ -20,6 +22,12 @@ class Settings:
     max_upload_bytes: int  #: size of one file given to a page
     max_vector_bytes: int  #: size of one footprint file
     max_vertices: int  #: vertices in one footprint file
+    max_scene_bytes: int  #: decoded tiles that a training keeps in memory; more lie in memory-mapped files
+    launcher: str  #: where jobs run: "local" (this machine) or "ray"
+    ray_slots: int  #: jobs that a worker hands to Ray at once
+    ray_project: Path  #: this project's folder on the machines of the cluster
+    ray_python: str  #: the Python there
+    webhook: str  #: http(s) address that is told when a job is over; "" for none
 
     @property
     def catalog(self) -> Path:
@@ -65,8 +73,33 @@ class Settings:
 def _number(name: str, default: int) -> int:
     value = os.environ.get(f"GROUNDPLAN_{name}", str(default))
     if not value.isdecimal():
-        raise InvalidVariable(variable=f"GROUNDPLAN_{name}", value=value)
+        raise InvalidVariable(variable=f"GROUNDPLAN_{name}", value=value, wanted="a whole number")
     return int(value)
+
+
+def _word(name: str, *known: str) -> str:
+    """One of the known words; the first one where nothing is set."""
+    value = os.environ.get(f"GROUNDPLAN_{name}", known[0])
+    if value not in known:
+        raise InvalidVariable(variable=f"GROUNDPLAN_{name}", value=value, wanted=" or ".join(known))
+    return value
+
+
+def _address(name: str) -> str:
+    """An http(s) address, or "" where nothing is set."""
+    value = os.environ.get(f"GROUNDPLAN_{name}", "")
+    try:
+        parts = urlsplit(value)
+        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        whole = False
+    if value and not whole:
+        raise InvalidVariable(variable=f"GROUNDPLAN_{name}", value=value, wanted="an address like https://host/path")
+    return value
+
+
+def _physical_memory() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 @cache
@@ -79,4 +112,10 @@ def settings() -> Settings:
         max_upload_bytes=_number("MAX_UPLOAD_BYTES", 500 * _MEGABYTE),
         max_vector_bytes=_number("MAX_VECTOR_BYTES", 200 * _MEGABYTE),
         max_vertices=_number("MAX_VERTICES", 1_500_000),
+        max_scene_bytes=_number("MAX_SCENE_BYTES", _physical_memory() // 3),
+        launcher=_word("LAUNCHER", "local", "ray"),
+        ray_slots=_number("RAY_SLOTS", 16),
+        ray_project=Path(os.environ.get("GROUNDPLAN_RAY_PROJECT") or Path(__file__).parents[1]),
+        ray_python=os.environ.get("GROUNDPLAN_RAY_PYTHON") or sys.executable,
+        webhook=_address("WEBHOOK"),
     )

@@ -1,33 +1,38 @@
 """Trains a network on tiles and leaves a run behind. Reads from top to bottom: data, network, run, epochs."""
 
 import shutil
-import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
-from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from core.backend import start_keras
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
+from core.checkpoints import Standing, latest
 from core.dataset import Dataset, read_dataset
-from core.errors import Diverged, InvalidSetting, UnknownNetwork
-from core.progress import Report, silent
-from core.runs import MEASURES, Record, Run, TrainingConfig, refuse_existing
+from core.errors import InvalidSetting, NoSuchCheckpoint, RunBusy, UnknownNetwork
+from core.files import writing
+from core.fitting import Fit
+from core.learner import Learner, local_strategy
+from core.progress import Finish, Report, never, silent
+from core.runs import Record, Run, TrainingConfig, refuse_existing
 from core.settings import settings
-from models.registry import NETWORKS, Network, build
-
-if TYPE_CHECKING:
-    import keras
+from core.watchers.watcher import watchers
+from models.registry import NETWORKS, Network
 
 #: Share of the progress that reading the tiles takes.
 READING = 0.1
 _PACKAGES = ("tensorflow", "jax", "keras", "numpy", "rasterio", "shapely")
+_LOCK = ".lock"
+#: Seconds to wait for another process to leave the run.
+_PATIENCE_S = 10.0
 
 
 def networks() -> Mapping[str, Network]:
@@ -35,24 +40,164 @@ def networks() -> Mapping[str, Network]:
     return NETWORKS
 
 
-def train(tiles: Sequence[Tile], config: TrainingConfig, folder: Path, report: Report = silent) -> Run:
+@dataclass(frozen=True)
+class _Lesson:
+    """What one call of `train` is about."""
+
+    run: Run
+    told: Run  #: where this process writes: the run, or a folder that goes away
+    config: TrainingConfig
+    data: Dataset
+    parent: Run | None
+    strategy: Any
+    report: Report
+    finish: Finish
+
+
+def train(
+    tiles: Sequence[Tile],
+    config: TrainingConfig,
+    folder: Path,
+    report: Report = silent,
+    finish: Finish = never,
+    resume: bool = False,
+    parent: Run | None = None,
+    strategy: Any = None,
+    chief: bool = True,
+) -> Run:
     """Trains on the labelled ones of the tiles and returns the run in `folder`, which grows with every epoch.
 
-    Weights are those of the last whole epoch. Tiles lie in memory: about 5 MB each with 4 channels of 512×512.
-    Raises RunExists, UnknownNetwork, InvalidSetting, TooFewTiles, UnreadableTiles, NoTrainingGround, Diverged, and what
-    writing the run raises.
+    The run predicts with the weights of its best epoch. With `resume` an unfinished run of the same configuration goes
+    on from its last checkpoint; a new run may begin where its `parent` ended. When `finish` says so, the running epoch
+    is cut short and the run is usable. `strategy` spreads the work over machines (a tf.distribute.Strategy; all GPUs of
+    this one need none); processes that are not the `chief` leave nothing behind.
+    Raises RunExists, RunBusy, UnknownNetwork, InvalidSetting, TooFewTiles, UnreadableTiles, NoTrainingGround, Diverged,
+    MemoryError, and what writing the run raises.
     """
-    refuse_existing(folder)
+    run = Run(folder)
     check_network(config)
-    data = read_dataset(tiles, config.recipe, config.seed, lambda share, doing: report(READING * share, doing))
-    report(READING, "building the network")
-    start_keras(config.seed)
-    model = build(config.network, data.bands, **config.options)
-    run = Run.create(folder, _record(config, data, model.count_params()))
-    for note in (f"{len(data.train)} crops to train on, {len(data.validation)} to check on.", *data.notes):
-        run.log(note)
-    _fit(model, data, Journal(run, report, -(-len(data.train) // config.batch)))
+    if not resume or not _goes_on(run, config):
+        refuse_existing(folder)
+    with _alone_in(folder) if chief else nullcontext(), TemporaryDirectory() as scratch:
+        cache = folder / "scenes" if chief else Path(scratch) / "scenes"
+        try:
+            data = _read(tiles, config, run if run.exists else parent, cache, report)
+            report(READING, "building the network")
+            start_keras()
+            job = _Lesson(run, run if chief else Run(Path(scratch)), config, data, parent, strategy, report, finish)
+            smaller = _fit(job, 0)
+            while smaller:
+                smaller = _fit(job, smaller)
+        finally:
+            shutil.rmtree(cache, ignore_errors=True)
     return run
+
+
+def _goes_on(run: Run, config: TrainingConfig) -> bool:
+    """Whether a run was begun with this configuration and is not finished."""
+    return run.exists and run.config == config and not run.is_finished
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """No two processes write into one run. The lock goes with the process that holds it; raises RunBusy."""
+    with writing(folder / _LOCK):
+        lock = FileLock(folder / _LOCK, timeout=_PATIENCE_S)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise RunBusy(run=folder) from error
+    try:
+        yield
+    finally:
+        lock.release()
+        if not Run(folder).exists:  # refused before anything was written
+            with suppress(OSError):
+                (folder / _LOCK).unlink(missing_ok=True)
+                folder.rmdir()
+
+
+def _read(tiles: Sequence[Tile], config: TrainingConfig, before: Run | None, cache: Path, report: Report) -> Dataset:
+    """The data; scaled as the run before it was, where there is one."""
+    scaling = before.record.scaling if before else None
+
+    def reading(share: float, doing: str) -> None:
+        report(READING * share, doing)
+
+    return read_dataset(tiles, config.recipe, config.seed, reading, scaling, cache)
+
+
+def _fit(job: _Lesson, batch: int) -> int:
+    """Trains to the end, with at most `batch` crops a step (0: as wanted); the half of them, where memory ran out."""
+    learner = Learner.build(job.config, job.data.bands, job.strategy or local_strategy())
+    standing = _stand(job, learner)
+    standing = replace(standing, batch=min(batch or standing.batch, standing.batch or batch))
+    lookers = watchers() if job.told is job.run else []
+    fit = Fit(job.told, job.config, job.data, learner, standing, lookers, _after_reading(job.report), job.finish)
+    try:
+        fit.to_the_end()
+    except MemoryError:
+        if fit.batch == 1:
+            raise
+        job.told.log(f"The memory was not enough for {fit.batch} crops a step. Going on with {fit.batch // 2}.")
+        return fit.batch // 2
+    return 0
+
+
+def _after_reading(report: Report) -> Report:
+    return lambda share, doing: report(READING + (1 - READING) * share, doing)
+
+
+def _stand(job: _Lesson, learner: Learner) -> Standing:
+    """Where training begins: at the run's last checkpoint, where its parent ended, or at nothing."""
+    run, told, data = job.run, job.told, job.data
+    if not run.exists:
+        record = _record(job, learner)
+        standing = _take_over(told, job.parent, learner) if job.parent else Standing()
+        Run.create(told.path, record)
+        for note in (f"{len(data.train)} crops to train on, {len(data.validation)} to check on.", *data.notes):
+            told.log(note)
+        return standing
+    try:
+        standing = _restore(run, told, learner)
+    except NoSuchCheckpoint as problem:
+        told.log(str(problem))
+        standing = Standing()
+    _tell_going_on(told, standing, run.record, data)
+    told.drop_after(standing.epoch, standing.seen / len(data.train))
+    return standing
+
+
+def _tell_going_on(told: Run, standing: Standing, record: Record, data: Dataset) -> None:
+    done = f"{standing.epoch} whole epochs and {standing.seen} crops" if standing.seen else f"{standing.epoch} epochs"
+    told.log(f"Going on after {done}." if standing.order > (0, 0) else "Starting again: no epoch was whole.")
+    if (data.train_tiles, data.validation_tiles) != (record.train_tiles, record.validation_tiles):
+        told.log("The tiles have changed since training began: they are divided anew.")
+
+
+def _restore(run: Run, told: Run, learner: Learner) -> Standing:
+    """Takes on the newest whole checkpoint; raises NoSuchCheckpoint, DamagedCheckpoint."""
+    checkpoint, problems = latest(run.path)
+    for problem in problems:
+        told.log(str(problem))
+    learner.restore(checkpoint, run.path)
+    return checkpoint.standing
+
+
+def _take_over(told: Run, parent: Run, learner: Learner) -> Standing:
+    """Begins a run where another one ended, with its curves and its best weights; raises DamagedRun."""
+    told.copy_history(parent)
+    try:
+        standing = _restore(parent, told, learner)
+    except NoSuchCheckpoint:
+        learner.model.load_weights(parent.weights())
+        metrics = parent.metrics().set_index("epoch")["val_iou"]
+        score = float(metrics.get(parent.best_epoch, float("nan")))
+        standing = Standing(parent.epochs_done, best_epoch=parent.best_epoch, best_score=score)
+    standing = replace(standing, batch=0)
+    told.drop_after(standing.epoch, 1.0 if standing.seen else 0.0)
+    learner.checkpoint(standing, parent.config).save(told.path)
+    return standing
 
 
 def check_network(config: TrainingConfig) -> None:
@@ -67,9 +212,10 @@ def check_network(config: TrainingConfig) -> None:
             raise InvalidSetting(setting=name, value=value, detail=f"it is a value like {options[name]}")
 
 
-def _record(config: TrainingConfig, data: Dataset, parameters: int) -> Record:
+def _record(job: _Lesson, learner: Learner) -> Record:
     from core.jobs.device import device_name
 
+    config, data, parent = job.config, job.data, job.parent
     pixels = [scene.grid.pixel_m for scene in data.train.scenes if scene.tile in data.train_tiles]
     across, down = np.median(pixels, axis=0)
     return Record(
@@ -79,11 +225,13 @@ def _record(config: TrainingConfig, data: Dataset, parameters: int) -> Record:
         scaling=data.scaling,
         bands=data.bands,
         gsd_m=(float(across), float(down)),
-        parameters=parameters,
+        parameters=learner.model.count_params(),
         device=device_name(),
         versions=_versions(),
         between_tiles=data.between,
         notes=data.notes,
+        continues=parent.name if parent else "",
+        precision=learner.precision,
     )
 
 
@@ -96,78 +244,16 @@ def _versions() -> dict[str, str]:
     return found
 
 
-@dataclass
-class Journal:
-    """Writes down what happens while keras fits; its methods are keras's callbacks."""
+def train_task(
+    params: Mapping[str, Any], report: Report, finish: Finish = never, strategy: Any = None, chief: bool = True
+) -> None:
+    """The job: {"run": name of its folder, "tiles": [ids], "config": {…}, "from": name of the run it continues}.
 
-    run: Run
-    report: Report
-    batches: int  #: in an epoch
-    epoch: int = 0
-    began: float = field(default_factory=time.monotonic)
-
-    def begin_epoch(self, epoch: int, _logs: Mapping[str, float] | None = None) -> None:
-        """Starts the clock; keras counts from 0, people from 1."""
-        self.epoch, self.began = epoch + 1, time.monotonic()
-
-    def end_batch(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Reports progress; raises Diverged."""
-        loss = float((logs or {})["loss"])
-        if not isfinite(loss):
-            self._diverged("the loss")
-        epochs = self.run.config.epochs
-        done = (self.epoch - 1 + (batch + 1) / self.batches) / epochs
-        doing = f"epoch {self.epoch} of {epochs}, batch {batch + 1} of {self.batches}, loss {loss:.2f}"
-        self.report(READING + (1 - READING) * done, doing)
-
-    def _diverged(self, what: str) -> NoReturn:
-        self.run.log(f"Epoch {self.epoch}: {what} is no number any more. Stopped.")
-        raise Diverged(epoch=self.epoch)
-
-    def end_epoch(self, model: "keras.Model", logs: Mapping[str, float]) -> None:
-        """Puts the weights, the figures and a sentence into the run; raises Diverged."""
-        # A finite loss is not enough: behind a ReLU a weight can be lost without a trace in it.
-        if not all(np.isfinite(weight).all() for weight in model.get_weights()):
-            self._diverged("a weight")
-        seconds = round(time.monotonic() - self.began, 3)
-        figures = {name: float(logs[name]) for prefix in ("", "val_") for m in MEASURES if (name := prefix + m) in logs}
-        self.run.put_weights(model, self.epoch)
-        self.run.add_metrics({"epoch": self.epoch, "seconds": seconds, **figures})
-        said = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
-        self.run.log(f"Epoch {self.epoch} of {self.run.config.epochs} in {seconds:.1f} s: {said}")
-
-
-def _fit(model: "keras.Model", data: Dataset, journal: Journal) -> None:
-    import keras
-
-    from models.fitting import Batches, compile_for_pixels
-
-    config = journal.run.config
-    compile_for_pixels(model, config.learning_rate).fit(
-        Batches(data.train.cut, len(data.train), config.batch, config.seed),
-        validation_data=Batches(data.validation.cut, len(data.validation), config.batch, None),
-        epochs=config.epochs,
-        verbose=0,
-        callbacks=[
-            keras.callbacks.LambdaCallback(
-                on_epoch_begin=journal.begin_epoch,
-                on_train_batch_end=journal.end_batch,
-                on_epoch_end=lambda _epoch, logs: journal.end_epoch(model, logs),
-            )
-        ],
-    )
-
-
-def train_task(params: Mapping[str, Any], report: Report) -> None:
-    """The job: {"run": name of its folder, "tiles": [ids], "config": {…}}; raises what `train` raises, NoSuchTile."""
+    Goes on where an earlier attempt was interrupted. Raises what `train` raises, NoSuchTile.
+    """
     folder = settings().runs / Path(str(params["run"])).name
     config = TrainingConfig.of(params.get("config", {}))
+    parent = Run(settings().runs / Path(str(params["from"])).name) if params.get("from") else None
     catalog = read_catalog()
-    _clear_interrupted(folder, config)
-    train([catalog.tile(tile) for tile in params["tiles"]], config, folder, report)
-
-
-def _clear_interrupted(folder: Path, config: TrainingConfig) -> None:
-    """A job whose machine went down starts again: what its first try left behind goes."""
-    if (folder / "config.json").is_file() and not Run(folder).is_finished and Run(folder).config == config:
-        shutil.rmtree(folder)
+    tiles = [catalog.tile(tile) for tile in params["tiles"]]
+    train(tiles, config, folder, report, finish, True, parent, strategy, chief)

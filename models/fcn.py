@@ -40,7 +40,7 @@ def _network(bands: int, batch_norm: bool, padding: str) -> keras.Model:
     if padding == "valid":
         return keras.Model(picture, _InnerProbability(2, 16, strides=8, name="upsampled")(x), name="thesis_fcn_inner")
     x = layers.Conv2DTranspose(2, 16, strides=8, padding="same", name="upsampled")(x)
-    return keras.Model(picture, layers.Softmax(name="probability")(x), name="thesis_fcn")
+    return keras.Model(picture, layers.Softmax(name="probability", dtype="float32")(x), name="thesis_fcn")
 
 
 def _convolution(x: keras.KerasTensor, filters: int, kernel: int, batch_norm: bool, padding: str) -> keras.KerasTensor:

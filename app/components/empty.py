@@ -3,7 +3,8 @@
 import streamlit as st
 
 from app import state
-from app.components.job_card import job_card, queue, wait_for
+from app.components.job_buttons import queue
+from app.components.job_card import job_card, wait_for
 from core.catalog.bucket import is_in_bucket
 from core.catalog.tile import Tile
 from core.jobs.store import Job

@@ -6,7 +6,8 @@ import streamlit as st
 
 from app import state
 from app.components.inspector import big_numbers
-from app.components.job_card import job_card, job_log, queue, wait_for
+from app.components.job_buttons import queue
+from app.components.job_card import job_card, job_log, wait_for
 from app.components.text import number, plain
 from core.catalog import spacenet
 from core.catalog.bucket import AREAS, LICENCE, LICENCE_URL, Product, is_in_bucket

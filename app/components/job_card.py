@@ -1,50 +1,70 @@
-"""Jobs as a person sees them: state, progress, remaining time, log, and the buttons that act on them."""
+"""One job as a person sees it: state, progress, remaining time, why it failed, and its log."""
 
 import streamlit as st
 
+from app.components.job_buttons import queue, stop_button
 from app.components.text import duration, plain, safe
 from core.jobs.folder import JobFolder
-from core.jobs.store import Job, Queue, State
-from core.settings import settings
+from core.jobs.store import Job, State
 
-_WORDS = {
+#: What a state is called, and its colour.
+WORDS = {
     State.QUEUED: ("waiting", "#999999"),
     State.RUNNING: ("running", "#E69F00"),
     State.DONE: ("done", "#2EA043"),
     State.FAILED: ("failed", "#F85149"),
     State.STOPPED: ("stopped", "#8B949E"),
 }
-
-
-def queue() -> Queue:
-    """This installation's queue."""
-    return Queue(settings().queue)
+_STARTS = {2: "second start", 3: "third start"}
+#: Lines of the log under the reason of a failure; the whole tail is one click away.
+_REASON_LINES = 6
+_LOG_LINES = 40
 
 
 def job_card(job: Job) -> None:
-    """One job: a progress bar with the remaining time while it runs, a sentence when it failed."""
-    words, colour = _WORDS[job.state]
-    words = "stopping" if job.stop_requested and not job.state.is_over else words
-    dot = f'<span class="gp-dot" style="background:{colour}"></span>'
+    """One job with the button that stops it."""
+    job_facts(job)
+    if job.state is State.QUEUED:
+        no_worker()
+    stop_button(job)
+
+
+def job_facts(job: Job) -> None:
+    """A progress bar with the remaining time while it runs; when it failed, why, with the last lines of its log."""
+    dot = f'<span class="gp-dot" style="background:{WORDS[job.state][1]}"></span>'
     st.html(f'<p class="gp-title">{safe(job.title)}</p>')
-    st.html(f'<p class="gp-sub">{dot}job {job.id} · {words} · {_times(job)}</p>')
+    st.html(f'<p class="gp-sub">{dot}job {job.id} · {state_words(job)} · {times(job)}{_start(job)}</p>')
     if job.state is State.RUNNING:
         _progress(job)
     if job.state is State.QUEUED:
-        _waiting()
+        _waiting(job)
     if job.error:
         st.error(plain(job.error), icon=":material/error:")
-    if not job.state.is_over and st.button("Stop", key=f"stop {job.id}", icon=":material/stop:"):
-        queue().request_stop(job.id)
-        st.rerun()
+    if job.state is State.FAILED:
+        _last_lines(job)
 
 
-def _times(job: Job) -> str:
+def state_words(job: Job) -> str:
+    """The state, or that a stop is on its way."""
+    if job.stop_requested and not job.state.is_over:
+        return "stopping, keeps what it has" if job.keep else "stopping"
+    if job.state is State.STOPPED and job.keep:
+        return "stopped, kept what it had"
+    return WORDS[job.state][0]
+
+
+def times(job: Job) -> str:
+    """Since when, or how long it took."""
     if job.started is None:
         return f"asked for at {job.created:%H:%M} UTC"
     if job.finished is None:
         return f"since {job.started:%H:%M} UTC"
     return f"took {duration((job.finished - job.started).total_seconds())}"
+
+
+def _start(job: Job) -> str:
+    """Which start it is, where an earlier one was interrupted."""
+    return f" · {_STARTS.get(job.attempt, f'start {job.attempt}')}" if job.attempt > 1 else ""
 
 
 def _progress(job: Job) -> None:
@@ -54,12 +74,23 @@ def _progress(job: Job) -> None:
     st.progress(share, text=f"{plain(doing)}{left}")
 
 
-def _waiting() -> None:
-    workers = [worker for worker in queue().workers() if worker.alive]
-    if workers:
-        st.caption("Waiting for the worker to finish the jobs before it.")
-    else:
+def _waiting(job: Job) -> None:
+    before = next((n for n, other in enumerate(queue().waiting()) if other.id == job.id), 0)
+    words = f"{before} {'job starts' if before == 1 else 'jobs start'} before it." if before else "It starts next."
+    st.caption(f"Waiting for a worker. {words}")
+
+
+def no_worker() -> None:
+    """How to start a worker, where none runs."""
+    if not any(worker.alive for worker in queue().workers()):
         st.warning("No worker is running, so nothing will start. Start one: `python -m core worker`.")
+
+
+def _last_lines(job: Job) -> None:
+    lines = JobFolder.of(job.id).tail(_REASON_LINES)
+    if lines:
+        st.caption("The last lines of its log")
+        st.code("\n".join(lines), language=None, wrap_lines=True)
 
 
 @st.fragment(run_every=0.7)
@@ -71,22 +102,8 @@ def wait_for(job_id: int) -> None:
     job_card(job)
 
 
-def job_log(job: Job) -> None:
-    """The last lines the job printed."""
+def job_log(job: Job, told: str = "") -> None:
+    """The last lines the job printed, below what it told elsewhere."""
+    lines = [*told.splitlines()[-_LOG_LINES:], *JobFolder.of(job.id).tail(_LOG_LINES)]
     with st.expander("Log"):
-        st.code("\n".join(JobFolder.of(job.id).tail()) or "Nothing yet.", language=None)
-
-
-def queue_table(jobs: list[Job]) -> None:
-    """The jobs of everyone, newest first."""
-    if not jobs:
-        st.caption("Nothing has been asked for yet.")
-        return
-    rows = [
-        {"Job": job.id, "What": job.title, "Task": job.task, "State": _WORDS[job.state][0], "When": job.created}
-        for job in jobs
-    ]
-    when = st.column_config.DatetimeColumn(format="D MMM, HH:mm")
-    st.dataframe(
-        rows, hide_index=True, width="stretch", height="content" if len(rows) < 8 else 300, column_config={"When": when}
-    )
+        st.code("\n".join(lines) or "Nothing yet.", language=None)

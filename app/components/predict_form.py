@@ -3,10 +3,11 @@
 import streamlit as st
 
 from app import state
-from app.components.job_card import job_card, job_log, queue, wait_for
+from app.components.job_buttons import queue
+from app.components.job_card import job_card, job_log, wait_for
 from app.components.text import distinct, plain
 from core.catalog.tile import Tile
-from core.jobs.store import Job
+from core.jobs.store import HIGH, Job
 from core.predicted import Predicted
 from core.runs import Run
 
@@ -35,7 +36,8 @@ def predict_button(found: Predicted) -> None:
     words = "Predict again" if found.exists else "Predict"
     if st.button(words, type="secondary" if found.exists else "primary", width="stretch", icon=":material/home_pin:"):
         tile = found.tile
-        queue().submit("predict", {"run": found.run.name, "tile": tile.id}, f"Predict {tile.id}")
+        params = {"run": found.run.name, "tile": tile.id}
+        queue().submit("predict", params, f"Predict {tile.id}", HIGH)  # somebody waits for it
         st.rerun()
     last = _last(found)
     if last is not None and last.error:

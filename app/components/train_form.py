@@ -1,20 +1,20 @@
 """What to train on, and how: the form that submits a training job."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from secrets import token_hex
 
 import streamlit as st
 
 from app import state
+from app.components.job_buttons import queue
+from app.components.recipe_box import recipe_box, resources_box
+from app.components.sweep_box import sweep_box
 from app.components.text import counted, distinct, duration, number, plain
 from core.catalog.store import Catalog
 from core.catalog.tile import Tile
-from core.jobs.store import Job, Queue
-from core.runs import seconds_a_tile
+from core.runs import TrainingConfig, seconds_a_tile
 from core.settings import settings
 from core.split import split
-from core.training import networks
+from core.training_jobs import submit_training
 
 #: Seconds for one tile and epoch on two cores without a GPU: 2 were seen for one tile alone, 4 for ten together.
 _TWO_CORES_S = 3.0
@@ -22,12 +22,7 @@ _TWO_CORES_S = 3.0
 MOST_TILES = 32
 #: No more than this are offered by name: the names travel to the browser at every click.
 _OFFERED = 200
-_SEED = "seed box"
 _BASKET, _AREA = "Basket", "An area"
-_SCALINGS = {
-    "percentile": "2nd to 98th percentile of the training tiles",
-    "thesis": "the thesis's: /255, and /65535 for 16 bits",
-}
 
 
 def train_form(catalog: Catalog) -> None:
@@ -39,25 +34,15 @@ def train_form(catalog: Catalog) -> None:
     _say_split(chosen)
     epochs = st.number_input("Epochs", 1, 1000, 10, help="How often every crop is seen.")
     _say_how_long(len(chosen) * epochs)
-    with st.expander("Network and recipe"):
-        network = st.selectbox("Network", list(networks()), format_func=lambda name: networks()[name].title)
-        batch_norm = st.checkbox("Batch-normalised variant", help="The variant the thesis's text describes.")
-        scaling = st.selectbox("Scaling of the pixels", _SCALINGS, format_func=lambda name: _SCALINGS[name])
-        batch = st.number_input("Crops a step", 1, 256, 8)
-        rate = st.number_input("Learning rate", 1e-6, 1.0, 1e-3, format="%.6f")
-        seed = st.number_input(
-            "Seed", 0, 2**32 - 1, state.seed(), key=_SEED, on_change=_keep_seed,
-            help="The same seed gives the same split and the same losses.",
-        )  # fmt: skip
-    name = st.text_input("Name", placeholder="made from area and time", max_chars=60)
-    config = {
-        "network": network, "options": {"batch_norm": batch_norm}, "epochs": epochs, "batch": batch,
-        "learning_rate": rate, "seed": seed, "recipe": {"scaling": scaling}, "name": name.strip(),
-    }  # fmt: skip
+    config = {"epochs": epochs, **recipe_box()}
+    resources = resources_box()
+    name = st.text_input("Name", placeholder="made from area and time", max_chars=60).strip()
+    config["name"] = name or f"{aoi}, {counted(len(chosen), 'tile')}"
     if st.button("Train", type="primary", width="stretch", icon=":material/play_arrow:", disabled=not chosen):
-        job = _submit(aoi, chosen, config)
+        job = submit_training(queue(), [tile.id for tile in chosen], TrainingConfig.of(config), aoi, resources)
         state.watch(job.id)
         st.toast(f"Job {job.id} is in the queue.")
+    sweep_box(chosen, config, resources, _seconds(len(chosen) * epochs)[0])
 
 
 def _choose(catalog: Catalog) -> list[Tile]:
@@ -108,17 +93,18 @@ def _say_split(tiles: Sequence[Tile]) -> None:
         st.caption(" ".join(map(plain, notes)))
 
 
-def _keep_seed() -> None:
-    """Before the page runs: the split is told above the box."""
-    state.use_seed(st.session_state[_SEED])
-
-
 def _say_how_long(tile_epochs: int) -> None:
-    seconds = seconds_a_tile(settings().runs)
-    if seconds is not None and tile_epochs:
-        st.caption(f"About {duration(seconds * tile_epochs)}, going by the last run on this machine.")
-    elif tile_epochs:
-        st.caption(f"About {duration(_TWO_CORES_S * tile_epochs)} on two cores, much less on a GPU.")
+    seconds, why = _seconds(tile_epochs)
+    if tile_epochs:
+        st.caption(f"About {duration(seconds)}{why}")
+
+
+def _seconds(tile_epochs: int) -> tuple[float, str]:
+    """How long a training takes, and what tells so."""
+    found = seconds_a_tile(settings().runs)
+    if found is not None:
+        return found * tile_epochs, ", going by the last run on this machine."
+    return _TWO_CORES_S * tile_epochs, " on two cores, much less on a GPU."
 
 
 def _place(catalog: Catalog, tile: Tile) -> int:
@@ -132,11 +118,3 @@ def _label(tile: Tile) -> str:
 def _channels(tiles: list[Tile]) -> str:
     eight = bool(tiles) and all(tile.eight_bands for tile in tiles)
     return "4 channels (red, green, blue and band 8)" if eight else "3 channels"
-
-
-def _submit(aoi: str, tiles: list[Tile], config: dict[str, object]) -> Job:
-    moment = datetime.now(UTC)
-    run = f"{aoi.replace(' ', '-')}-{moment:%Y%m%d-%H%M%S}-{token_hex(2)}"
-    title = str(config["name"]) or f"{aoi}, {counted(len(tiles), 'tile')}"
-    params = {"run": run, "tiles": [tile.id for tile in tiles], "config": {**config, "name": title}}
-    return Queue(settings().queue).submit("train", params, title)

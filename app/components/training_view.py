@@ -1,13 +1,17 @@
-"""One training, live: its job, its curves, what it is made of. Polled from disk; the map elsewhere is not touched."""
+"""One training, live: its job, its curves, what it sees. Polled from disk; the map elsewhere is not touched."""
 
 import streamlit as st
 
 from app import state
-from app.components.job_card import job_card, job_log, queue
-from app.components.run_view import curves, run_facts
-from core.jobs.store import Job
+from app.components.film_view import film_view
+from app.components.job_buttons import job_buttons, queue
+from app.components.job_card import job_facts, job_log
+from app.components.run_view import curves, live_figures, remarks, run_facts
+from core.errors import NoSuchJob
+from core.jobs.store import Job, State
 from core.runs import Run
 from core.settings import settings
+from core.training_jobs import run_of
 
 _EMPTY = """
 #### No training yet
@@ -17,32 +21,47 @@ after every epoch; on two cores an epoch of one tile takes a few seconds.
 
 
 def training_view() -> None:
-    """The training that was chosen or submitted last, the newest one by default."""
+    """The training that was chosen or submitted last; by default one that runs, else the newest."""
     jobs = {job.id: job for job in queue().jobs(task="train")}
     if not jobs:
         st.markdown(_EMPTY)
         return
-    if st.session_state.get(state.WATCHED) not in jobs:
-        state.watch(next(iter(jobs)))
+    state.settle_watched(sorted(jobs, key=lambda n: jobs[n].state is not State.RUNNING))
     chosen = st.selectbox("Training", list(jobs), format_func=lambda n: f"job {n} · {jobs[n].title}", key=state.WATCHED)
-    state.select_run(jobs[chosen].params["run"])
+    run = run_of(jobs[chosen])
+    if run is not None:
+        state.select_run(run.name)
     _live(chosen)
 
 
-@st.fragment(run_every=1)
+@st.fragment(run_every=0.7)
 def _live(job_id: int) -> None:
-    job = queue().get(job_id)
-    job_card(job)
-    run = Run(settings().runs / job.params["run"])
-    if run.exists:
-        curves(run)
-        if run.is_usable and job.state.is_over:
-            _next_step(job)
-        run_facts(run)
-    job_log(job)
+    try:
+        job = queue().get(job_id)
+    except NoSuchJob:  # somebody has deleted it
+        st.rerun()
+    job_facts(job)
+    run = run_of(job)
+    with st.container(horizontal=True, gap="small"):
+        if run is not None and run.is_usable and job.state.is_over:
+            _next_step(job, run)
+        job_buttons(job)
+    if run is not None and run.exists:
+        _run(job, run)
+    job_log(job, run.log_text if run is not None else "")
 
 
-def _next_step(job: Job) -> None:
+def _run(job: Job, run: Run) -> None:
+    if job.state is State.RUNNING:
+        live_figures(run)
+    remarks(run)
+    curves(run)
+    film_view(run)
+    run_facts(run)
+    st.caption(f"The same in TensorBoard: `tensorboard --logdir {settings().runs}`")
+
+
+def _next_step(job: Job, run: Run) -> None:
     if st.button("Predict with it", icon=":material/home_pin:", key=f"predict {job.id}"):
-        state.select_run(job.params["run"])
+        state.select_run(run.name)
         st.switch_page("app/pages/predict.py")

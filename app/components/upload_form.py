@@ -6,7 +6,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from app.components.inspector import table
-from app.components.job_card import queue
+from app.components.job_buttons import queue
 from app.components.text import number, plain, share
 from core.catalog.checks import ImageFacts, Place
 from core.catalog.upload_labels import FORMATS, drop_labels, put_labels

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from app.components.job_card import job_card, queue, wait_for
+from app.components.job_buttons import queue
+from app.components.job_card import job_card, wait_for
 from app.components.text import plain, safe
 from core.catalog.inbox import Waiting, inbox
 from core.catalog.uploads import uploads

@@ -3,7 +3,8 @@
 import streamlit as st
 
 from app import state
-from app.components.job_card import job_card, job_log, queue, wait_for
+from app.components.job_buttons import queue
+from app.components.job_card import job_card, job_log, wait_for
 from app.components.text import number, plain, safe
 from app.components.upload_form import LATEST
 from core.catalog.store import read_catalog

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from app.components.area_view import area_view
 from app.components.empty import empty_catalog, no_runs, not_downloaded
 from app.components.inspector import choose_tile, tile_name
 from app.components.predict_form import choose_run, predict_button, tile_needs_bands
@@ -31,6 +32,7 @@ with facts:
     threshold = THRESHOLD
     if not tile_needs_bands(tile, run):
         predict_button(found)
+    area_view(run, catalog.of_aoi(tile.aoi).here.tiles)
     if found.exists:
         threshold = st.slider("Building from probability", 0.05, 0.95, THRESHOLD, 0.05)
         score_view(found.score(threshold), len(found.footprints(threshold)), found.seen_before)

@@ -3,7 +3,8 @@
 import streamlit as st
 
 from app.components.empty import empty_catalog, nothing_labelled
-from app.components.job_card import queue, queue_table
+from app.components.queue_view import queue_view
+from app.components.sweep_box import sweep_results
 from app.components.train_form import train_form
 from app.components.training_view import training_view
 from core.catalog.store import read_catalog
@@ -19,7 +20,8 @@ if not catalog.labelled.tiles:
 watching, form = st.columns([2, 1], gap="medium")
 with form:
     train_form(catalog)
+    st.markdown("**Queue** of everyone")
+    queue_view()
 with watching:
     training_view()
-    st.markdown("**Queue**")
-    queue_table(queue().jobs())
+    sweep_results()

@@ -31,7 +31,7 @@ from core.errors import (
     NotInBucket,
     ObjectChanged,
 )
-from core.progress import Report, silent
+from core.progress import Finish, Report, never, silent
 from core.settings import settings
 from core.units import megabytes
 
@@ -238,7 +238,7 @@ class _Transfers:
         return _ASKED + (_CAME - _ASKED) * share, words
 
 
-def fetch_task(params: Mapping[str, Any], report: Report) -> None:
+def fetch_task(params: Mapping[str, Any], report: Report, _finish: Finish = never) -> None:
     """The job: {"aoi": name, "numbers": [...], "products": [...]}; what is missing is in its log."""
     found = fetch_tiles(Request.from_params(params), report)
     print(*found.problems, found.summary(), sep="\n")

@@ -13,7 +13,7 @@ from core.catalog.store import Catalog, read_catalog, update_catalog
 from core.catalog.tile import Tile
 from core.errors import MovedTooFar, NoSuchArea
 from core.labels import Labels
-from core.progress import Report, silent
+from core.progress import Finish, Report, never, silent
 from core.settings import settings
 
 #: Share of the progress that making the sample city takes; the rest is reading it.
@@ -68,7 +68,7 @@ def register_sample(seed: int | None = None, report: Report = silent) -> Found:
     return register(folder, report=lambda share, doing: report(_MAKING + (1 - _MAKING) * share, doing))
 
 
-def sample_task(_params: Mapping[str, Any], report: Report) -> None:
+def sample_task(_params: Mapping[str, Any], report: Report, _finish: Finish = never) -> None:
     """The job behind the button on an empty page."""
     register_sample(report=report)
 

@@ -15,7 +15,7 @@ from core.catalog.upload_labels import put_labels
 from core.catalog.uploads import Upload, called, described, forget, new_folder, tidy
 from core.cog import make_cog
 from core.errors import NoSuchPath, OnlyForOneImage
-from core.progress import Report, silent
+from core.progress import Finish, Report, never, silent
 
 #: Shares of the progress at which the checks and the COG are done.
 _CHECKED, _MADE = 0.2, 0.98
@@ -78,7 +78,7 @@ def _clear(folder: Path) -> None:
         shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
 
 
-def upload_task(params: Mapping[str, Any], report: Report) -> None:
+def upload_task(params: Mapping[str, Any], report: Report, _finish: Finish = never) -> None:
     """The job behind "Add to the map" (params: upload, an id) and "Take in" (params: inbox, the name of a file)."""
     if "inbox" in params:
         take_in(waiting(params["inbox"]).path, report=report)

@@ -6,7 +6,6 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
-from typing import Any, Self
 
 COMMAND = (sys.executable, "-m", "core.jobs.device")
 _ROOT = Path(__file__).parents[2]
@@ -41,16 +40,15 @@ def _started() -> Popen[str]:
     return Popen(COMMAND, cwd=_ROOT, env=quiet, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, text=True)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Lookup:
     """Finds the device's name in a process of its own, so that a worker neither waits nor holds TensorFlow's memory."""
 
     process: Popen[str] = field(default_factory=_started)
+    said: str | None = None  #: its answer, once it has been read
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
+    def end(self) -> None:
+        """Ends its process, whether it has answered or not."""
         self.process.kill()
         with self.process:  # closes its pipe and waits for its end
             pass
@@ -59,8 +57,10 @@ class Lookup:
         """The name, once it is known; to be asked until then."""
         if self.process.poll() is None:
             return None
-        said = self.process.stdout.read().split("\n") if self.process.stdout else []
-        return next((line for line in reversed(said) if line), cpu_name())
+        if self.said is None:
+            lines = self.process.stdout.read().split("\n") if self.process.stdout else []
+            self.said = next((line for line in reversed(lines) if line), cpu_name())
+        return self.said
 
 
 if __name__ == "__main__":

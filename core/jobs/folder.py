@@ -1,6 +1,13 @@
-"""A job's folder: how far it is, what it printed and why it failed. Written by the job, read by pages.
+"""A job's folder: all that its process and the rest of the house tell each other, on this machine or a shared disk.
 
-progress.json and error.txt are replaced whole, so that a reader never meets half a file. log.txt only grows.
+    job.json               what to do, and which attempt may do it; written before each start
+    finish                 is there once the job is asked to end soon and keep what it has
+    process-<attempt>.json which process does it
+    progress.json          how far it is
+    error.txt              why it failed
+    log.txt                what it printed, over all its attempts
+
+All but log.txt are replaced whole, so that a reader never meets half a file.
 """
 
 import json
@@ -12,9 +19,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
-from core.errors import CannotWrite, DiskFull
+from core.errors import CannotRead, CannotWrite, DiskFull, NoSuchJob
 from core.files import replacing
+from core.jobs.job import Job
+from core.jobs.process import Process
 from core.progress import Progress, Report, Stopwatch
 from core.settings import settings
 
@@ -22,8 +32,19 @@ from core.settings import settings
 REPORT_S = 0.25
 #: Bytes of the log that are read for its tail.
 _TAIL_BYTES = 64 * 1024
+#: No attempt has this number.
+_NOBODY = -1
 #: Colours and cursor movements of a terminal, and other signs that say nothing in a browser.
 _TERMINAL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a job's process is to do, and which start may do it: no other one writes anything more."""
+
+    task: str
+    params: dict[str, Any]
+    attempt: int
 
 
 @dataclass(frozen=True)
@@ -42,11 +63,59 @@ class JobFolder:
         """What the job printed, over all its attempts."""
         return self.path / "log.txt"
 
-    def prepare(self) -> None:
-        """Makes the folder ready for an attempt; the log is kept."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        for left in ("progress.json", "error.txt"):
-            (self.path / left).unlink(missing_ok=True)
+    def prepare(self, job: Job) -> None:
+        """Makes the folder ready for this attempt, and ends what is left of earlier ones on this machine.
+
+        In this order: from job.json on no process of an earlier attempt works on, on whatever machine. The log is kept.
+        Raises DiskFull, CannotWrite.
+        """
+        self._give(Order(job.task, job.params, job.attempt))
+        self._end_all()
+        try:
+            for left in ("progress.json", "error.txt", "finish"):
+                (self.path / left).unlink(missing_ok=True)
+        except OSError as error:
+            raise CannotWrite(name=self.path / left, detail=error.strerror or str(error)) from error
+
+    def order(self) -> Order:
+        """What is to be done; raises NoSuchJob where the folder is gone, CannotRead."""
+        try:
+            return Order(**json.loads((self.path / "job.json").read_text()))
+        except FileNotFoundError as error:
+            raise NoSuchJob(job=self.path.name) from error
+        except (OSError, ValueError, TypeError) as error:
+            raise CannotRead(name=self.path / "job.json", detail=getattr(error, "strerror", None) or error) from error
+
+    def revoke(self) -> None:
+        """Takes the order back: whoever still works on it ends, here at once, on other machines within seconds."""
+        with suppress(NoSuchJob, CannotRead, DiskFull, CannotWrite):
+            order = self.order()
+            self._give(Order(order.task, order.params, _NOBODY))
+        self._end_all()
+
+    def sign_in(self, attempt: int) -> None:
+        """Called by the job's process before it begins, so that it can be ended; raises DiskFull, CannotWrite."""
+        with replacing(self.path / f"process-{attempt}.json") as part:
+            part.write_text(json.dumps(asdict(Process.this())))
+
+    def _give(self, order: Order) -> None:
+        with replacing(self.path / "job.json") as part:
+            part.write_text(json.dumps(asdict(order)))
+
+    def _end_all(self) -> None:
+        for record in self.path.glob("process-*.json"):
+            with suppress(OSError, ValueError, TypeError):
+                Process(**json.loads(record.read_text())).kill()
+                record.unlink()
+
+    def ask_to_finish(self) -> None:
+        """Asks the job to end soon and to keep what it has; raises DiskFull, CannotWrite."""
+        with replacing(self.path / "finish"):
+            pass
+
+    def is_to_finish(self) -> bool:
+        """Whether it was asked to."""
+        return (self.path / "finish").exists()
 
     def remove(self) -> None:
         """Deletes the folder and all that is in it."""

@@ -3,18 +3,21 @@
 import os
 import signal
 import sys
+import weakref
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import PIPE, STDOUT, Popen, TimeoutExpired
 from typing import Any, Self
 
 from core import GDAL_GUARD
 from core.errors import CannotStart
-from core.jobs.child import GRACE_S, UNEXPECTED
+from core.jobs.child import GRACE_S, REASONS, UNEXPECTED
+from core.jobs.device import Lookup
 from core.jobs.folder import JobFolder
-from core.jobs.store import Job, State
+from core.jobs.job import Job, State
+from core.jobs.launcher import Outcome
 from core.settings import settings
 
 ROOT = Path(__file__).parents[2]
@@ -24,14 +27,6 @@ KILLED = (
     "The job was killed, most likely because memory ran out. "
     "Try again with smaller batches, smaller windows or fewer tiles."
 )
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a job ended."""
-
-    state: State
-    error: str | None = None
 
 
 def outcome(code: int, said: str | None) -> Outcome:
@@ -45,7 +40,7 @@ def outcome(code: int, said: str | None) -> Outcome:
     if code < 0:
         cause = signal.strsignal(-code) or f"signal {-code}"
         return Outcome(State.FAILED, f"The job was ended by the system ({cause}). The log may have the details.")
-    return Outcome(State.FAILED, UNEXPECTED)
+    return Outcome(State.FAILED, REASONS.get(code, UNEXPECTED))
 
 
 def environment() -> dict[str, str]:
@@ -72,18 +67,32 @@ class LocalRun:
         self.stop()
 
     def wait(self, seconds: float) -> Outcome | None:
-        """How it ended, or None where it still runs after so many seconds."""
+        """See Launched. With the job's process ends whatever it has started."""
         try:
-            return outcome(self.process.wait(seconds), self.folder.error())
+            code = self.process.wait(seconds)
         except TimeoutExpired:
             return None
+        self._end_the_rest()
+        return outcome(code, self.folder.error())
+
+    def finish(self) -> None:
+        """See Launched; raises DiskFull, CannotWrite."""
+        self.folder.ask_to_finish()
+
+    def leave(self) -> None:
+        """See Launched: nothing goes on here without its worker."""
+        self.stop()
 
     def stop(self) -> None:
         """Ends the whole process group: SIGTERM, then SIGKILL for what is left when the job's process has ended,
         at the latest after GRACE_S seconds."""
         if self.process.poll() is None:
             self._signal(signal.SIGTERM)
-            self.wait(GRACE_S)
+            with suppress(TimeoutExpired):
+                self.process.wait(GRACE_S)
+        self._end_the_rest()
+
+    def _end_the_rest(self) -> None:
         self._signal(signal.SIGKILL)
         self.process.wait()
         if self.process.stdin:
@@ -95,16 +104,36 @@ class LocalRun:
 
 
 def launch(job: Job, command: Sequence[str] = CHILD) -> LocalRun:
-    """Starts the job's process; raises CannotStart."""
+    """Starts the job's process, once nothing of an earlier attempt is left; raises CannotStart."""
     folder = JobFolder.of(job.id)
     try:
-        folder.prepare()
+        folder.prepare(job)
         with folder.log.open("ab") as log:
             process = Popen(
-                [*command, str(job.id)], cwd=ROOT, env=environment(), start_new_session=True,
+                [*command, str(job.id), str(job.attempt)], cwd=ROOT, env=environment(), start_new_session=True,
                 stdin=PIPE,  # held open while this process lives; see child._follow_the_worker
                 stdout=log, stderr=STDOUT,
             )  # fmt: skip
     except OSError as error:
         raise CannotStart(job=job.id, detail=error.strerror or str(error)) from error
     return LocalRun(process, folder)
+
+
+@dataclass
+class Local:
+    """This machine, one job after the other: two at once would only take each other's memory."""
+
+    command: Sequence[str] = CHILD
+    slots: int = 1
+    lookup: Lookup = field(default_factory=Lookup)
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, self.lookup.end)
+
+    def start(self, job: Job) -> LocalRun:
+        """See Launcher."""
+        return launch(job, self.command)
+
+    def device(self) -> str | None:
+        """See Launcher."""
+        return self.lookup.answer()

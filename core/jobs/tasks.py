@@ -3,22 +3,27 @@
 from importlib import import_module
 
 from core.errors import UnknownTask
-from core.jobs.store import Job
-from core.progress import Report
+from core.jobs.folder import Order
+from core.progress import Finish, Report, never
 
-#: Task name to "module:function", imported only when it runs; a task is called with (params, report).
+#: Task name to "module:function", imported only when it runs; a task is called with (params, report, finish).
 TASKS: dict[str, str] = {
     "sample": "core.catalog.register:sample_task",
     "fetch": "core.catalog.fetch:fetch_task",
     "upload": "core.catalog.take_in:upload_task",
     "train": "core.training:train_task",
     "predict": "core.prediction:predict_task",
+    "predict_tiles": "core.predict_area:predict_tiles_task",
 }
 
 
-def run_task(job: Job, report: Report) -> None:
+def run_task(order: Order, report: Report, finish: Finish = never) -> None:
     """Does the job's work in this process; raises UnknownTask, and what the task raises."""
-    if job.task not in TASKS:
-        raise UnknownTask(task=job.task, known=", ".join(sorted(TASKS)))
-    module, function = TASKS[job.task].split(":")
-    getattr(import_module(module), function)(job.params, report)
+    if order.task not in TASKS:
+        raise UnknownTask(task=order.task, known=", ".join(sorted(TASKS)))
+    if int(order.params.get("nodes", 1)) > 1:
+        from core.jobs.nodes import on_nodes
+
+        return on_nodes(TASKS[order.task], order.params, report, finish)
+    module, function = TASKS[order.task].split(":")
+    getattr(import_module(module), function)(order.params, report, finish)

@@ -17,8 +17,11 @@ from core.catalog.register import move_labels
 from core.catalog.scan import Found
 from core.catalog.store import read_catalog, update_catalog
 from core.catalog.tile import Tile
+from core.chips import Scaling
 from core.errors import TooFewTiles
 from core.progress import Report
+from core.runs import Record, TrainingConfig
+from core.runs import Run as TrainedRun
 from core.settings import settings
 from core.vectors import read_footprints
 from tests.core.made_up import make_tile
@@ -272,7 +275,7 @@ def test_a_full_disk_is_a_sentence_and_nothing_is_left(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", "mask.tif")
 
-    monkeypatch.setattr("core.rasters.os.fsync", full)
+    monkeypatch.setattr("core.files.os.fsync", full)
     image, truth = folder / "3band_AOI_0_Made_img1.tif", folder / "Geo_AOI_0_Made_img1.geojson"
     status, _, err = run("labels", "--image", image, "--footprints", truth, "--out", tmp_path / "out")
     assert status == 2
@@ -312,7 +315,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Tile]:
     """The tiles that training was called with; it ends there."""
     tiles: list[Tile] = []
 
-    def train(chosen: Sequence[Tile], *_: object) -> None:
+    def train(chosen: Sequence[Tile], *_: object, **__: object) -> None:
         tiles.extend(chosen)
         raise TooFewTiles
 
@@ -372,3 +375,28 @@ def test_real_tiles_train_and_predict(run: Run, shared: Path, tmp_path: Path, ci
     assert len(read_footprints(tmp_path / "found.geojson")) >= len(found)
     table = pd.read_csv(tmp_path / "found.csv")
     assert list(table) == ["ImageId", "BuildingId", "PolygonWKT_Pix", "PolygonWKT_Geo", "Confidence"]
+
+
+def test_more_epochs_are_added_to_a_run_with_its_tiles_and_settings(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def train(chosen: Sequence[Tile], config: TrainingConfig, out: Path, *_: object, **more: object) -> None:
+        asked.append((config, [tile.id for tile in chosen], more["parent"], more["resume"]))
+        raise TooFewTiles
+
+    record = Record(
+        TrainingConfig(epochs=4, batch=3), ("AOI_0_Made_img1",), ("AOI_0_Made_img2",), Scaling((0,) * 3, (1,) * 3), 3,
+        (0.5, 0.5), 0, "", {},
+    )  # fmt: skip
+    old = TrainedRun.create(tmp_path / "old", record)
+    old.add_metrics({"epoch": 2})
+    run("catalog", "add", folder)
+    monkeypatch.setattr("core.training.train", train)
+    run("train", "--out", tmp_path / "new", "--from", old.path, "--epochs", 3)
+    run("train", "--out", old.path, "--resume")
+    (more, tiles, parent, resume), (same, again, _, resumed) = asked
+    assert (more.epochs, more.batch, parent.path, resume) == (5, 3, old.path, False)
+    assert (same, again, resumed) == (old.config, tiles, True)
+    assert tiles == ["AOI_0_Made_img1", "AOI_0_Made_img2"]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from core.errors import TruncatedRaster
-from core.files import replacing
+from core.errors import CannotWrite, TruncatedRaster
+from core.files import add_line, keep_lines, read_lines, replacing
 
 
 def names(folder):
@@ -34,3 +34,26 @@ def test_nobody_sees_the_file_before_it_is_whole(tmp_path):
         assert part.parent == tmp_path / "deep"
     assert (tmp_path / "deep" / "a.txt").read_text() == "new"
     assert names(tmp_path / "deep") == ["a.txt"]
+
+
+def test_lines_are_added_and_read(tmp_path):
+    file = tmp_path / "deep" / "a.jsonl"
+    for n in range(3):
+        add_line(file, {"n": n, "none": float("nan")})
+    assert read_lines(file) == [{"n": n, "none": None} for n in range(3)]
+    assert read_lines(tmp_path / "no.jsonl") == []
+
+
+def test_a_line_that_is_not_whole_is_not_read_and_goes_when_lines_are_dropped(tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(b'{"n":0}\n{"n":1}\n{"n":2}\n{"n"')
+    assert len(read_lines(file)) == 3
+    keep_lines(file, lambda row: row["n"] < 2)
+    add_line(file, {"n": 9})
+    assert [row["n"] for row in read_lines(file)] == [0, 1, 9]
+
+
+def test_a_file_written_in_place_says_what_went_wrong(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(CannotWrite, match="a.jsonl cannot be written"):
+        add_line(tmp_path / "file" / "a.jsonl", {})

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from core import serve as module
 from core.catalog.store import Catalog, write_catalog
 from core.errors import PortTaken
+from core.jobs.store import Queue, State
 from core.serve import _start, next_pause, serve
 from core.settings import settings
 from tests.conftest import ROOT
@@ -75,12 +77,35 @@ def test_it_prints_the_address_serves_and_leaves_nothing_behind(
 
 
 @pytest.mark.slow
-def test_when_the_server_ends_the_worker_ends_too(app: subprocess.Popen, port: int) -> None:
+def test_a_server_that_dies_is_started_again_and_no_job_notices(
+    app: subprocess.Popen, port: int, tmp_path: Path
+) -> None:
+    """Proof of issue 4: server restarted in the middle of training."""
     wait_for(lambda: healthy(port))
-    both = children(app.pid)
-    os.kill(both[0], signal.SIGKILL)
-    assert app.wait(20) != 0
-    assert not any(Path(f"/proc/{pid}").exists() for pid in both)
+    queue = Queue(tmp_path / "data" / "jobs.sqlite")
+    job = queue.submit("sample", {})
+    wait_for(lambda: queue.get(job.id).state == State.RUNNING)
+    server, worker = children(app.pid)
+    os.kill(server, signal.SIGKILL)
+    assert queue.get(job.id).state == State.RUNNING
+    wait_for(lambda: healthy(port))
+    assert worker in children(app.pid)
+    assert server not in children(app.pid)
+    wait_for(lambda: queue.get(job.id).state.is_over, 120)
+    assert (queue.get(job.id).state, queue.get(job.id).attempt, queue.get(job.id).stalls) == (State.DONE, 1, 0)
+
+
+@pytest.mark.slow
+def test_a_server_that_cannot_start_ends_everything(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    monkeypatch.setattr(module, "SERVER", ("-c", "raise SystemExit(3)"))
+    monkeypatch.setattr(module, "WORKER", ("-c", "import time; time.sleep(60)"))
+    usual = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    with pytest.raises(SystemExit) as end:
+        serve("127.0.0.1", port)
+    for number, handler in usual.items():
+        signal.signal(number, handler)
+    assert end.value.code == 3
+    assert not any(Path(f"/proc/{pid}").exists() for pid in children(os.getpid()))
 
 
 @pytest.mark.slow

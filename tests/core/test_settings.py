@@ -53,3 +53,19 @@ def test_they_are_read_once(read, monkeypatch):
 def test_a_limit_that_is_no_number_names_its_variable(read, value):
     with pytest.raises(InvalidVariable, match="GROUNDPLAN_MAX_VERTICES"):
         read(MAX_VERTICES=value)
+
+
+def test_jobs_run_on_this_machine_and_nobody_is_told_unless_said(read):
+    assert (read().launcher, read().webhook) == ("local", "")
+    assert read(LAUNCHER="ray", WEBHOOK="https://example.org/x?y=1").webhook == "https://example.org/x?y=1"
+    assert read().launcher == "ray"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("LAUNCHER", "slurm"), ("LAUNCHER", ""), ("WEBHOOK", "example.org/x"), ("WEBHOOK", "file:///etc/passwd"),
+     ("WEBHOOK", "https://"), ("WEBHOOK", "http://[::1"), ("WEBHOOK", "http://host:0")],
+)  # fmt: skip
+def test_what_no_launcher_or_address_is_names_its_variable(read, name, value):
+    with pytest.raises(InvalidVariable, match=f"GROUNDPLAN_{name}"):
+        read(**{name: value})

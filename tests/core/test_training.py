@@ -4,16 +4,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
-from core import training
+from core import dataset, fitting, training
 from core.backend import start_keras
 from core.catalog.store import Catalog
-from core.errors import Diverged, InvalidSetting, RunExists, TooFewTiles, UnknownNetwork
+from core.checkpoints import latest
+from core.errors import Diverged, InvalidSetting, RunBusy, RunExists, TooFewTiles, UnknownNetwork
+from core.fitting import Fit
+from core.learner import Learner
 from core.prediction import load_network
 from core.progress import silent
 from core.runs import Run, TrainingConfig
 from core.settings import settings
 from core.training import train, train_task
+from models.tensorflow_steps import TensorflowSteps
 from tests.core.made_up import HOUSES, SMALL, grid_at, make_real_tile, make_tile
 
 QUICK = TrainingConfig(epochs=2, batch=8, seed=7, recipe=SMALL)
@@ -23,6 +28,16 @@ QUICK = TrainingConfig(epochs=2, batch=8, seed=7, recipe=SMALL)
 def tiles(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiles")
     return [make_tile(folder, f"img{n}", grid_at(100 * n), eight=True) for n in range(3)]
+
+
+def interrupting(place: str):
+    """A report that interrupts training there."""
+
+    def report(_share: float, doing: str) -> None:
+        if doing.startswith(place):
+            raise KeyboardInterrupt
+
+    return report
 
 
 def test_a_run_tells_everything_that_was_trained(tiles, tmp_path):
@@ -77,28 +92,26 @@ def test_stopping_between_epochs_leaves_a_usable_run(tiles, tmp_path):
 
 
 def test_a_loss_that_is_no_number_stops_training_and_leaves_no_weights(tiles, tmp_path, monkeypatch):
-    def broken(name, bands, **options):
-        model = real(name, bands, **options)
-        model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
-        return model
+    def broken(*arguments):
+        made = real(*arguments)
+        made.model.set_weights([np.full_like(weight, np.nan) for weight in made.model.get_weights()])
+        return made
 
-    real = training.build
-    monkeypatch.setattr(training, "build", broken)
+    real = Learner.build
+    monkeypatch.setattr(Learner, "build", broken)
     with pytest.raises(Diverged, match="In epoch 1"):
         train(tiles, QUICK, tmp_path / "run")
     assert not Run(tmp_path / "run").is_usable
 
 
 def test_a_weight_that_is_no_number_stops_training_though_the_loss_is_one(tiles, tmp_path, monkeypatch):
-    def broken(model, *_):
-        first, *others = model.get_weights()
+    def broken(self):
+        first, *others = self.learner.model.get_weights()
         first[..., 0] = np.nan
-        model.set_weights([first, *others])
+        self.learner.model.set_weights([first, *others])
+        return np.ones(6)
 
-    real = training.Journal.end_epoch
-    monkeypatch.setattr(
-        training.Journal, "end_epoch", lambda self, model, logs: (broken(model), real(self, model, logs))
-    )
+    monkeypatch.setattr(Fit, "_check", broken)
     with pytest.raises(Diverged, match="In epoch 1 the loss or a weight"):
         train(tiles, QUICK, tmp_path / "run")
     run = Run(tmp_path / "run")
@@ -112,6 +125,138 @@ def test_images_of_real_numbers_with_a_corner_of_nan_are_learnt(tmp_path):
     assert run.is_finished
     assert np.isfinite([*run.record.scaling.low, *run.record.scaling.high]).all()
     assert all(np.isfinite(weight).all() for weight in load_network(run).get_weights())
+
+
+SIX = replace(QUICK, epochs=6, batch=4, augment=True, schedule="cosine")
+
+
+@pytest.fixture(scope="module")
+def six(tiles, tmp_path_factory) -> Run:
+    """Six epochs without a break."""
+    return train(tiles, SIX, tmp_path_factory.mktemp("six") / "run")
+
+
+@pytest.mark.parametrize("place", ["epoch 4 of 6, batch 1 ", "epoch 4 of 6, batch 4 ", "epoch 1 of 6, batch 2 "])
+def test_an_interrupted_training_goes_on_as_if_nothing_had_been(tiles, tmp_path, six, place):
+    with pytest.raises(KeyboardInterrupt):
+        train(tiles, SIX, tmp_path / "run", interrupting(place))
+    run = train(tiles, SIX, tmp_path / "run", resume=True)
+    for measure in ("loss", "val_loss", "iou", "learning_rate"):
+        np.testing.assert_allclose(run.metrics()[measure], six.metrics()[measure], rtol=0, atol=1e-6)
+    assert list(run.metrics()["epoch"]) == [1, 2, 3, 4, 5, 6]
+    assert run.steps()["epoch"].is_monotonic_increasing
+    assert run.film.frames == [1, 2, 3, 4, 5, 6]
+    assert run.best_epoch == six.best_epoch
+
+
+def test_a_checkpoint_within_an_epoch_loses_none_of_its_figures(tiles, tmp_path, six, monkeypatch):
+    monkeypatch.setattr(fitting, "CHECKPOINT_S", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiles, SIX, tmp_path / "run", interrupting("epoch 3 of 6, batch 4 "))
+    assert latest(tmp_path / "run")[0].standing.order == (2, 12)
+    run = train(tiles, SIX, tmp_path / "run", resume=True)
+    assert "Going on after 2 whole epochs and 12 crops." in run.log_text
+    np.testing.assert_allclose(run.metrics()["loss"], six.metrics()["loss"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(run.metrics()["iou"], six.metrics()["iou"], rtol=0, atol=1e-6)
+
+
+def test_a_damaged_checkpoint_costs_one_epoch_more(tiles, tmp_path, six):
+    with pytest.raises(KeyboardInterrupt):
+        train(tiles, SIX, tmp_path / "run", interrupting("epoch 4 of 6, batch 2 "))
+    newest = max((tmp_path / "run").glob("checkpoint-*"))
+    broken = bytearray(newest.read_bytes())
+    broken[len(broken) // 2] ^= 1
+    newest.write_bytes(broken)
+    run = train(tiles, SIX, tmp_path / "run", resume=True)
+    assert f"{newest.name} is damaged" in run.log_text
+    assert "Going on after 2 epochs." in run.log_text
+    np.testing.assert_allclose(run.metrics()["loss"], six.metrics()["loss"], rtol=0, atol=1e-6)
+
+
+def test_more_epochs_can_be_asked_of_a_run(tiles, tmp_path, six):
+    before = six.weights().read_bytes()
+    more = train(tiles, replace(SIX, epochs=8), tmp_path / "more", parent=six)
+    assert (more.record.continues, more.epochs_done) == ("run", 8)
+    assert list(more.metrics()["loss"][:6]) == list(six.metrics()["loss"])
+    assert more.film.frames == list(range(1, 9))
+    assert six.weights().read_bytes() == before
+
+
+def test_a_run_of_before_there_were_checkpoints_goes_on_with_its_weights(tiles, tmp_path):
+    old = train(tiles, QUICK, tmp_path / "old")
+    for file in old.path.glob("checkpoint-*"):
+        file.unlink()
+    more = train(tiles, replace(QUICK, epochs=3), tmp_path / "more", parent=old)
+    assert list(more.metrics()["epoch"]) == [1, 2, 3]
+    assert more.metrics()["loss"].iloc[2] < more.metrics()["loss"].iloc[0]
+
+
+def test_the_end_that_somebody_asks_for_leaves_a_usable_run(tiles, tmp_path):
+    asked = iter([False, True, True])
+    run = train(tiles, replace(QUICK, epochs=50, batch=4), tmp_path / "run", finish=lambda: next(asked))
+    assert (run.is_usable, run.is_finished, run.epochs_done) == (True, False, 1)
+    assert "Epoch 1 was ended after 8 of 18 crops, as asked." in run.log_text
+    assert load_network(run)
+    assert run.live() is None
+
+
+def test_training_ends_when_patience_does(tiles, tmp_path, monkeypatch):
+    monkeypatch.setattr(Fit, "_check", lambda self: np.array([9.0, 1, 1, 0, self.standing.epoch, 8]))
+    run = train(tiles, replace(QUICK, epochs=50, patience=2), tmp_path / "run")
+    assert (run.epochs_done, run.best_epoch, run.is_finished) == (3, 1, True)
+    assert "Ended: no epoch was better than 1 for 2 epochs." in run.log_text
+    with pytest.raises(RunExists):
+        train(tiles, run.config, run.path, resume=True)
+
+
+def test_where_memory_ends_half_the_batch_is_tried(tiles, tmp_path, monkeypatch):
+    tried = []
+
+    def train_batch(self, batch, rate):
+        tried.append(len(batch[0]))
+        if len(batch[0]) > 4:
+            raise MemoryError
+        return real(self, batch, rate)
+
+    real = TensorflowSteps.train
+    monkeypatch.setattr(TensorflowSteps, "train", train_batch)
+    run = train(tiles, replace(QUICK, batch=16), tmp_path / "run")
+    assert tried[:4] == [16, 8, 4, 4]
+    assert run.is_finished
+    assert "The memory was not enough for 16 crops a step. Going on with 8." in run.log_text
+    assert latest(run.path)[0].standing.batch == 4
+
+
+def test_memory_that_is_not_enough_for_one_crop_is_told(tiles, tmp_path, monkeypatch):
+    monkeypatch.setattr(TensorflowSteps, "train", lambda *_: (_ for _ in ()).throw(MemoryError))
+    with pytest.raises(MemoryError):
+        train(tiles, QUICK, tmp_path / "run")
+
+
+def test_a_run_that_somebody_else_trains_is_left_alone(tiles, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "_PATIENCE_S", 0.1)
+    (tmp_path / "run").mkdir()
+    with FileLock(tmp_path / "run" / ".lock"), pytest.raises(RunBusy, match="Another process is training run"):
+        train(tiles, QUICK, tmp_path / "run")
+
+
+def test_tiles_beyond_the_memory_lie_in_mapped_files_that_go_at_the_end(tiles, tmp_path, six, monkeypatch):
+    seen = []
+
+    def looking(share: float, doing: str) -> None:
+        seen.extend(path.name for path in (tmp_path / "run" / "scenes").glob("*"))
+
+    monkeypatch.setattr(dataset, "settings", lambda: replace(settings(), max_scene_bytes=1000))
+    run = train(tiles, replace(SIX, epochs=1), tmp_path / "run", looking)
+    assert {"0.npy", "1.npy", "2.npy"} <= set(seen)
+    assert not (tmp_path / "run" / "scenes").exists()
+    assert run.is_finished
+
+
+def test_half_precision_trains_and_predicts_in_full(tiles, tmp_path):
+    run = train(tiles, replace(QUICK, precision="bfloat16"), tmp_path / "run")
+    assert run.record.precision == "bfloat16"
+    assert {weight.dtype for weight in load_network(run).get_weights()} == {np.dtype("float32")}
 
 
 def test_what_cannot_be_trained_is_refused_before_anything_is_written(tiles, tmp_path):
@@ -164,16 +309,31 @@ def test_a_job_trains_the_named_tiles_into_the_named_folder(queued, tmp_path):
         train_task(queued, silent)
 
 
-def test_a_job_that_was_interrupted_starts_again(queued, tmp_path):
-    def die(_share: float, doing: str) -> None:
-        if doing.startswith("epoch"):
-            raise KeyboardInterrupt
-
+def test_a_job_that_was_interrupted_goes_on(queued, tmp_path):
+    queued["config"]["epochs"] = 3
     with pytest.raises(KeyboardInterrupt):
-        train_task(queued, die)
+        train_task(queued, interrupting("epoch 2"))
+    run = Run(tmp_path / "runs" / "mine")
+    assert run.epochs_done == 1
+    train_task(queued, silent)
+    assert run.is_finished
+    assert "Going on after 1 epochs." in run.log_text
+
+
+def test_a_job_interrupted_in_its_first_epoch_starts_again(queued, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train_task(queued, interrupting("epoch 1"))
     assert not Run(tmp_path / "runs" / "mine").is_usable
     train_task(queued, silent)
     assert Run(tmp_path / "runs" / "mine").is_finished
+
+
+def test_a_job_goes_on_from_another_run(queued, tmp_path):
+    train_task(queued, silent)
+    train_task(queued | {"run": "more", "from": "mine", "config": {**queued["config"], "epochs": 2}}, silent)
+    more = Run(tmp_path / "runs" / "more")
+    assert (more.record.continues, more.epochs_done, list(more.metrics()["epoch"])) == ("mine", 2, [1, 2])
+    assert Run(tmp_path / "runs" / "mine").epochs_done == 1
 
 
 def test_importing_training_and_prediction_does_not_import_keras():

@@ -1,13 +1,17 @@
 import errno
 import signal
-from subprocess import PIPE, Popen
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
 
 import pytest
 
+from core.jobs import child
 from core.jobs.child import DISK_FULL, OUT_OF_MEMORY, UNEXPECTED, sentence_for
 from core.jobs.folder import JobFolder
 from core.jobs.local import ROOT
-from core.jobs.store import Queue
+from core.jobs.store import Job, Queue
 from tests.core.jobs import toys
 
 ResourceExhaustedError = type("ResourceExhaustedError", (Exception,), {})  # what TensorFlow calls it
@@ -35,7 +39,8 @@ def test_an_unforeseen_exception_is_one_plain_sentence(error: Exception, sentenc
         ("greet", 0, None, "hello world"),
         ("refuse", 2, "Training needs at least one labelled tile", "Training needs"),
         ("break_", 1, UNEXPECTED, "ZeroDivisionError: a secret path"),
-        ("fill", 1, OUT_OF_MEMORY, "MemoryError"),
+        ("fill", 3, OUT_OF_MEMORY, "MemoryError"),
+        ("fill_disk", 4, "There is no room left on the disk to write epoch-7.safetensors", "no room left"),
         ("os:system", 2, "os:system is not a task this worker runs", "not a task"),
     ],
 )
@@ -46,7 +51,7 @@ def test_a_job_leaves_an_exit_code_a_sentence_and_a_log(queue: Queue, task, code
     said, log = JobFolder.of(job.id).error(), "\n".join(JobFolder.of(job.id).tail())
     assert said is None if error is None else error in said
     assert printed in log
-    assert ("Traceback" in log) == (code == 1)
+    assert ("Traceback" in log) == (code in (1, 3))
 
 
 def test_sigterm_ends_a_job_that_first_removes_its_temporary_file(queue: Queue, tmp_path):
@@ -60,9 +65,76 @@ def test_sigterm_ends_a_job_that_first_removes_its_temporary_file(queue: Queue, 
 
 def test_a_job_ends_with_the_worker_that_held_its_standard_input(queue: Queue, tmp_path):
     mark = tmp_path / "mark"
-    command = [*toys.CHILD, str(queue.submit("linger", {"mark": str(mark)}).id)]
+    job = queue.submit("linger", {"mark": str(mark)})
+    JobFolder.of(job.id).prepare(job)
+    command = [*toys.CHILD, str(job.id)]
     with Popen(command, cwd=ROOT, stdin=PIPE, start_new_session=True) as process:
         toys.wait_for(mark.exists)
         assert process.stdin is not None
         process.stdin.close()
         assert process.wait(20) != 0
+
+
+@pytest.fixture
+def elsewhere(queue: Queue, tmp_path: Path) -> Iterator[tuple[Job, Popen[bytes]]]:
+    """A job that writes into start-0, in a process that nobody on this machine can name, as on another machine."""
+    (tmp_path / "starts").mkdir()
+    job = replace(queue.submit("scribble", {"folder": str(tmp_path / "starts")}), attempt=1)
+    JobFolder.of(job.id).prepare(job)
+    with Popen([*toys.CHILD, str(job.id)], cwd=ROOT, stdin=DEVNULL, start_new_session=True) as process:
+        toys.wait_for(lambda: (tmp_path / "starts" / "start-0").exists())
+        (JobFolder.of(job.id).path / "process-1.json").unlink()
+        yield job, process
+        process.kill()
+
+
+@pytest.mark.parametrize("how", ["another attempt", "revoked", "deleted"])
+def test_a_process_whose_order_is_gone_ends_within_seconds(elsewhere, how: str):
+    job, process = elsewhere
+    folder = JobFolder.of(job.id)
+    {"another attempt": lambda: folder.prepare(replace(job, attempt=2)), "revoked": folder.revoke,
+     "deleted": folder.remove}[how]()  # fmt: skip
+    assert process.wait(child.HEED_S + 2) == -signal.SIGKILL
+
+
+def test_a_frozen_process_that_wakes_writes_nothing_more(elsewhere, tmp_path):
+    job, process = elsewhere
+    process.send_signal(signal.SIGSTOP)
+    JobFolder.of(job.id).prepare(replace(job, attempt=2))
+    written = (tmp_path / "starts" / "start-0").read_bytes()
+    process.send_signal(signal.SIGCONT)
+    assert process.wait(5) == -signal.SIGKILL
+    assert (tmp_path / "starts" / "start-0").read_bytes() == written
+
+
+def test_an_order_that_cannot_be_read_for_a_moment_ends_nothing(elsewhere):
+    job, process = elsewhere
+    path = JobFolder.of(job.id).path / "job.json"
+    path.write_text("{")
+    with pytest.raises(TimeoutExpired):
+        process.wait(2 * child.HEED_S)
+
+
+def test_a_process_of_an_earlier_attempt_does_not_begin(queue: Queue):
+    job = queue.submit("greet", {})
+    JobFolder.of(job.id).prepare(replace(job, attempt=2))
+    with Popen([*toys.CHILD, str(job.id), "1"], cwd=ROOT, stdin=DEVNULL, stdout=PIPE, start_new_session=True) as late:
+        assert late.communicate()[0] == b""
+    assert late.returncode == -signal.SIGKILL
+
+
+def test_a_job_asked_to_finish_ends_well(queue: Queue, tmp_path):
+    mark = tmp_path / "mark"
+    with toys.start(queue.submit("keep", {"mark": str(mark)})) as run:
+        toys.wait_for(mark.exists)
+        run.finish()
+        assert run.process.wait(20) == 0
+    assert mark.read_text() == "kept"
+
+
+def test_a_process_outside_a_worker_does_not_wait_for_its_standard_input(queue: Queue):
+    job = queue.submit("greet", {"whom": "cluster"})
+    JobFolder.of(job.id).prepare(job)
+    with Popen([*toys.CHILD, str(job.id)], cwd=ROOT, stdin=DEVNULL, stdout=PIPE, start_new_session=True) as process:
+        assert process.communicate()[0] == b"hello cluster\n"
+    assert process.returncode == 0

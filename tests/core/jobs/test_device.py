@@ -42,12 +42,15 @@ def test_the_cpu_is_named_with_its_cores():
 )
 def test_the_lookup_answers_once_its_process_has_ended(monkeypatch, program, name):
     monkeypatch.setattr(device, "COMMAND", (sys.executable, "-c", program))
-    with Lookup() as lookup:
-        assert wait_for(lookup.answer) == name
+    lookup = Lookup()
+    assert wait_for(lookup.answer) == name
+    assert lookup.answer() == name
+    lookup.end()
 
 
 def test_a_lookup_that_is_left_ends_its_process(monkeypatch):
     monkeypatch.setattr(device, "COMMAND", (sys.executable, "-c", "import time; time.sleep(60)"))
-    with Lookup() as lookup:
-        assert lookup.answer() is None
+    lookup = Lookup()
+    assert lookup.answer() is None
+    lookup.end()
     assert lookup.process.returncode is not None

@@ -1,17 +1,31 @@
 import json
+import sys
 import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from subprocess import Popen
 
 import pytest
 
+from core.errors import CannotRead, NoSuchJob
 from core.jobs import folder as module
-from core.jobs.folder import JobFolder
+from core.jobs.folder import JobFolder, Order
+from core.jobs.process import Process
+from core.jobs.store import Job, Queue
+from core.settings import settings
+from tests.core.jobs.toys import is_running
 
 
 @pytest.fixture
-def folder(tmp_path) -> JobFolder:
+def folder(tmp_path, queue) -> JobFolder:
     made = JobFolder(tmp_path / "7")
-    made.prepare()
+    made.prepare(make_job(1))
     return made
+
+
+def make_job(attempt: int) -> Job:
+    job = Queue(settings().queue).submit("train", {"tiles": ["é", None]})
+    return replace(job, attempt=attempt)
 
 
 def test_a_job_that_has_said_nothing_has_no_progress_error_or_log(tmp_path):
@@ -49,7 +63,7 @@ def test_many_reports_are_few_writes(folder, monkeypatch):
 
 
 def test_a_full_disk_does_not_end_the_work_that_reports(folder):
-    folder.path.rmdir()
+    folder.remove()
     folder.path.write_text("no folder any more")
     with folder.reporting() as report:
         report(0.5, "working")
@@ -82,7 +96,9 @@ def test_a_new_attempt_keeps_the_log_only(folder):
     with folder.reporting() as report:
         report(0.5, "half")
     assert folder.error() == "It failed."
-    folder.prepare()
+    folder.ask_to_finish()
+    folder.prepare(make_job(2))
+    assert not folder.is_to_finish()
     assert (folder.progress(), folder.error(), folder.tail()) == (None, None, ["first attempt"])
 
 
@@ -110,3 +126,51 @@ def test_a_removed_folder_is_gone(folder):
     folder.remove()
     folder.remove()
     assert not folder.path.exists()
+
+
+def test_the_order_says_what_to_do_and_who_may_do_it(folder):
+    assert folder.order() == Order("train", {"tiles": ["é", None]}, 1)
+    folder.prepare(make_job(2))
+    assert folder.order().attempt == 2
+    folder.revoke()
+    assert folder.order() == Order("train", {"tiles": ["é", None]}, -1)
+
+
+def test_a_folder_without_an_order_is_a_job_that_is_gone(folder):
+    folder.remove()
+    with pytest.raises(NoSuchJob):
+        folder.order()
+    folder.revoke()
+    assert not folder.path.exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"task": "train"}'])
+def test_an_order_that_cannot_be_read_is_one_sentence(folder, text):
+    (folder.path / "job.json").write_text(text)
+    with pytest.raises(CannotRead, match=r"job\.json cannot be read"):
+        folder.order()
+
+
+@pytest.mark.parametrize("end", [lambda folder: folder.prepare(make_job(2)), JobFolder.revoke])
+def test_what_is_left_of_an_earlier_attempt_is_ended(folder, end):
+    with Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True) as left:
+        facts = asdict(Process.this()) | {"pid": left.pid, "began": int(_began(left.pid))}
+        (folder.path / "process-1.json").write_text(json.dumps(facts))
+        end(folder)
+        assert not is_running(left.pid)
+    assert not (folder.path / "process-1.json").exists()
+
+
+def _began(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+
+
+def test_a_process_signs_in_with_its_number(folder):
+    folder.sign_in(3)
+    assert json.loads((folder.path / "process-3.json").read_text()) == asdict(Process.this())
+
+
+def test_a_wish_to_finish_is_seen(folder):
+    assert not folder.is_to_finish()
+    folder.ask_to_finish()
+    assert folder.is_to_finish()

@@ -6,9 +6,10 @@ import pytest
 
 from core import GDAL_GUARD
 from core.errors import CannotStart
-from core.jobs.child import UNEXPECTED
+from core.jobs.child import DISK_FULL, OUT_OF_MEMORY, UNEXPECTED
 from core.jobs.folder import JobFolder
-from core.jobs.local import KILLED, Outcome, environment, launch, outcome
+from core.jobs.launcher import Outcome, launcher
+from core.jobs.local import KILLED, Local, environment, launch, outcome
 from core.jobs.store import Queue, State
 from core.settings import settings
 from tests.core.jobs import toys
@@ -20,6 +21,8 @@ from tests.core.jobs import toys
         (0, None, Outcome(State.DONE)),
         (2, "No tiles.", Outcome(State.FAILED, "No tiles.")),
         (1, None, Outcome(State.FAILED, UNEXPECTED)),
+        (3, None, Outcome(State.FAILED, OUT_OF_MEMORY)),
+        (4, None, Outcome(State.FAILED, DISK_FULL)),
         (-signal.SIGKILL, None, Outcome(State.FAILED, KILLED)),
         (-signal.SIGKILL, "No tiles.", Outcome(State.FAILED, "No tiles.")),
     ],
@@ -75,3 +78,37 @@ def test_leaving_the_block_ends_the_process(queue: Queue, tmp_path):
 def test_a_job_that_cannot_start_is_one_sentence(queue: Queue):
     with pytest.raises(CannotStart, match="could not be started"):
         launch(queue.submit("greet", {}), ("/no/such/python",))
+
+
+def test_what_a_job_leaves_behind_ends_when_the_job_ends(queue: Queue, tmp_path):
+    mark = tmp_path / "mark"
+    with toys.start(queue.submit("family", {"mark": str(mark)})) as run:
+        toys.wait_for(lambda: mark.exists() and mark.read_text())
+        os.kill(run.process.pid, signal.SIGKILL)
+        assert run.wait(5) == Outcome(State.FAILED, KILLED)
+        toys.wait_for(lambda: not toys.is_running(int(mark.read_text())), seconds=5)
+
+
+def test_a_second_start_ends_the_first_before_it_begins(queue: Queue, tmp_path):
+    mark = tmp_path / "mark"
+    queue.submit("linger", {"mark": str(mark)})
+    first = queue.claim("w")
+    with toys.start(first) as frozen:
+        toys.wait_for(lambda: mark.exists() and mark.read_text())
+        os.kill(frozen.process.pid, signal.SIGSTOP)
+        queue.release(first.id, "w")
+        with toys.start(queue.claim("w")) as second:
+            assert not toys.is_running(frozen.process.pid)
+            assert second.wait(20) == Outcome(State.DONE)
+
+
+def test_this_machine_runs_one_job_at_once_and_says_what_it_computes_on(queue: Queue):
+    here = toys.local()
+    assert (here.slots, here.device()) == (1, "CPU toy, 1 core")
+    assert isinstance(launcher(), Local)
+
+
+def test_leaving_ends_a_run_on_this_machine(queue: Queue, tmp_path):
+    run = toys.local().start(queue.submit("linger", {"mark": str(tmp_path / "mark")}))
+    run.leave()
+    assert run.process.returncode is not None

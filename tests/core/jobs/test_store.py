@@ -5,15 +5,42 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core.errors import CannotWrite, DamagedQueue, DiskFull, JobIsRunning, LeaseLost, NoSuchJob, QueueBusy
-from core.jobs import store
-from core.jobs.store import Queue, State
+from core.errors import (
+    CannotWrite,
+    DamagedQueue,
+    DiskFull,
+    JobIsNotWaiting,
+    JobIsRunning,
+    LeaseLost,
+    NewerQueue,
+    NoSuchJob,
+    NothingToRetry,
+    QueueBusy,
+)
+from core.jobs import clock, sql, store
+from core.jobs.folder import JobFolder
+from core.jobs.store import HIGH, LOW, MOST_STALLS, NORMAL, STALLED, Queue, State
+from core.settings import settings
 
 
 def _age(queue: Queue, table: str, column: str, seconds: float) -> None:
     """Lets a time of every row lie further back."""
     with closing(sqlite3.connect(queue.path)) as database, database:
         database.execute(f"UPDATE {table} SET {column} = {column} - ?", (seconds,))
+
+
+def _claimed(queue: Queue, count: int = 20) -> list[int]:
+    """The numbers of the waiting jobs in the order in which workers get them."""
+    jobs = [queue.claim("w") for _ in range(count)]
+    return [job.id for job in jobs if job]
+
+
+def _over(queue: Queue, state: State) -> int:
+    job = queue.submit("train", {})
+    claimed = queue.claim("w")
+    assert claimed is not None
+    queue.finish(claimed.id, "w", state, "It failed." if state is State.FAILED else None)
+    return job.id
 
 
 def test_a_submitted_job_is_queued_and_found_again(queue: Queue):
@@ -61,7 +88,8 @@ def test_the_oldest_queued_job_is_claimed_first_and_only_once(queue: Queue):
     claimed = queue.claim("w1")
     assert claimed is not None
     assert (claimed.id, claimed.state, claimed.worker) == (first.id, State.RUNNING, "w1")
-    assert claimed.started == claimed.heartbeat is not None
+    assert claimed.started is not None
+    assert claimed.heartbeat == pytest.approx(clock.now(), abs=5)
     assert getattr(queue.claim("w2"), "id", None) == second.id
     assert queue.claim("w3") is None
 
@@ -153,13 +181,13 @@ def test_a_job_is_requeued_by_silence_not_by_duration(queue: Queue):
     job = queue.submit("train", {})
     queue.claim("w")
     _age(queue, "jobs", "started", 100_000)
-    assert queue.requeue_stalled(30) == 0
+    assert queue.requeue_stalled() == []
     _age(queue, "jobs", "heartbeat", 31)
     queue.beat("w", job.id)
-    assert queue.requeue_stalled(30) == 0
+    assert queue.requeue_stalled() == []
     _age(queue, "jobs", "heartbeat", 31)
-    assert queue.requeue_stalled(30) == 1
-    assert queue.get(job.id).state == State.QUEUED
+    assert queue.requeue_stalled() == [queue.get(job.id)]
+    assert (queue.get(job.id).state, queue.get(job.id).stalls) == (State.QUEUED, 1)
 
 
 def test_a_heartbeat_without_the_job_lets_it_fall_silent(queue: Queue):
@@ -168,7 +196,7 @@ def test_a_heartbeat_without_the_job_lets_it_fall_silent(queue: Queue):
     _age(queue, "jobs", "heartbeat", 31)
     queue.beat("w")
     queue.beat("other", job.id)
-    assert queue.requeue_stalled(30) == 1
+    assert [stalled.id for stalled in queue.requeue_stalled()] == [job.id]
 
 
 def test_a_stalled_job_that_was_to_stop_is_not_run_again(queue: Queue):
@@ -176,7 +204,7 @@ def test_a_stalled_job_that_was_to_stop_is_not_run_again(queue: Queue):
     queue.claim("w")
     queue.request_stop(job.id)
     _age(queue, "jobs", "heartbeat", 31)
-    queue.requeue_stalled(30)
+    queue.requeue_stalled()
     assert queue.get(job.id).state == State.STOPPED
 
 
@@ -273,4 +301,199 @@ def test_a_queue_in_a_place_that_is_no_folder_is_one_sentence(queue: Queue):
 def test_a_queue_that_is_a_folder_is_one_sentence(queue: Queue):
     queue.path.mkdir(parents=True)
     with pytest.raises(CannotWrite):
+        queue.jobs()
+
+
+# Order
+
+
+def test_higher_priorities_start_first_and_equal_ones_in_turn(queue: Queue):
+    ids = [queue.submit("train", {}, priority=priority).id for priority in (NORMAL, LOW, HIGH, NORMAL, HIGH)]
+    order = [ids[2], ids[4], ids[0], ids[3], ids[1]]
+    assert [job.id for job in queue.waiting()] == order
+    assert _claimed(queue) == order
+
+
+@pytest.mark.parametrize(
+    ("which", "to", "order"), [(3, 0, "DABC"), (0, 3, "BCDA"), (1, 2, "ACBD"), (2, 2, "ABCD"), (0, 99, "BCDA")]
+)
+def test_a_moved_job_starts_in_its_new_place(queue: Queue, which: int, to: int, order: str):
+    ids = [queue.submit("train", {}, name).id for name in "ABCD"]
+    queue.move(ids[which], to)
+    assert "".join(job.title for job in queue.waiting()) == order
+    later = queue.submit("train", {})
+    assert _claimed(queue)[-1] == later.id
+
+
+def test_a_moved_job_takes_the_priority_of_its_place(queue: Queue):
+    for name, priority in (("high", HIGH), ("normal", NORMAL), ("low", LOW)):
+        queue.submit("train", {}, name, priority)
+    high, _, low = (job.id for job in queue.waiting())
+    queue.move(low, 0)
+    assert [(job.title, job.priority) for job in queue.waiting()] == [("low", 1), ("high", 1), ("normal", 0)]
+    queue.move(high, 2)
+    assert [(job.title, job.priority) for job in queue.waiting()] == [("low", 1), ("normal", 0), ("high", 0)]
+
+
+def test_only_a_waiting_job_is_moved(queue: Queue):
+    job = queue.submit("train", {})
+    queue.claim("w")
+    with pytest.raises(JobIsNotWaiting, match=f"Job {job.id} does not wait any more \\(running\\)"):
+        queue.move(job.id, 0)
+    with pytest.raises(NoSuchJob):
+        queue.move(10**30, 0)
+
+
+# Starts, stalls and retries
+
+
+def test_every_start_is_counted(queue: Queue):
+    job = queue.submit("train", {})
+    assert job.attempt == 0
+    for attempt in (1, 2, 3):
+        claimed = queue.claim("w")
+        assert claimed is not None
+        assert claimed.attempt == attempt
+        queue.release(job.id, "w")
+    assert queue.get(job.id).stalls == 0
+
+
+def test_a_job_that_is_lost_too_often_in_a_row_fails_with_a_sentence(queue: Queue):
+    job = queue.submit("train", {})
+    for n in range(1, MOST_STALLS):
+        queue.claim("w")
+        assert (queue.stall(job.id, "w").state, queue.get(job.id).stalls) == (State.QUEUED, n)
+    queue.claim("w")
+    _age(queue, "jobs", "heartbeat", 31)
+    (failed,) = queue.requeue_stalled()
+    assert (failed.state, failed.error, failed.attempt) == (State.FAILED, STALLED, MOST_STALLS)
+    assert failed.finished is not None
+    assert queue.claim("w") is None
+
+
+def test_only_its_worker_says_that_a_run_is_lost(queue: Queue):
+    job = queue.submit("train", {})
+    queue.claim("w")
+    with pytest.raises(LeaseLost):
+        queue.stall(job.id, "other")
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.STOPPED])
+def test_a_retried_job_waits_behind_all_others_with_a_clean_record(queue: Queue, state: State):
+    number = _over(queue, state)
+    other = queue.submit("train", {})
+    again = queue.retry(number)
+    assert (again.state, again.error, again.stalls, again.attempt) == (State.QUEUED, None, 0, 1)
+    assert (again.started, again.finished, again.worker, again.stop_requested) == (None, None, None, False)
+    assert _claimed(queue) == [other.id, number]
+
+
+def test_a_job_that_is_done_or_not_over_is_not_tried_again(queue: Queue):
+    with pytest.raises(NothingToRetry, match="is done"):
+        queue.retry(_over(queue, State.DONE))
+    with pytest.raises(NothingToRetry, match="is queued"):
+        queue.retry(queue.submit("train", {}).id)
+
+
+# Stops that keep what there is
+
+
+def test_a_stop_that_keeps_is_marked_and_a_plain_one_is_stronger(queue: Queue):
+    job = queue.submit("train", {})
+    queue.claim("w")
+    assert queue.request_stop(job.id, keep=True).keep
+    assert not queue.request_stop(job.id).keep
+    assert not queue.request_stop(job.id, keep=True).keep
+
+
+def test_a_job_that_never_started_has_nothing_to_keep(queue: Queue):
+    assert queue.request_stop(queue.submit("train", {}).id, keep=True).state == State.STOPPED
+
+
+def test_what_an_interrupted_job_has_is_kept_by_one_more_start(queue: Queue):
+    job = queue.submit("train", {})
+    queue.claim("w")
+    queue.request_stop(job.id, keep=True)
+    assert queue.release(job.id, "w").state == State.QUEUED
+    claimed = queue.claim("w")
+    assert claimed is not None
+    assert (claimed.stop_requested, claimed.keep) == (True, True)
+    queue.release(job.id, "w")
+    assert queue.request_stop(job.id, keep=True).state == State.QUEUED
+    assert queue.request_stop(job.id).state == State.STOPPED
+
+
+def test_whoever_still_works_on_a_job_that_was_stopped_in_the_queue_loses_its_order(queue: Queue):
+    queue.submit("train", {})
+    job = queue.claim("w")
+    assert job is not None
+    JobFolder.of(job.id).prepare(job)
+    queue.release(job.id, "w")
+    assert JobFolder.of(job.id).order().attempt == 1
+    queue.request_stop(job.id)
+    assert JobFolder.of(job.id).order().attempt == -1
+
+
+# Clock and versions
+
+
+def test_another_boot_of_the_machine_is_silence_whatever_its_clock_says(queue: Queue, monkeypatch):
+    job = queue.submit("train", {})
+    queue.claim("w")
+    queue.beat("w", job.id, "CPU")
+    monkeypatch.setattr(clock, "boot_id", lambda: "another")
+    assert queue.workers() == []
+    assert [stalled.id for stalled in queue.requeue_stalled()] == [job.id]
+
+
+@pytest.mark.parametrize("jump", [-3600, 3600])
+def test_a_clock_on_the_wall_that_jumps_is_no_silence(queue: Queue, monkeypatch, jump: int):
+    job = queue.submit("train", {})
+    queue.claim("w")
+    queue.beat("w", job.id)
+    right = store.time.time
+    monkeypatch.setattr(store.time, "time", lambda: right() + jump)
+    assert queue.requeue_stalled() == []
+    assert [worker.alive for worker in queue.workers()] == [True]
+
+
+def _first_version(queue: Queue) -> None:
+    """A queue as it was before there were priorities: a job in each state, one of which a worker holds."""
+    queue.path.parent.mkdir(parents=True)
+    row = "(task, params, title, state, created, started, finished, worker, heartbeat, stop_requested, error)"
+    with closing(sqlite3.connect(queue.path, isolation_level=None)) as database:
+        for statement in sql.STEPS[0]:
+            database.execute(statement)
+        for n, state in enumerate(State):
+            started = None if state is State.QUEUED else 1.7e9
+            facts = ("train", f'{{"n": {n}}}', f"job {n}", state, 1.7e9, started, None, "old", started, 0, None)
+            database.execute(f"INSERT INTO jobs {row} VALUES ({', '.join('?' * 11)})", facts)
+        database.execute("INSERT INTO workers VALUES ('old', 'CPU', 2, 1.7e9)")
+        database.execute("PRAGMA user_version = 1")
+
+
+def test_a_queue_of_the_first_version_keeps_its_jobs(queue: Queue):
+    _first_version(queue)
+    jobs = queue.jobs()[::-1]
+    assert [(job.title, job.params["n"], job.state) for job in jobs] == [
+        (f"job {n}", n, state) for n, state in enumerate(State)
+    ]
+    assert [job.attempt for job in jobs] == [0, 1, 1, 1, 1]
+    assert queue.workers() == []
+    assert [job.id for job in queue.requeue_stalled()] == [2]
+    last = queue.submit("train", {})
+    assert _claimed(queue) == [1, 2, last.id]
+
+
+def test_many_programs_bring_an_older_queue_up_to_date_at_once(queue: Queue):
+    _first_version(queue)
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda _: len(queue.jobs()), range(16))) == {5}
+
+
+def test_a_queue_of_a_newer_version_is_one_sentence(queue: Queue):
+    queue.submit("train", {})
+    with closing(sqlite3.connect(settings().queue)) as database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(NewerQueue, match="was made by a newer Groundplan"):
         queue.jobs()

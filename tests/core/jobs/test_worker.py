@@ -1,25 +1,53 @@
 import os
 import signal
 import threading
-from functools import partial
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import pytest
 
-from core.jobs import worker
+from core.errors import CannotStart, ClusterAway, DiskFull, QueueBusy, RunLost
+from core.jobs import clock, store, worker
 from core.jobs.folder import JobFolder
-from core.jobs.local import launch
+from core.jobs.launcher import Outcome
 from core.jobs.store import Job, Queue, State
-from core.jobs.worker import work
+from core.jobs.worker import BEAT_S, work
 from tests.core.jobs import toys
 
 
-@pytest.fixture(autouse=True)
-def _known_device(monkeypatch):
-    monkeypatch.setattr(worker, "Lookup", toys.NoLookup)
+def _once(queue: Queue, where=None) -> None:
+    work(queue, "w", once=True, poll_s=0.05, where=where or toys.local())
 
 
-def _once(queue: Queue, launcher=toys.start) -> None:
-    work(queue, "w", once=True, poll_s=0.05, launcher=launcher)
+@contextmanager
+def meanwhile(act: Callable[[], object]) -> Iterator[None]:
+    """Somebody else, at the same time; whatever happens to them happens to the test."""
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            act()
+        except BaseException as error:  # noqa: BLE001  a failed assertion, too
+            failures.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield
+    thread.join()
+    assert failures == []
+
+
+def claim_and_vanish(queue: Queue, monkeypatch) -> None:
+    """The first job belongs to a worker of before the machine was switched off."""
+    with monkeypatch.context() as before:
+        before.setattr(clock, "boot_id", lambda: "another boot")
+        queue.claim("gone")
+
+
+def leave() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def test_a_job_runs_to_its_end(queue: Queue):
@@ -42,7 +70,7 @@ def test_a_job_that_fails_says_why(queue: Queue):
 
 def test_a_job_that_cannot_start_fails_and_the_worker_goes_on(queue: Queue):
     job = queue.submit("greet", {})
-    _once(queue, partial(launch, command=("/no/such/python",)))
+    _once(queue, toys.local(("/no/such/python",)))
     assert queue.get(job.id).state == State.FAILED
     assert "could not be started" in queue.get(job.id).error
 
@@ -55,24 +83,24 @@ def test_once_takes_one_job_and_does_not_wait_for_another(queue: Queue):
     _once(queue)
 
 
-def test_a_worker_shows_its_device_and_its_job_and_signs_off(queue: Queue):
-    seen = []
+def test_a_worker_shows_its_device_and_its_job_and_signs_off(queue: Queue, tmp_path):
+    job = queue.submit("linger", {"mark": str(tmp_path / "mark")})
 
-    def look(job: Job):
-        seen.extend(queue.workers())
-        return toys.start(job)
+    def look() -> None:
+        toys.wait_for(lambda: [status.busy_with for status in queue.workers()] == [job.id])
+        assert [(status.name, status.device) for status in queue.workers()] == [("w", "CPU toy, 1 core")]
+        queue.request_stop(job.id)
 
-    job = queue.submit("greet", {})
-    _once(queue, look)
-    assert [(status.name, status.device, status.busy_with) for status in seen] == [("w", "CPU toy, 1 core", job.id)]
+    with meanwhile(look):
+        _once(queue)
     assert queue.workers() == []
 
 
-def test_jobs_of_a_silent_worker_are_taken_over(queue: Queue):
+def test_jobs_of_a_silent_worker_are_taken_over(queue: Queue, monkeypatch):
     job = queue.submit("greet", {})
-    queue.claim("gone")
-    work(queue, "w", once=True, silence_s=-1, launcher=toys.start)
-    assert (queue.get(job.id).state, queue.get(job.id).worker) == (State.DONE, "w")
+    claim_and_vanish(queue, monkeypatch)
+    _once(queue)
+    assert (queue.get(job.id).state, queue.get(job.id).worker, queue.get(job.id).attempt) == (State.DONE, "w", 2)
 
 
 def test_a_worker_beats_while_its_job_runs(queue: Queue, tmp_path, monkeypatch):
@@ -84,12 +112,14 @@ def test_a_worker_beats_while_its_job_runs(queue: Queue, tmp_path, monkeypatch):
         toys.wait_for(lambda: beats.add(queue.get(job.id).heartbeat) or len(beats) > 4)
         queue.request_stop(job.id)
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    _once(queue)
-    watcher.join()
+    with meanwhile(watch):
+        _once(queue)
     assert len(beats) > 4
     assert queue.get(job.id).state == State.STOPPED
+
+
+def test_one_heartbeat_may_fail_before_a_worker_counts_as_silent():
+    assert 2 * BEAT_S < store.SILENCE_S < 30
 
 
 def test_a_worker_that_lost_its_job_ends_it_and_leaves_it_to_the_other(queue: Queue, tmp_path):
@@ -101,10 +131,8 @@ def test_a_worker_that_lost_its_job_ends_it_and_leaves_it_to_the_other(queue: Qu
         queue.requeue_stalled(-1)
         queue.claim("other")
 
-    thief = threading.Thread(target=take_over)
-    thief.start()
-    _once(queue)
-    thief.join()
+    with meanwhile(take_over):
+        _once(queue)
     assert not toys.is_running(int(mark.read_text()))
     assert (queue.get(job.id).state, queue.get(job.id).worker) == (State.RUNNING, "other")
 
@@ -121,10 +149,283 @@ def test_a_worker_told_to_leave_puts_its_job_back(queue: Queue, tmp_path, number
             queue.request_stop(job.id)
         os.kill(os.getpid(), number)
 
-    teller = threading.Thread(target=tell)
-    teller.start()
-    work(queue, "w", poll_s=0.05, launcher=toys.start)
-    teller.join()
+    with meanwhile(tell):
+        work(queue, "w", poll_s=0.05, where=toys.local())
     assert queue.get(job.id).state == state
     assert not toys.is_running(int(mark.read_text()))
     assert signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler)
+
+
+# Stops that keep what there is
+
+
+def test_a_job_that_ends_well_after_a_keeping_stop_is_stopped(queue: Queue, tmp_path):
+    mark = tmp_path / "mark"
+    job = queue.submit("keep", {"mark": str(mark)})
+
+    def stop() -> None:
+        toys.wait_for(mark.exists)
+        queue.request_stop(job.id, keep=True)
+
+    with meanwhile(stop):
+        _once(queue)
+    assert (queue.get(job.id).state, queue.get(job.id).error) == (State.STOPPED, None)
+    assert mark.read_text() == "kept"
+
+
+def test_a_plain_stop_after_a_keeping_one_ends_the_job_at_once(queue: Queue, tmp_path):
+    mark = tmp_path / "mark"
+    job = queue.submit("linger", {"mark": str(mark)})  # it hears no wish to finish
+
+    def stop() -> None:
+        toys.wait_for(mark.exists)
+        queue.request_stop(job.id, keep=True)
+        toys.wait_for(JobFolder.of(job.id).is_to_finish)
+        assert toys.is_running(int(mark.read_text()))
+        queue.request_stop(job.id)
+
+    with meanwhile(stop):
+        _once(queue)
+    assert queue.get(job.id).state == State.STOPPED
+
+
+def test_an_interrupted_job_is_started_once_more_to_keep_what_it_has(queue: Queue, tmp_path, monkeypatch):
+    mark = tmp_path / "mark"
+    job = queue.submit("keep", {"mark": str(mark)})
+    claim_and_vanish(queue, monkeypatch)
+    queue.request_stop(job.id, keep=True)
+    _once(queue)
+    assert (queue.get(job.id).state, mark.read_text()) == (State.STOPPED, "kept")
+
+
+# Launchers of other kinds
+
+
+@dataclass
+class Errand:
+    """A run that ends when it is told to."""
+
+    job: Job
+    happened: list[str] = field(default_factory=list)
+    outcome: Outcome | None = None
+    lost: bool = False
+
+    def wait(self, seconds: float) -> Outcome | None:
+        time.sleep(seconds)
+        if self.lost:
+            raise RunLost(job=self.job.id, detail="the head died")
+        return self.outcome
+
+    def finish(self) -> None:
+        self.happened.append("finish")
+
+    def stop(self) -> None:
+        self.happened.append("stop")
+
+    def leave(self) -> None:
+        self.happened.append("leave")
+
+
+@dataclass
+class Cluster:
+    """Three places; its runs are kept by the job's number."""
+
+    slots: int = 3
+    runs: dict[int, Errand] = field(default_factory=dict)
+    away: bool = False
+    asked: int = 0
+
+    def start(self, job: Job) -> Errand:
+        self.asked += 1
+        if self.away:
+            raise ClusterAway(address="http://cluster", detail="no route")
+        self.runs[job.id] = Errand(job)
+        return self.runs[job.id]
+
+    def device(self) -> str | None:
+        return "Cluster does not answer" if self.away else "Cluster"
+
+
+def test_as_many_jobs_run_at_once_as_there_are_places(queue: Queue):
+    cluster = Cluster()
+    jobs = [queue.submit("greet", {}) for _ in range(5)]
+
+    def look() -> None:
+        toys.wait_for(lambda: queue.count(State.RUNNING) == 3)
+        cluster.runs[jobs[1].id].outcome = Outcome(State.FAILED, "It failed.")
+        toys.wait_for(lambda: jobs[3].id in cluster.runs)
+        assert queue.get(jobs[1].id).error == "It failed."
+        leave()
+
+    with meanwhile(look):
+        work(queue, "w", poll_s=0.05, where=cluster)
+    assert [queue.get(job.id).state for job in jobs] == ["queued", "failed", "queued", "queued", "queued"]
+    assert [cluster.runs[jobs[n].id].happened for n in (0, 2, 3)] == [["leave"]] * 3
+
+
+def test_all_jobs_of_a_worker_live_by_its_heartbeat(queue: Queue, monkeypatch):
+    monkeypatch.setattr(worker, "BEAT_S", 0.05)
+    jobs = [queue.submit("greet", {}) for _ in range(3)]
+
+    def look() -> None:
+        toys.wait_for(lambda: queue.count(State.RUNNING) == 3)
+        before = [queue.get(job.id).heartbeat for job in jobs]
+        toys.wait_for(lambda: all(queue.get(job.id).heartbeat > beat for job, beat in zip(jobs, before, strict=True)))
+        leave()
+
+    with meanwhile(look):
+        work(queue, "w", poll_s=0.05, where=Cluster())
+
+
+def test_a_run_that_is_lost_starts_again_and_counts_as_a_stall(queue: Queue):
+    cluster, job = Cluster(), queue.submit("greet", {})
+
+    def look() -> None:
+        toys.wait_for(lambda: job.id in cluster.runs)
+        first = cluster.runs[job.id]
+        first.lost = True
+        toys.wait_for(lambda: cluster.runs[job.id] is not first)
+        cluster.runs[job.id].outcome = Outcome(State.DONE)
+        toys.reached(queue, job, State.DONE)
+        leave()
+
+    with meanwhile(look):
+        work(queue, "w", poll_s=0.05, where=cluster)
+    assert (queue.get(job.id).stalls, queue.get(job.id).attempt) == (1, 2)
+
+
+def test_jobs_wait_for_a_cluster_that_is_away_without_a_mark_against_them(queue: Queue, monkeypatch):
+    monkeypatch.setattr(worker, "PAUSE_S", 0.3)
+    cluster, job = Cluster(away=True), queue.submit("greet", {})
+
+    def look() -> None:
+        toys.wait_for(lambda: [status.device for status in queue.workers()] == ["Cluster does not answer"])
+        toys.wait_for(lambda: cluster.asked)
+        time.sleep(0.2)  # several polls, all within the pause
+        assert cluster.asked == 1
+        assert (queue.get(job.id).state, queue.get(job.id).stalls) == (State.QUEUED, 0)
+        cluster.away = False
+        toys.wait_for(lambda: job.id in cluster.runs)
+        toys.wait_for(lambda: [status.device for status in queue.workers()] == ["Cluster"])
+        leave()
+
+    with meanwhile(look):
+        work(queue, "w", poll_s=0.02, where=cluster)
+
+
+def test_a_worker_that_lost_its_lease_leaves_a_cluster_s_run_to_whoever_has_it(queue: Queue):
+    cluster, job = Cluster(), queue.submit("greet", {})
+
+    def take_over() -> None:
+        toys.wait_for(lambda: job.id in cluster.runs)
+        queue.requeue_stalled(-1)
+        queue.claim("other")
+        toys.wait_for(lambda: cluster.runs[job.id].happened == ["leave"])
+        leave()
+
+    with meanwhile(take_over):
+        work(queue, "w", poll_s=0.05, where=cluster)
+    assert queue.get(job.id).worker == "other"
+
+
+def test_a_second_start_by_the_same_worker_is_not_taken_for_the_first(queue: Queue):
+    cluster, job = Cluster(), queue.submit("greet", {})
+
+    def take_back() -> None:
+        toys.wait_for(lambda: job.id in cluster.runs)
+        first = cluster.runs[job.id]
+        queue.requeue_stalled(-1)
+        toys.wait_for(lambda: cluster.runs[job.id] is not first)
+        toys.wait_for(lambda: first.happened == ["leave"])
+        assert cluster.runs[job.id].happened == []
+        leave()
+
+    with meanwhile(take_back):
+        work(queue, "w", poll_s=0.05, where=cluster)
+
+
+# A queue that cannot be written for a while
+
+
+@pytest.mark.parametrize("error", [DiskFull(name="jobs.sqlite"), QueueBusy(name="jobs.sqlite")])
+@pytest.mark.parametrize("call", ["beat", "requeue_stalled", "claim", "held", "finish"])
+def test_a_queue_that_fails_for_a_while_costs_no_job(queue: Queue, monkeypatch, tmp_path, call, error):
+    usual, failures = getattr(Queue, call), iter([error] * 3)
+
+    def fail_first(*arguments, **named):
+        for failure in failures:
+            raise failure
+        return usual(*arguments, **named)
+
+    monkeypatch.setattr(Queue, call, fail_first)
+    job = queue.submit("greet", {})
+
+    def wait() -> None:
+        toys.reached(queue, job, State.DONE)
+        leave()
+
+    with meanwhile(wait):
+        work(queue, "w", poll_s=0.05, where=toys.local())
+    assert queue.get(job.id).attempt == 1
+
+
+def test_a_wish_to_finish_that_cannot_be_written_is_written_later(queue: Queue, monkeypatch, tmp_path):
+    mark, failures = tmp_path / "mark", iter([DiskFull(name="finish")])
+    usual = JobFolder.ask_to_finish
+
+    def fail_first(folder: JobFolder) -> None:
+        for failure in failures:
+            raise failure
+        usual(folder)
+
+    monkeypatch.setattr(JobFolder, "ask_to_finish", fail_first)
+    job = queue.submit("keep", {"mark": str(mark)})
+
+    def stop() -> None:
+        toys.wait_for(mark.exists)
+        queue.request_stop(job.id, keep=True)
+
+    with meanwhile(stop):
+        _once(queue)
+    assert (queue.get(job.id).state, mark.read_text()) == (State.STOPPED, "kept")
+
+
+# Notices
+
+
+@pytest.fixture
+def told(monkeypatch) -> list[tuple[int, State]]:
+    found: list[tuple[int, State]] = []
+    monkeypatch.setattr(worker.Notices, "send", lambda _notices, job: found.append((job.id, job.state)))
+    return found
+
+
+def test_whoever_waits_is_told_of_each_end(queue: Queue, told):
+    done, failed = queue.submit("greet", {}), queue.submit("refuse", {})
+    for _ in range(2):
+        _once(queue)
+    assert told == [(done.id, State.DONE), (failed.id, State.FAILED)]
+
+
+def test_a_job_that_failed_by_silence_is_told_too(queue: Queue, told, monkeypatch):
+    monkeypatch.setattr(store, "MOST_STALLS", 1)
+    job = queue.submit("greet", {})
+    claim_and_vanish(queue, monkeypatch)
+    _once(queue)
+    assert told == [(job.id, State.FAILED)]
+
+
+def test_a_job_that_is_put_back_is_no_news(queue: Queue, told):
+    queue.submit("greet", {})
+    _once(queue, Cluster(away=True))
+    assert told == []
+
+
+def test_a_cluster_may_refuse_a_job(queue: Queue):
+    class Choosy(Cluster):
+        def start(self, job: Job) -> Errand:
+            raise CannotStart(job=job.id, detail="no such task there")
+
+    job = queue.submit("greet", {})
+    _once(queue, Choosy())
+    assert queue.get(job.id).error == str(CannotStart(job=job.id, detail="no such task there"))

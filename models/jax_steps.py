@@ -1,0 +1,86 @@
+"""Steps of training in JAX: the same figures as in TensorFlow, for a machine that has JAX and no TensorFlow."""
+
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+from jax import numpy as jnp
+
+from models.fitting import Batch, Places, Sums, cut, sums
+
+
+class JaxSteps:
+    """See models.fitting.Steps."""
+
+    ranks = 1
+    own = slice(0, 1)
+
+    def __init__(self, model: keras.Model, optimizer: keras.Optimizer) -> None:
+        self._model, self._optimizer = model, optimizer
+        self._held: tuple[jax.Array, ...] = ()
+        self._chip = 0
+        optimizer.build(model.trainable_variables)
+        self._train, self._check = jax.jit(self._learn), jax.jit(self._look)
+
+    def hold(self, scenes: Batch, chip: int) -> bool:
+        """See Steps."""
+        try:
+            self._held = tuple(jnp.asarray(part) for part in scenes)
+        except jax.errors.JaxRuntimeError:
+            return False
+        self._chip = chip
+        return True
+
+    def train(self, batch: Batch | Places, rate: float) -> Sums:
+        """See Steps."""
+        self._optimizer.learning_rate.assign(rate)
+        total, state = self._run(self._train, batch)
+        for variables, values in zip(self._variables(), state, strict=True):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+        return np.asarray(total, np.float64)
+
+    def check(self, batch: Batch | Places) -> Sums:
+        """See Steps."""
+        return np.asarray(self._run(self._check, batch), np.float64)
+
+    def _run(self, step: Any, batch: Batch | Places) -> Any:
+        state = [[variable.value for variable in variables] for variables in self._variables()]
+        try:
+            result = step(state, batch, self._held)
+            jax.tree_util.tree_leaves(result)[0].block_until_ready()  # where memory ran out is told only here
+            return result
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            raise MemoryError("the device has no room for a batch of this size") from error
+
+    def _variables(self) -> tuple[list[Any], list[Any], list[Any]]:
+        return self._model.trainable_variables, self._model.non_trainable_variables, self._optimizer.variables
+
+    def _arrays(self, batch: Any, held: Any) -> Any:
+        return cut(held, batch, self._chip) if held else batch
+
+    def _learn(self, state: Any, batch: Any, held: Any) -> Any:
+        trainable, others, optimizer = state
+        pixels, target, weight = self._arrays(batch, held)
+
+        def loss(trainable: Any) -> Any:
+            guess, moved = self._model.stateless_call(trainable, others, pixels, training=True)
+            total = sums(target, guess, weight)
+            value = total[0] / jnp.maximum(total[1], 1.0)
+            return self._scaled(value, optimizer), (total, moved)
+
+        gradients, (total, moved) = jax.grad(loss, has_aux=True)(trainable)
+        trainable, optimizer = self._optimizer.stateless_apply(optimizer, gradients, trainable)
+        return total, (trainable, moved, optimizer)
+
+    def _scaled(self, loss: Any, optimizer: Any) -> Any:
+        with keras.StatelessScope(zip(self._optimizer.variables, optimizer, strict=True)):
+            return self._optimizer.scale_loss(loss)
+
+    def _look(self, state: Any, batch: Any, held: Any) -> Any:
+        trainable, others, _ = state
+        pixels, target, weight = self._arrays(batch, held)
+        return sums(target, self._model.stateless_call(trainable, others, pixels, training=False)[0], weight)

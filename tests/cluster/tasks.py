@@ -1,0 +1,69 @@
+"""What the jobs of these tests do on the cluster, and workers that know it."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from subprocess import DEVNULL, Popen
+from typing import Any
+
+import numpy as np
+
+from core.jobs.local import ROOT
+from core.progress import Finish, Report
+from tests.core.jobs import toys
+
+_PATCHED = "from core.jobs import child, tasks; from tests.cluster import tasks as ours; tasks.TASKS = ours.TASKS; "
+CHILD = (sys.executable, "-c", "import sys; " + _PATCHED + "sys.exit(child.main(sys.argv[1:]))")
+WORKER = (sys.executable, "-c", "from tests.cluster import tasks; tasks.serve()")
+TASKS = toys.TASKS | {
+    name: f"tests.cluster.tasks:{function}"
+    for name, function in (("train", "train_and_tell"), ("gather", "gather"), ("kill", "kill"))
+}
+
+
+def train_and_tell(params: dict[str, Any], report: Report, finish: Finish, strategy: Any, chief: bool) -> None:
+    """Trains as the real task does; each process leaves the weights it ended with."""
+    from core.learner import Learner
+    from core.training import train_task
+
+    learners = []
+    build = Learner.build
+
+    def remember(*arguments: Any) -> Learner:
+        learners.append(build(*arguments))
+        return learners[-1]
+
+    Learner.build = remember  # type: ignore[method-assign,assignment]
+    train_task(params, report, finish, strategy, chief)
+    weights = learners[-1].model.get_weights()
+    np.savez(Path(params["weights"]) / ("chief.npz" if chief else "other.npz"), *weights)
+
+
+def gather(params: dict[str, Any], report: Report, finish: Finish) -> None:
+    """Ends only once `count` jobs do this at the same time."""
+    folder = Path(params["folder"])
+    (folder / str(params["number"])).touch()
+    while len(list(folder.iterdir())) < params["count"]:
+        report(0.5, "waiting for the others")
+        time.sleep(0.1)
+
+
+def kill(params: dict[str, Any], report: Report, finish: Finish) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def serve() -> None:
+    """What a worker process of the tests does."""
+    from core.jobs import worker
+    from core.jobs.ray import Ray
+    from core.jobs.store import Queue
+    from core.settings import settings
+
+    worker.work(Queue(settings().queue), poll_s=0.1, silence_s=float(sys.argv[1]), where=Ray(command=CHILD))
+
+
+def worker_process(silence_s: float = 28) -> Popen[bytes]:
+    """A worker of its own; it inherits RAY_ADDRESS and GROUNDPLAN_DATA."""
+    return Popen([*WORKER, str(silence_s)], cwd=ROOT, stdout=DEVNULL)

@@ -1,0 +1,226 @@
+"""What the launcher makes of a cluster's answers. The cluster is made up: no Ray is needed."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from core.errors import ClusterAway, InvalidVariable, RunLost
+from core.jobs import ray as module
+from core.jobs.job import State
+from core.jobs.launcher import Outcome, launcher
+from core.jobs.local import KILLED
+from core.jobs.ray import Ray, RayRun
+from core.jobs.ray_cluster import Cluster, RayJob
+from core.jobs.store import Queue
+from core.settings import settings
+
+RUNNING = RayJob("RUNNING", "", "", None)
+DIED = RayJob("FAILED", "Job supervisor actor died: a node is gone", "JOB_SUPERVISOR_ACTOR_DIED", None)
+WAITED = RayJob("FAILED", "too long", "JOB_SUPERVISOR_ACTOR_START_TIMEOUT", None)
+
+
+@dataclass
+class FakeCluster(Cluster):
+    """Says what it was told to."""
+
+    says: RayJob | None = RUNNING
+    prints: str = ""
+    is_away: bool = False
+    refuses: bool = False  #: to take jobs
+    submitted: list[dict[str, Any]] = field(default_factory=list)
+    address: str = "http://fake:8265"
+
+    def _here(self, may: bool = True) -> None:
+        if self.is_away or not may:
+            raise ClusterAway(address=self.address, detail="no connection")
+
+    def submit(self, order: Any) -> None:
+        self._here(not self.refuses)
+        self.submitted.append(order)
+
+    def job(self, _name: str) -> RayJob | None:
+        self._here()
+        return self.says
+
+    def log(self, _name: str) -> str:
+        self._here()
+        return self.prints
+
+    def stop(self, _name: str) -> None:
+        self._here()
+        self.says = self.says and replace(self.says, status="STOPPED")
+
+    def resources(self) -> dict[str, float]:
+        self._here()
+        return {"CPU": 12.0}
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
+    for name in ("ASK_S", "LOG_S", "LOG_COST", "COUNT_S", "AWAY_S"):
+        monkeypatch.setattr(module, name, 0.0)
+    return FakeCluster()
+
+
+@pytest.fixture
+def run(queue: Queue, fake: FakeCluster) -> RayRun:
+    return start(queue, fake)
+
+
+def start(queue: Queue, fake: FakeCluster, **params: Any) -> RayRun:
+    queue.submit("greet", params, title="Greet")
+    job = queue.claim("w")
+    assert job is not None
+    return Ray(fake).start(job)
+
+
+def failed(message: str, code: int | None = None, kind: str = "") -> RayJob:
+    return RayJob("FAILED", message, kind, code)
+
+
+@pytest.mark.parametrize(
+    ("says", "expected"),
+    [
+        (RayJob("SUCCEEDED", "", "", 0), Outcome(State.DONE)),
+        (RayJob("STOPPED", "", "", None), Outcome(State.STOPPED)),
+        (failed("…", -9), Outcome(State.FAILED, KILLED)),
+        (replace(DIED, message="The node was running low on memory."), Outcome(State.FAILED, KILLED)),
+    ],
+)
+def test_how_ray_says_it_ended_is_how_it_ended(run: RayRun, fake: FakeCluster, says: RayJob, expected: Outcome):
+    fake.says = says
+    assert run.wait(0) == expected
+
+
+def test_a_job_that_ray_cannot_run_fails_with_its_reason(run: RayRun, fake: FakeCluster):
+    fake.says = failed("runtime_env setup failed: no such folder\nTraceback", kind="RUNTIME_ENV_SETUP_FAILURE")
+    ended = run.wait(0)
+    assert ended is not None
+    assert "runtime_env setup failed: no such folder" in str(ended.error)
+    assert "Traceback" in run.folder.tail()
+
+
+def test_what_the_job_says_itself_comes_before_ray(run: RayRun, fake: FakeCluster):
+    run.folder.fail("No tiles.")
+    fake.says = failed("Job entrypoint command failed with exit code 2", 2)
+    assert run.wait(0) == Outcome(State.FAILED, "No tiles.")
+
+
+@pytest.mark.parametrize("says", [None, DIED])
+def test_a_run_whose_machine_or_head_is_gone_is_lost_and_not_failed(run: RayRun, fake: FakeCluster, says):
+    fake.says = says
+    with pytest.raises(RunLost):
+        run.wait(0)
+
+
+def test_a_job_that_ray_would_wait_for_no_longer_is_submitted_again(run: RayRun, fake: FakeCluster):
+    fake.says = WAITED
+    assert run.wait(0) is None
+    first, second = (order["submission_id"] for order in fake.submitted)
+    assert first != second == run.ticket.name
+
+
+def test_a_second_submission_that_never_arrived_is_made_up_for(run: RayRun, fake: FakeCluster):
+    fake.says, fake.refuses = WAITED, True
+    assert run.wait(0) is None
+    fake.says, fake.refuses = None, False
+    assert run.wait(0) is None
+    assert fake.submitted[-1]["submission_id"] == run.ticket.name
+
+
+def test_only_new_whole_lines_are_added_to_the_log_and_none_of_rays(run: RayRun, fake: FakeCluster):
+    run.folder.log.write_text("")
+    name = run.ticket.name
+    fake.prints = "2026-11-22 21:27:45\tINFO job_manager.py:581 -- Runtime env is setting up.\nfirst\nhal"
+    run.wait(0)
+    assert run.folder.log.read_text() == "first\n"
+    fake.prints += f"f\nRunning entrypoint for job {name}: cd /x && exec python\nthird, ü\n"
+    for _ in range(2):
+        run.wait(0)
+    assert run.folder.log.read_text() == "first\nhalf\nthird, ü\n"
+    fake.prints, fake.says = fake.prints + "no end", RayJob("SUCCEEDED", "", "", 0)
+    run.wait(0)
+    assert run.folder.log.read_text() == "first\nhalf\nthird, ü\nno end"
+
+
+def test_a_cluster_that_is_away_is_waited_for_and_the_log_says_so_once(run: RayRun, fake: FakeCluster):
+    fake.prints = "first\n"
+    run.wait(0)
+    fake.is_away = True
+    for _ in range(3):
+        assert run.wait(0) is None
+    fake.is_away, fake.prints = False, "first\nsecond\n"
+    assert run.wait(0) is None
+    run.wait(0)
+    lines = run.folder.tail()
+    assert [line for line in lines if "fake" not in line] == ["first", "second"]
+    assert [("does not answer" in line, "answers again" in line) for line in lines if "fake" in line] == [
+        (True, False),
+        (False, True),
+    ]
+
+
+def test_a_job_stopped_while_the_cluster_is_away_loses_its_order(run: RayRun, fake: FakeCluster):
+    fake.is_away = True
+    run.stop()
+    assert run.folder.order().attempt != run.job.attempt
+
+
+def test_a_job_asks_for_what_its_params_name(queue: Queue, fake: FakeCluster, monkeypatch):
+    monkeypatch.setenv("GROUNDPLAN_WEBHOOK", "https://secret")
+    start(queue, fake, gpus=2)
+    start(queue, fake, gpus=2, nodes=3)
+    one, three = fake.submitted
+    assert (one["entrypoint_num_gpus"], one["entrypoint_num_cpus"]) == (2, 1)
+    assert (three["entrypoint_num_gpus"], three["entrypoint_num_cpus"]) == (0, 0.1)  # its machines ask for theirs
+    told = one["runtime_env"]["env_vars"]
+    assert told["GROUNDPLAN_DATA"] == str(settings().data)
+    assert told["GDAL_SKIP"] == "VRT OGR_VRT"
+    assert "GROUNDPLAN_WEBHOOK" not in told
+
+
+def test_a_job_waits_where_the_cluster_cannot_be_reached(queue: Queue, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:9")
+    ray = Ray()
+    queue.submit("greet", {})
+    with pytest.raises(ClusterAway, match="no connection"):
+        ray.start(queue.claim("w"))
+    assert ray.device() == "Ray at http://127.0.0.1:9 does not answer"
+
+
+def test_machines_are_counted(fake: FakeCluster):
+    assert Ray(fake).device() == "Ray at http://fake:8265: 12 CPUs, 0 GPUs"
+
+
+@pytest.mark.parametrize("address", ["auto", "ray://head:10001", "head:6379", "http://"])
+def test_an_address_that_is_not_the_dashboards_is_refused_in_words(monkeypatch, address):
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(InvalidVariable, match="http://head:8265"):
+        Cluster.of_environment()
+
+
+def test_the_launcher_is_the_one_the_settings_name(queue: Queue, monkeypatch):
+    monkeypatch.setenv("GROUNDPLAN_LAUNCHER", "ray")
+    monkeypatch.setenv("GROUNDPLAN_RAY_SLOTS", "3")
+    settings.cache_clear()
+    assert isinstance(launcher(), Ray)
+    assert launcher().slots == 3
+
+
+@pytest.mark.parametrize("way", ["variable", "file", "disabled"])
+def test_the_token_comes_from_where_ray_has_it(monkeypatch, tmp_path, way):
+    from requests import PreparedRequest
+
+    from core.jobs.ray_cluster import _with_token
+
+    (tmp_path / "token").write_text("secret\n")
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    if way == "variable":
+        monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
+    else:
+        monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled" if way == "disabled" else "token")
+    request = PreparedRequest()
+    request.headers = {}  # type: ignore[assignment]
+    assert _with_token(request).headers.get("Authorization") == (None if way == "disabled" else "Bearer secret")
