@@ -101,6 +101,7 @@ class Fit:
             for watcher in self.watchers:
                 watcher.begin(self.run, windows, self.standing.epoch)
             self._say_where()
+            self.finishing = bool(self.standing.epoch) and self.finish()  # asked for before it was interrupted
             while not self.is_over:
                 self._epoch(windows)
             if self.standing.epoch < self.config.epochs and not self.finishing:

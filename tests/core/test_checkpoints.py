@@ -75,5 +75,5 @@ def test_a_file_that_is_none_is_damaged(tmp_path, rest):
 
 def test_a_folder_without_one_says_so(tmp_path):
     (tmp_path / "checkpoint-1.safetensors.part").touch()
-    with pytest.raises(NoSuchCheckpoint, match="has no checkpoint to go on from. Train anew"):
+    with pytest.raises(NoSuchCheckpoint, match=r"has no checkpoint to go on from\. Train anew"):
         latest(tmp_path)

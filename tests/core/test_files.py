@@ -55,5 +55,5 @@ def test_a_line_that_is_not_whole_is_not_read_and_goes_when_lines_are_dropped(tm
 
 def test_a_file_written_in_place_says_what_went_wrong(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(CannotWrite, match="a.jsonl cannot be written"):
+    with pytest.raises(CannotWrite, match=r"a\.jsonl cannot be written"):
         add_line(tmp_path / "file" / "a.jsonl", {})

@@ -200,6 +200,13 @@ def test_the_end_that_somebody_asks_for_leaves_a_usable_run(tiles, tmp_path):
     assert run.live() is None
 
 
+def test_the_end_asked_for_before_an_interruption_comes_without_another_epoch(tiles, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(tiles, SIX, tmp_path / "run", interrupting("epoch 3"))
+    run = train(tiles, SIX, tmp_path / "run", finish=lambda: True, resume=True)
+    assert (run.epochs_done, run.is_usable) == (2, True)
+
+
 def test_training_ends_when_patience_does(tiles, tmp_path, monkeypatch):
     monkeypatch.setattr(Fit, "_check", lambda self: np.array([9.0, 1, 1, 0, self.standing.epoch, 8]))
     run = train(tiles, replace(QUICK, epochs=50, patience=2), tmp_path / "run")
