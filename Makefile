@@ -12,7 +12,7 @@ help:
 	@echo "make app     install and start Groundplan"
 	@echo "make test    install what tests need, lint, check types, run all tests"
 	@echo "make check   lint and types only"
-	@echo "make bench   measure labels, scoring, prediction and the map against the plain way and the limit"
+	@echo "make bench   measure labels, scoring, prediction, training and the map against the plain way and the limit"
 
 app: $(VENV)/.app
 	@$(PY) -m core app
@@ -29,6 +29,7 @@ bench: $(VENV)/.dev chromium
 	$(PY) -m benchmarks.labels
 	$(PY) -m benchmarks.scoring
 	$(PY) -m benchmarks.prediction
+	$(PY) -m benchmarks.training
 	$(PY) -m benchmarks.map
 
 clean:

@@ -145,9 +145,15 @@ def watch(job: int) -> None:
     st.session_state[_WATCH_NEXT] = job
 
 
+def asked_to_watch() -> int | None:
+    """The training to be shown next, else the one of before."""
+    return cast(int | None, st.session_state.get(_WATCH_NEXT, st.session_state.get(WATCHED)))
+
+
 def settle_watched(jobs: Collection[int]) -> None:
     """Before the box of trainings is drawn: the one asked for, the one of before, or the first of these."""
-    asked = st.session_state.pop(_WATCH_NEXT, st.session_state.get(WATCHED))
+    asked = asked_to_watch()
+    st.session_state.pop(_WATCH_NEXT, None)
     st.session_state[WATCHED] = asked if asked in jobs else next(iter(jobs))
 
 

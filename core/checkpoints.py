@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from core.errors import DamagedCheckpoint, NoSuchCheckpoint
 from core.files import replacing
@@ -57,7 +57,7 @@ class Checkpoint:
     config: Mapping[str, Any] = field(default_factory=dict)  #: the TrainingConfig as plain values
 
     def save(self, folder: Path) -> Path:
-        """Writes it and removes all but the last KEPT; raises CannotWrite, DiskFull."""
+        """Writes it, and removes older ones but for KEPT in all, and those beyond it; raises CannotWrite, DiskFull."""
         arrays = {f"weights/{n:04d}": value for n, value in enumerate(self.weights)}
         arrays |= {f"optimizer/{n:04d}": value for n, value in enumerate(self.optimizer)}
         arrays = {name: np.asarray(value, order="C") for name, value in arrays.items()}  # 0-d stays 0-d
@@ -65,9 +65,11 @@ class Checkpoint:
         header = {name: orjson.dumps(value).decode() for name, value in said.items()}
         file = folder / f"checkpoint-{self.standing.epoch:06d}-{self.standing.seen:09d}.safetensors"
         with replacing(file) as part:
-            save_file(arrays, part, header | {"sha256": _digest(arrays, header)})
-        for old in list(_files(folder))[KEPT:]:
-            old.unlink(missing_ok=True)
+            part.write_bytes(save(arrays, header | {"sha256": _digest(arrays, header)}))
+        files = list(_files(folder))
+        place = files.index(file)
+        for other in (*files[:place], *files[place + KEPT :]):  # training stands here: what lies beyond is damaged
+            other.unlink(missing_ok=True)
         return file
 
 

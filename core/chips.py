@@ -121,10 +121,8 @@ class Scene:
         Raises CannotWrite, DiskFull.
         """
         with writing(file):
-            mapped = np.lib.format.open_memmap(file, "w+", np.float32, self.pixels.shape)
-            mapped[...] = self.pixels
-            mapped.flush()
-        return replace(self, pixels=mapped)
+            np.save(file, self.pixels)  # written before it is mapped: on a full disk a map is a bus error
+            return replace(self, pixels=np.load(file, mmap_mode="r+"))
 
 
 def read_scene(tile: Tile, recipe: Recipe, bands: int) -> Scene:

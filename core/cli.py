@@ -261,7 +261,7 @@ def train(
     }  # fmt: skip
     config = TrainingConfig.of(asked)
     if parent:
-        config = replace(parent.config, epochs=parent.epochs_done + epochs, name=out.name)
+        config = replace(parent.config, epochs=parent.epochs_done + epochs, name=out.name, patience=0)
     if resume and Run(out).exists:
         config = Run(out).config
     wanted = [name.strip() for name in tiles.split(",") if name.strip()]

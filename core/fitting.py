@@ -21,7 +21,7 @@ from core.chips import Chips
 from core.dataset import Dataset
 from core.errors import Diverged
 from core.learner import Learner
-from core.live import Live, end_live
+from core.live import MOST_STEPS, Live, end_live
 from core.progress import Finish, Report
 from core.runs import MEASURES, Run, TrainingConfig
 from core.types import Batch
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 CHECKPOINT_S = 300.0
 #: Seconds between two words about the running epoch.
 LIVE_S = 1.0
+#: Share of an epoch's progress that learning takes; checking and saving take the rest.
+LEARNING = 0.9
 #: Under the cosine schedule: share of the training in which the rate climbs, and what it ends at, of the full rate.
 WARM_UP, COLD = 0.05, 0.01
 #: Batches cut before they are asked for.
@@ -80,11 +82,13 @@ class Fit:
     finishing: bool = False  #: it was asked to end with what there is
     saved: float = field(default_factory=time.monotonic)  #: when the last checkpoint was made
     said: float = 0.0  #: when the last word about the running epoch was written
+    drawn: float = 0.0  #: share of the training at the last point of its curve
     pace: float = 0.0  #: crops a second in the epoch so far
 
     def __post_init__(self) -> None:
         self.batch = self.standing.batch or self.config.batch
-        self.held = self.learner.hold(self.data.train)
+        # Where memory once ran out, batches come from the processor's.
+        self.held = not self.standing.batch and self.learner.hold(self.data.train)
 
     @property
     def is_over(self) -> bool:
@@ -107,6 +111,7 @@ class Fit:
             if self.standing.epoch < self.config.epochs and not self.finishing:
                 best, patience = self.standing.best_epoch, self.config.patience
                 self.run.log(f"Ended: no epoch was better than {best} for {patience} epochs.")
+            self.report(1.0, f"{self.standing.epoch} epochs trained")
             failed = False
         finally:
             end_live(self.run.path)
@@ -115,15 +120,20 @@ class Fit:
 
     def _say_where(self) -> None:
         """Two words without time between them: what was done before says nothing about the pace of the rest."""
-        done = (self.standing.epoch + self.standing.seen / len(self.data.train)) / self.config.epochs
-        for share in (0.0, done):
-            self.report(share, f"going on after {self.standing.epoch} epochs" if done else "starting")
+        for share in (0.0, self._share):
+            self.report(share, f"going on after {self.standing.epoch} epochs" if self._share else "starting")
+
+    @property
+    def _share(self) -> float:
+        """How much of the training is over."""
+        return (self.standing.epoch + LEARNING * self.standing.seen / len(self.data.train)) / self.config.epochs
 
     def _epoch(self, windows: Windows) -> None:
         number = self.standing.epoch + 1
         rate = self._learn()
         learnt, seen, spent = self.standing.sums, self.standing.seen, self.standing.seconds
         began = time.monotonic()
+        self.report(self._share, f"epoch {number} of {self.config.epochs}, checking")
         checked = self._check()
         if not self.learner.is_finite:
             self._diverged("a weight")
@@ -138,6 +148,7 @@ class Fit:
         # The checkpoint comes last: what was written before it may be written twice, never left out.
         self.standing = replace(self.standing, epoch=number, seen=0, sums=(0.0,) * 6, seconds=0.0)
         self._save()
+        self.finishing = self.finishing or self.finish()
 
     def _keep(self, row: dict[str, float]) -> None:
         """The figures, and the weights where they are the best; of equals the later."""
@@ -211,15 +222,18 @@ class Fit:
         loss = standing.sums[0] / max(standing.sums[1], 1.0)
         batch, batches = -(-standing.seen // self.batch), -(-crops // self.batch)
         doing = f"epoch {standing.epoch + 1} of {config.epochs}, batch {batch} of {batches}, loss {loss:.2f}"
-        self.report((standing.epoch + standing.seen / crops) / config.epochs, doing)
+        self.report(self._share, doing)
         if time.monotonic() - self.said < LIVE_S and standing.seen < crops:
             return
         self.said = time.monotonic()
-        left = (config.epochs - standing.epoch) * crops - standing.seen
-        Live(
-            standing.epoch + 1, config.epochs, batch, batches, loss, rate, self.pace, left / max(self.pace, 1e-9),
-            self.learner.memory_bytes, datetime.now(UTC),
-        ).write(self.run.path)  # fmt: skip
+        live = Live(
+            standing.epoch + 1, config.epochs, batch, batches, loss, rate, self.pace, self.learner.memory_bytes,
+            datetime.now(UTC),
+        )  # fmt: skip
+        live.write(self.run.path)
+        if self._share - self.drawn >= 1 / MOST_STEPS:
+            self.drawn = self._share
+            live.note(self.run.path)
 
     def _windows(self) -> Windows:
         """A few crops of the validation ground, with buildings if there are any."""

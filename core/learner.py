@@ -50,11 +50,15 @@ class Device:
             found = str((details.get("compute_capability") or (0,))[0])
         return cls(bool(gpus), int(found.split(".")[0]))
 
-    def precision(self, wanted: str) -> str:
-        """What "auto" means here: half the bits where the GPU is made for it."""
+    def precision(self, wanted: str, alone: bool = True) -> str:
+        """What "auto" means here: half the bits where the GPU is made for it.
+
+        Float16 only where one device works `alone`: whether a gradient grew too large, Keras asks the first of several.
+        """
         if wanted != "auto":
             return wanted
-        return next((name for least, name in _HALF if self.is_gpu and self.capability >= least), "float32")
+        found = next((name for least, name in _HALF if self.is_gpu and self.capability >= least), "float32")
+        return found if alone or found == "bfloat16" else "float32"
 
 
 def local_strategy() -> Any:
@@ -87,7 +91,7 @@ class Learner:
 
         keras.utils.set_random_seed(config.seed)
         device = Device.of_keras()
-        precision = device.precision(config.precision)
+        precision = device.precision(config.precision, alone=strategy is None)
         before = keras.config.dtype_policy()
         keras.config.set_dtype_policy(precision if precision == "float32" else f"mixed_{precision}")
         try:
@@ -106,17 +110,23 @@ class Learner:
     def checkpoint(self, standing: Standing, config: TrainingConfig) -> Checkpoint:
         """Everything needed to go on from here."""
         random = {"seed": config.seed, "epoch": standing.epoch}
-        weights, optimizer = (list(map(_array, part)) for part in (self.model.variables, self.optimizer.variables))
+        weights, optimizer = (list(map(_array, part)) for part in (self.model.variables, self._adam.variables))
         return Checkpoint(standing, weights, optimizer, random, asdict(config))
 
     def restore(self, checkpoint: Checkpoint, file: Path) -> None:
         """Takes on the state of a checkpoint from `file`; raises DamagedCheckpoint where it is another network's."""
-        pairs = ((self.model.variables, checkpoint.weights), (self.optimizer.variables, checkpoint.optimizer))
+        pairs = ((self.model.variables, checkpoint.weights), (self._adam.variables, checkpoint.optimizer))
         for variables, values in pairs:
             if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
                 raise DamagedCheckpoint(name=file)
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
+
+    @property
+    def _adam(self) -> "keras.Optimizer":
+        """The optimiser itself: the scale of gradients around it in float16 is found again within some steps, and a
+        machine that computes otherwise has none."""
+        return getattr(self.optimizer, "inner_optimizer", self.optimizer)
 
     @property
     def is_finite(self) -> bool:

@@ -1,6 +1,5 @@
 """How a training goes at this moment, in its run's folder: live.json is replaced, steps.jsonl grows."""
 
-import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -14,6 +13,8 @@ from core.errors import CannotWrite, DiskFull
 from core.files import add_line, read_lines, replacing
 
 STEPS = "steps.jsonl"
+#: So many lines a training adds to it at the most: more than a curve has pixels.
+MOST_STEPS = 1000
 _LIVE = "live.json"
 _COLUMNS = ("epoch", "loss", "learning_rate", "images_s")
 
@@ -29,27 +30,26 @@ class Live:
     loss: float  #: mean of the epoch so far
     learning_rate: float
     images_s: float  #: crops learnt from in a second
-    remaining_s: float | None
     device_memory_bytes: int | None  #: in use on the GPU; None where the device does not tell
     updated: datetime
 
     def write(self, folder: Path) -> None:
-        """Into live.json, and a line of steps.jsonl. A courtesy: a full disk ends training only where it must."""
+        """Into live.json. A courtesy: a full disk ends training only where it must."""
+        with suppress(DiskFull, CannotWrite), replacing(folder / _LIVE) as part:
+            part.write_bytes(orjson.dumps(asdict(self) | {"updated": self.updated.timestamp()}))
+
+    def note(self, folder: Path) -> None:
+        """As a line of steps.jsonl. A courtesy as well."""
+        at = self.epoch - 1 + self.batch / self.batches
         with suppress(DiskFull, CannotWrite):
-            with replacing(folder / _LIVE) as part:
-                part.write_bytes(orjson.dumps(asdict(self) | {"updated": self.updated.timestamp()}))
-            at = self.epoch - 1 + self.batch / self.batches
             add_line(folder / STEPS, {"epoch": at, **{name: getattr(self, name) for name in _COLUMNS[1:]}})
 
     @classmethod
     def read(cls, folder: Path) -> "Live | None":
-        """What live.json says, the remaining seconds counted from now; None where there is none."""
+        """What live.json says; None where there is none."""
         try:
             facts: dict[str, Any] = orjson.loads((folder / _LIVE).read_bytes())
-            updated = facts["updated"]
-            if facts["remaining_s"] is not None:
-                facts["remaining_s"] = max(0.0, facts["remaining_s"] - max(0.0, time.time() - updated))
-            return cls(**facts | {"updated": datetime.fromtimestamp(updated, UTC)})
+            return cls(**facts | {"updated": datetime.fromtimestamp(facts["updated"], UTC)})
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

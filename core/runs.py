@@ -2,7 +2,7 @@
 
 config.json    what was trained on what, and how (`Record`)
 metrics.jsonl  one line an epoch
-steps.jsonl    one line about every second of training; live.json the latest of it (core/live.py)
+steps.jsonl    points of the curves within epochs; live.json how it goes at this second (core/live.py)
 log.txt        one line an event
 weights.json   which file holds the weights of the best epoch so far, and its SHA-256
 epoch-N.weights.h5
@@ -201,7 +201,8 @@ class Run:
         return Live.read(self.path)
 
     def steps(self) -> pd.DataFrame:
-        """About a row a second of training: epoch (2.5 is the middle of the third), loss, learning_rate, images_s."""
+        """A row every second of training or less often: epoch (2.5 is the middle of the third), loss, learning_rate,
+        images_s."""
         return read_steps(self.path)
 
     @property
@@ -220,7 +221,7 @@ class Run:
         """How many epochs are whole."""
         try:
             rows = read_lines(self._file("metrics.jsonl"))
-            return int(rows[-1]["epoch"]) if rows else self.best_epoch
+            return int(rows[-1]["epoch"]) if rows else 0
         except (ValueError, KeyError, TypeError) as error:
             raise DamagedRun(name=self.path, detail="its metrics.jsonl cannot be read") from error
 

@@ -1,5 +1,6 @@
 """Trains a network on tiles and leaves a run behind. Reads from top to bottom: data, network, run, epochs."""
 
+import gc
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -21,6 +22,7 @@ from core.errors import InvalidSetting, NoSuchCheckpoint, RunBusy, UnknownNetwor
 from core.files import writing
 from core.fitting import Fit
 from core.learner import Learner, local_strategy
+from core.live import end_live
 from core.progress import Finish, Report, never, silent
 from core.runs import Record, Run, TrainingConfig, refuse_existing
 from core.settings import settings
@@ -31,6 +33,8 @@ from models.registry import NETWORKS, Network
 READING = 0.1
 _PACKAGES = ("tensorflow", "jax", "keras", "numpy", "rasterio", "shapely")
 _LOCK = ".lock"
+#: Folder of the decoded tiles that memory has no room for, while a run is trained.
+SCENES = "scenes"
 #: Seconds to wait for another process to leave the run.
 _PATIENCE_S = 10.0
 
@@ -67,19 +71,21 @@ def train(
 ) -> Run:
     """Trains on the labelled ones of the tiles and returns the run in `folder`, which grows with every epoch.
 
-    The run predicts with the weights of its best epoch. With `resume` an unfinished run of the same configuration goes
-    on from its last checkpoint; a new run may begin where its `parent` ended. When `finish` says so, the running epoch
-    is cut short and the run is usable. `strategy` spreads the work over machines (a tf.distribute.Strategy; all GPUs of
-    this one need none); processes that are not the `chief` leave nothing behind.
+    The run predicts with the weights of its best epoch. With `resume` a run of the same configuration goes on from its
+    last checkpoint, and a finished one is returned; a new run may begin where its `parent` ended. When `finish` says
+    so, the running epoch is cut short and the run is usable. `strategy` spreads the work over machines (a
+    tf.distribute.Strategy; all GPUs of this one need none); processes that are not the `chief` leave nothing behind.
     Raises RunExists, RunBusy, UnknownNetwork, InvalidSetting, TooFewTiles, UnreadableTiles, NoTrainingGround, Diverged,
     MemoryError, and what writing the run raises.
     """
     run = Run(folder)
     check_network(config)
-    if not resume or not _goes_on(run, config):
+    if not (resume and run.exists and run.config == config):
         refuse_existing(folder)
+    elif run.is_finished:  # it was interrupted between its last epoch and its job's end
+        return run
     with _alone_in(folder) if chief else nullcontext(), TemporaryDirectory() as scratch:
-        cache = folder / "scenes" if chief else Path(scratch) / "scenes"
+        cache = (folder if chief else Path(scratch)) / SCENES
         try:
             data = _read(tiles, config, run if run.exists else parent, cache, report)
             report(READING, "building the network")
@@ -87,15 +93,11 @@ def train(
             job = _Lesson(run, run if chief else Run(Path(scratch)), config, data, parent, strategy, report, finish)
             smaller = _fit(job, 0)
             while smaller:
+                gc.collect()  # what fills the device is held by circles of TensorFlow's
                 smaller = _fit(job, smaller)
         finally:
             shutil.rmtree(cache, ignore_errors=True)
     return run
-
-
-def _goes_on(run: Run, config: TrainingConfig) -> bool:
-    """Whether a run was begun with this configuration and is not finished."""
-    return run.exists and run.config == config and not run.is_finished
 
 
 @contextmanager
@@ -107,6 +109,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
             lock.acquire()
         except Timeout as error:
             raise RunBusy(run=folder) from error
+    _tidy(folder)
     try:
         yield
     finally:
@@ -115,6 +118,16 @@ def _alone_in(folder: Path) -> Iterator[None]:
             with suppress(OSError):
                 (folder / _LOCK).unlink(missing_ok=True)
                 folder.rmdir()
+
+
+def _tidy(folder: Path) -> None:
+    """Removes what a training that was killed could not: files that never became whole, decoded tiles, live.json."""
+    for left in folder.glob(".*"):
+        if left.name != _LOCK and left.is_file():
+            with suppress(OSError):
+                left.unlink()
+    shutil.rmtree(folder / SCENES, ignore_errors=True)
+    end_live(folder)
 
 
 def _read(tiles: Sequence[Tile], config: TrainingConfig, before: Run | None, cache: Path, report: Report) -> Dataset:
@@ -157,22 +170,27 @@ def _stand(job: _Lesson, learner: Learner) -> Standing:
         Run.create(told.path, record)
         for note in (f"{len(data.train)} crops to train on, {len(data.validation)} to check on.", *data.notes):
             told.log(note)
+        if job.parent:
+            _tell_changes(told, job.parent.record, data, learner)
         return standing
     try:
         standing = _restore(run, told, learner)
     except NoSuchCheckpoint as problem:
         told.log(str(problem))
         standing = Standing()
-    _tell_going_on(told, standing, run.record, data)
+    done = f"{standing.epoch} whole epochs and {standing.seen} crops" if standing.seen else f"{standing.epoch} epochs"
+    told.log(f"Going on after {done}." if standing.order > (0, 0) else "Starting again: no epoch was whole.")
+    _tell_changes(told, run.record, data, learner)
     told.drop_after(standing.epoch, standing.seen / len(data.train))
     return standing
 
 
-def _tell_going_on(told: Run, standing: Standing, record: Record, data: Dataset) -> None:
-    done = f"{standing.epoch} whole epochs and {standing.seen} crops" if standing.seen else f"{standing.epoch} epochs"
-    told.log(f"Going on after {done}." if standing.order > (0, 0) else "Starting again: no epoch was whole.")
-    if (data.train_tiles, data.validation_tiles) != (record.train_tiles, record.validation_tiles):
+def _tell_changes(told: Run, before: Record, data: Dataset, learner: Learner) -> None:
+    """What is not as it was when the weights began to learn."""
+    if (data.train_tiles, data.validation_tiles) != (before.train_tiles, before.validation_tiles):
         told.log("The tiles have changed since training began: they are divided anew.")
+    if learner.precision != before.precision:
+        told.log(f"It began in {before.precision} and goes on in {learner.precision}.")
 
 
 def _restore(run: Run, told: Run, learner: Learner) -> Standing:

@@ -27,6 +27,11 @@ class Resources:
     gpus: int = 0  #: of each node
     nodes: int = 1
 
+    @classmethod
+    def of(cls, job: Job) -> "Resources":
+        """What a job asked for."""
+        return cls(**{name: int(job.params[name]) for name in ("gpus", "nodes") if name in job.params})
+
     def as_params(self) -> dict[str, int]:
         """For a job's params: only what differs from the usual."""
         return {key: value for key, value in asdict(self).items() if value != getattr(Resources, key)}
@@ -60,20 +65,23 @@ def run_of(job: Job) -> Run | None:
 def submit_more_epochs(run: Run, epochs: int, queue: Queue, resources: Resources | None = None) -> Job:
     """A job that goes on from a run for so many epochs, as a run of its own; raises NoSuchRun, DamagedRun.
 
-    It has the run's tiles and configuration, so that its losses carry on where the run's end.
+    It has the run's tiles and configuration, so that its losses carry on where the run's end; but all of these epochs
+    are trained, however patient the run was.
     """
     record = run.record
     if not can_continue(run):
         raise DamagedRun(name=run.path, detail="it was stopped before its first epoch was whole")
     name = (record.config.name or run.name).removesuffix(_CONTINUED) + _CONTINUED
-    config = replace(record.config, name=name, epochs=run.epochs_done + epochs)
-    tiles = dict.fromkeys((*record.train_tiles, *record.validation_tiles))
-    return submit_training(queue, list(tiles), config, name, resources, also={"from": run.name})
+    config = replace(record.config, name=name, epochs=run.epochs_done + epochs, patience=0)
+    return submit_training(queue, record.tiles, config, name, resources, also={"from": run.name})
 
 
 def can_continue(run: Run) -> bool:
     """Whether there is something to go on from."""
-    return run.exists and run.epochs_done > 0
+    try:
+        return run.exists and run.epochs_done > 0 and bool(run.record.tiles)
+    except DamagedRun:
+        return False
 
 
 def delete_job(job: Job, queue: Queue, with_run: bool = False) -> None:

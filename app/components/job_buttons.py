@@ -10,7 +10,7 @@ from core.errors import GroundplanError, JobError
 from core.jobs.store import Job, Queue, State
 from core.runs import Run
 from core.settings import settings
-from core.training_jobs import can_continue, delete_job, run_of, submit_more_epochs
+from core.training_jobs import Resources, can_continue, delete_job, run_of, submit_more_epochs
 
 
 def queue() -> Queue:
@@ -67,11 +67,14 @@ def _retry(job: Job, place: str) -> None:
 
 def _continue(run: Run, job: Job, place: str) -> None:
     with st.popover("Continue", icon=":material/resume:", key=f"{place}continue box {job.id}"):
-        st.caption("Trains on from this run as a new one, on the same tiles; the present one stays as it is.")
+        st.caption(
+            "Trains on from this run as a new one, on the same tiles, for all of these epochs; the present one stays "
+            "as it is."
+        )
         epochs = st.number_input("More epochs", 1, 1000, 5, key=f"{place}more {job.id}")
         words = f"Continue for {counted(epochs, 'more epoch')}"
         if st.button(words, key=f"{place}continue {job.id}", icon=":material/play_arrow:"):
-            state.watch(submit_more_epochs(run, epochs, queue()).id)
+            state.watch(submit_more_epochs(run, epochs, queue(), Resources.of(job)).id)
             st.rerun()
 
 
@@ -92,10 +95,8 @@ def _also(run: Run, job: Job, place: str) -> bool:
     """Whether the run is to go with its job."""
     chosen = st.checkbox("Also delete its run and what it predicted", key=f"{place}delete run {job.id}")
     if chosen:
-        st.warning(
-            f"The run {plain(run.name)} goes with it: the weights of {counted(run.epochs_done, 'epoch')}, its curves "
-            "and every prediction made with it."
-        )
+        weights = f"the weights of {counted(run.epochs_done, 'epoch')}" if can_continue(run) else "its weights"
+        st.warning(f"The run {plain(run.name)} goes with it: {weights}, its curves and every prediction made with it.")
     else:
         st.caption("The run stays and can still predict.")
     return chosen

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from app.components.inspector import big_numbers, table
-from app.components.text import counted, duration, number, plain, share
+from app.components.text import counted, number, plain, share
 from core import colours
 from core.runs import Run
 from core.units import megabytes
@@ -36,7 +36,6 @@ def live_figures(run: Run) -> None:
         "loss": number(live.loss),
         "learning rate": f"{live.learning_rate:.2g}",
         "images a second": number(live.images_s),
-        "left, about": duration(live.remaining_s),
     }
     if live.device_memory_bytes is not None:
         figures["device memory"] = megabytes(live.device_memory_bytes)

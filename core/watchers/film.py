@@ -69,14 +69,19 @@ class Film:
         return shown
 
     def begin(self, windows: Windows, done: int) -> None:
-        """Writes image and truth, and drops the frames beyond `done` epochs; raises CannotWrite, DiskFull."""
+        """Writes image and truth, and drops the frames beyond `done` epochs, or all where the windows are others.
+
+        Raises CannotWrite, DiskFull.
+        """
+        image, truth = _colour(windows), _beside(windows.target * np.uint8(255))
+        same = _shows(self._image, image) and _shows(self._truth, truth)
         for epoch in self.frames:
-            if epoch > done:
+            if epoch > done or not same:
                 self._frame(epoch).unlink(missing_ok=True)
         for shown in self.path.glob("shown/*.png"):
             shown.unlink(missing_ok=True)
-        _save(_colour(windows), self._image)
-        _save(_beside(windows.target * np.uint8(255)), self._truth)
+        _save(image, self._image)
+        _save(truth, self._truth)
 
     def add(self, epoch: int, probability: NDArray[np.float32]) -> None:
         """Adds the frame of an epoch from (n, side, side), 0 to 1; raises CannotWrite, DiskFull."""
@@ -142,6 +147,15 @@ def _colour(windows: Windows) -> Pixels:
 def _save(pixels: Pixels, path: Path) -> None:
     with replacing(path) as part:
         Image.fromarray(pixels).save(part, "PNG")
+
+
+def _shows(path: Path, pixels: Pixels) -> bool:
+    """Whether a file holds just these pixels."""
+    try:
+        with Image.open(path) as picture:
+            return np.array_equal(np.asarray(picture), pixels)
+    except OSError:
+        return False
 
 
 def _windows(path: Path) -> Pixels:

@@ -212,7 +212,7 @@ def test_a_run_that_is_needed_is_not_deleted_and_says_by_whom(open_page: OpenPag
 def test_live_figures_are_those_of_the_run(open_page: OpenPage, queue: Queue) -> None:
     run = trained()
     running(queue)
-    Live(3, 5, 7, 40, 0.25, 0.001, 123.0, 90.0, 2_500_000_000, datetime.now(UTC)).write(run.path)
+    Live(3, 5, 7, 40, 0.25, 0.001, 123.0, 2_500_000_000, datetime.now(UTC)).write(run.path)
     shown = html(open_page("train"))
     for words in (
         "epoch of 5",
@@ -242,7 +242,7 @@ def test_what_training_told_of_itself_is_said_above_the_curves(open_page: OpenPa
 def test_a_cpu_without_a_memory_figure_shows_none(open_page: OpenPage, queue: Queue) -> None:
     run = trained()
     running(queue)
-    Live(3, 5, 7, 40, 0.25, 0.001, 123.0, None, None, datetime.now(UTC)).write(run.path)
+    Live(3, 5, 7, 40, 0.25, 0.001, 123.0, None, datetime.now(UTC)).write(run.path)
     assert "device memory" not in html(open_page("train"))
 
 
@@ -255,6 +255,40 @@ def test_curves_have_both_grounds_the_best_epoch_and_the_pace(open_page: OpenPag
     assert all(word in charts[0] for word in ("training", "validation", "best epoch"))
     assert "learning_rate" in charts[2]
     assert "images_s" in charts[3]
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "config.json", "film/image.png"])
+def test_a_damaged_file_of_a_run_takes_neither_its_log_nor_its_buttons(open_page: OpenPage, queue: Queue, name: str):
+    run, job = trained(), ended(queue, State.FAILED, "It failed.")
+    film(run, 1, 2)
+    run.log("Something was said.")
+    (run.path / name).write_bytes(b"{\n")
+    page = open_page("train")
+    assert not page.exception
+    assert [error.value for error in page.error][:1] == ["It failed."]
+    assert len(page.error) == 2
+    assert "Something was said." in page.code[-1].value
+    assert page.button(key=f"delete {job.id}")
+
+
+def test_more_epochs_ask_for_as_much_of_the_cluster_as_the_run_did(open_page: OpenPage, queue: Queue) -> None:
+    trained()
+    job = queue.submit("train", TRAINING | {"gpus": 2, "nodes": 3}, "Made, 1 tile")
+    queue.claim("w")
+    queue.finish(job.id, "w", State.DONE)
+    open_page("train").button(key=f"continue {job.id}").click().run()
+    more = queue.jobs()[0]
+    assert (more.params["from"], more.params["gpus"], more.params["nodes"]) == ("mine", 2, 3)
+
+
+def test_a_training_that_runs_is_watched_however_many_are_newer(open_page: OpenPage, queue: Queue) -> None:
+    old = running(queue)
+    for n in range(60):
+        queue.submit("train", TRAINING, f"Newer {n}")
+    page = open_page("train")
+    box = page.selectbox(key="watched job")
+    assert box.value == old.id
+    assert len(box.options) == 51
 
 
 def film(run: Run, *epochs: int) -> None:

@@ -1,11 +1,13 @@
+import errno
 from dataclasses import replace
 from math import isnan
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from core.checkpoints import Checkpoint, Standing, latest, load
-from core.errors import DamagedCheckpoint, NoSuchCheckpoint
+from core.errors import DamagedCheckpoint, DiskFull, NoSuchCheckpoint
 
 
 def checkpoint(epoch: int = 1, seen: int = 0) -> Checkpoint:
@@ -77,3 +79,19 @@ def test_a_folder_without_one_says_so(tmp_path):
     (tmp_path / "checkpoint-1.safetensors.part").touch()
     with pytest.raises(NoSuchCheckpoint, match=r"has no checkpoint to go on from\. Train anew"):
         latest(tmp_path)
+
+
+def test_a_checkpoint_stays_though_damaged_ones_are_of_later_epochs(tmp_path):
+    for epoch in (4, 5):
+        damaged = checkpoint(epoch).save(tmp_path)
+        damaged.write_bytes(damaged.read_bytes()[:-1])
+    saved = checkpoint(1).save(tmp_path)
+    assert [*tmp_path.iterdir()] == [saved]
+    assert latest(tmp_path)[0].standing.epoch == 1
+
+
+def test_a_full_disk_is_told_as_one_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "write_bytes", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+    with pytest.raises(DiskFull):
+        checkpoint(1).save(tmp_path)
+    assert list(tmp_path.iterdir()) == []

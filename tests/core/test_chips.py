@@ -1,3 +1,4 @@
+import resource
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from shapely import Polygon, box
 from core import rasters
 from core.catalog.tile import Tile
 from core.chips import Chips, Recipe, Scaling, building_target, read_scene
-from core.errors import DifferentGround, InvalidSetting, MissingBand
+from core.errors import CannotWrite, DifferentGround, InvalidSetting, MissingBand
 from core.grids import LONLAT
 from core.labels import Labels
 from core.vectors import Footprints
@@ -207,3 +208,23 @@ def test_rio_gives_four_channels_with_its_strip_edge_left_out(shared):
     assert 0.3 < scene.valid.mean() < 0.32
     assert 0.02 < scene.target.mean() < 0.03
     assert 0 < len(Chips.of([scene], Recipe())) < 49
+
+
+def test_a_scene_on_disk_is_the_same_and_is_scaled_where_it_lies(tmp_path):
+    scene = read_scene(make_tile(tmp_path), SMALL, 3)
+    kept = scene.on_disk(tmp_path / "scenes" / "0.npy")
+    np.testing.assert_array_equal(kept.pixels, scene.pixels)
+    scaling = Scaling((0.0,) * 3, (255.0,) * 3)
+    kept.scale(scaling)
+    np.testing.assert_array_equal(np.load(tmp_path / "scenes" / "0.npy"), scaling.apply(scene.pixels))
+
+
+def test_a_disk_without_room_for_a_scene_is_an_error_and_no_crash(tmp_path):
+    scene = read_scene(make_tile(tmp_path), SMALL, 3)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(CannotWrite):
+            scene.on_disk(tmp_path / "0.npy")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
@@ -7,20 +7,19 @@ from core import files
 from core.errors import DiskFull
 from core.live import Live, end_live, read_steps
 
-NOW = Live(3, 10, 5, 20, 0.25, 1e-3, 41.5, 90.0, 1_000_000, datetime.now(UTC).replace(microsecond=0))
+NOW = Live(3, 10, 5, 20, 0.25, 1e-3, 41.5, 1_000_000, datetime.now(UTC).replace(microsecond=0))
 
 
-def test_the_latest_step_is_read_and_the_remaining_time_runs(tmp_path):
-    NOW.write(tmp_path)
-    found = Live.read(tmp_path)
-    assert replace(found, remaining_s=90.0) == NOW
-    replace(NOW, updated=NOW.updated - timedelta(seconds=60)).write(tmp_path)
-    assert Live.read(tmp_path).remaining_s == pytest.approx(30, abs=5)
+def test_the_latest_step_is_read(tmp_path):
+    for batch in (5, 6):
+        replace(NOW, batch=batch).write(tmp_path)
+    assert Live.read(tmp_path) == replace(NOW, batch=6)
+    assert read_steps(tmp_path).empty
 
 
 def test_the_steps_make_a_curve(tmp_path):
     for batch in (5, 10):
-        replace(NOW, batch=batch, loss=1 / batch).write(tmp_path)
+        replace(NOW, batch=batch, loss=1 / batch).note(tmp_path)
     table = read_steps(tmp_path)
     assert table["epoch"].tolist() == [2.25, 2.5]
     assert table["loss"].tolist() == [0.2, 0.1]
@@ -31,6 +30,7 @@ def test_before_and_after_a_training_nothing_is_live(tmp_path):
     assert Live.read(tmp_path) is None
     assert read_steps(tmp_path).empty
     NOW.write(tmp_path)
+    NOW.note(tmp_path)
     end_live(tmp_path)
     assert Live.read(tmp_path) is None
     assert len(read_steps(tmp_path)) == 1

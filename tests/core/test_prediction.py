@@ -151,7 +151,7 @@ def test_a_tile_gives_probability_footprints_and_a_score(run, tmp_path, monkeypa
     tile = make_tile(tmp_path)
     found = predict_tile(run, tile, tmp_path / "found")
     assert sorted(file.name for file in (tmp_path / "found").iterdir()) == [
-        "footprints.geojson", "footprints.gpkg", "probability.tif", "score.json",
+        "footprints.geojson", "footprints.gpkg", "probability.tif", "score.json", "weights.sha256",
     ]  # fmt: skip
     assert len(found.footprints) == 2
     said = orjson.loads((tmp_path / "found" / "score.json").read_bytes())

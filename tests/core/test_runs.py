@@ -104,6 +104,8 @@ def test_a_run_is_usable_after_its_first_epoch_and_finished_after_its_last(tmp_p
     assert run.is_usable
     assert not run.is_finished
     run.put_weights(Weights(b"better"), 2)
+    assert not run.is_finished  # as long as its figures are not there
+    run.add_metrics({"epoch": 2, "seconds": 1.0})
     assert run.is_finished
     assert run.weights().read_bytes() == b"better"
     assert [file.name for file in run.path.glob("*.h5")] == ["epoch-2.weights.h5"]

@@ -58,7 +58,8 @@ def test_a_run_tells_everything_that_was_trained(tiles, tmp_path):
     shares = [share for share, _ in said]
     assert shares == sorted(shares)
     assert shares[-1] == 1
-    assert said[-1][1].startswith("epoch 2 of 2, batch 3 of 3, loss ")
+    assert said[-3][1].startswith("epoch 2 of 2, batch 3 of 3, loss ")
+    assert [doing for _, doing in said[-2:]] == ["epoch 2 of 2, checking", "2 epochs trained"]
 
 
 def test_the_same_seed_gives_the_same_losses(tiles, tmp_path):
@@ -207,13 +208,33 @@ def test_the_end_asked_for_before_an_interruption_comes_without_another_epoch(ti
     assert (run.epochs_done, run.is_usable) == (2, True)
 
 
+def test_the_end_asked_for_during_a_check_comes_before_the_next_epoch(tiles, tmp_path, monkeypatch):
+    asked = []
+    real = Fit._check
+    monkeypatch.setattr(Fit, "_check", lambda self: (asked.append(True), real(self))[1])
+    run = train(tiles, SIX, tmp_path / "run", finish=lambda: bool(asked))
+    assert (run.epochs_done, len(asked), run.is_usable) == (1, 1, True)
+    assert "was ended after" not in run.log_text
+
+
+def test_what_a_training_that_was_killed_could_not_remove_goes_at_the_next_start(tiles, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(tiles, SIX, tmp_path / "run", interrupting("epoch 2"))
+    left = [tmp_path / "run" / name for name in (".abc.safetensors", ".tmpX", "live.json", "scenes/0.npy")]
+    for file in left:
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    with pytest.raises(KeyboardInterrupt):
+        train(tiles, SIX, tmp_path / "run", interrupting("epoch 3"), resume=True)
+    assert not any(file.exists() for file in left)
+
+
 def test_training_ends_when_patience_does(tiles, tmp_path, monkeypatch):
     monkeypatch.setattr(Fit, "_check", lambda self: np.array([9.0, 1, 1, 0, self.standing.epoch, 8]))
     run = train(tiles, replace(QUICK, epochs=50, patience=2), tmp_path / "run")
     assert (run.epochs_done, run.best_epoch, run.is_finished) == (3, 1, True)
     assert "Ended: no epoch was better than 1 for 2 epochs." in run.log_text
-    with pytest.raises(RunExists):
-        train(tiles, run.config, run.path, resume=True)
+    assert len(train(tiles, run.config, run.path, resume=True).metrics()) == 3
 
 
 def test_where_memory_ends_half_the_batch_is_tried(tiles, tmp_path, monkeypatch):
@@ -225,12 +246,19 @@ def test_where_memory_ends_half_the_batch_is_tried(tiles, tmp_path, monkeypatch)
             raise MemoryError
         return real(self, batch, rate)
 
+    def hold(self, chips):
+        held.append(True)
+        return False
+
+    held = []
     real = TensorflowSteps.train
     monkeypatch.setattr(TensorflowSteps, "train", train_batch)
+    monkeypatch.setattr(Learner, "hold", hold)
     run = train(tiles, replace(QUICK, batch=16), tmp_path / "run")
     assert tried[:4] == [16, 8, 4, 4]
     assert run.is_finished
     assert "The memory was not enough for 16 crops a step. Going on with 8." in run.log_text
+    assert held == [True]  # where memory was short, the scenes do not lie on the device
     assert latest(run.path)[0].standing.batch == 4
 
 
@@ -312,8 +340,19 @@ def test_a_job_trains_the_named_tiles_into_the_named_folder(queued, tmp_path):
     run = Run(tmp_path / "runs" / "mine")
     assert run.is_finished
     assert sorted(run.record.train_tiles + run.record.validation_tiles) == ["img0", "img1"]
+    other = queued | {"config": queued["config"] | {"epochs": 2}}
     with pytest.raises(RunExists):
-        train_task(queued, silent)
+        train_task(other, silent)
+
+
+def test_a_job_that_is_started_again_after_its_last_epoch_is_done(queued, tmp_path):
+    train_task(queued, silent)
+    run = Run(tmp_path / "runs" / "mine")
+    for file in run.path.glob("checkpoint-*"):  # it was interrupted before it wrote the last one
+        file.unlink()
+    before = run.log_text
+    train_task(queued, silent)
+    assert (run.is_finished, run.log_text) == (True, before)
 
 
 def test_a_job_that_was_interrupted_goes_on(queued, tmp_path):

@@ -10,7 +10,15 @@ from core.jobs.folder import JobFolder
 from core.jobs.store import Queue, State
 from core.runs import Record, Run, TrainingConfig
 from core.settings import settings
-from core.training_jobs import Resources, delete_job, run_name, run_of, submit_more_epochs, submit_training
+from core.training_jobs import (
+    Resources,
+    can_continue,
+    delete_job,
+    run_name,
+    run_of,
+    submit_more_epochs,
+    submit_training,
+)
 
 
 @pytest.fixture
@@ -24,7 +32,9 @@ def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def trained(folder: str, epochs: int = 3, **config) -> Run:
     """A run with so many whole epochs, without weights."""
     chosen = TrainingConfig(**{"epochs": max(epochs, 1), "name": "Mine", **config})
-    record = Record(chosen, ("a", "b"), ("b", "c"), Scaling((0.0,), (1.0,)), 3, (0.5, 0.5), 1, "CPU", {})
+    record = Record(
+        chosen, ("a", "b"), ("b", "c"), Scaling((0.0,), (1.0,)), 3, (0.5, 0.5), 1, "CPU", {}, between_tiles=("d",)
+    )
     run = Run.create(settings().runs / folder, record)
     for epoch in range(1, epochs + 1):
         run.add_metrics({"epoch": epoch, "seconds": 1.0})
@@ -67,9 +77,26 @@ def test_more_epochs_are_a_new_run_on_the_same_tiles_that_names_the_old_one(queu
     job = submit_more_epochs(trained("old", 3, learning_rate=0.01), 5, queue)
     assert job.params["from"] == "old"
     assert job.params["run"] != "old"
-    assert job.params["tiles"] == ["a", "b", "c"]
+    assert job.params["tiles"] == ["a", "b", "c", "d"]  # or they would be divided anew
     config = TrainingConfig.of(job.params["config"])
     assert (config.epochs, config.learning_rate, config.name) == (8, 0.01, "Mine (continued)")
+
+
+def test_more_epochs_are_trained_however_patient_the_run_was(queue):
+    job = submit_more_epochs(trained("old", 8, patience=3), 5, queue)
+    assert TrainingConfig.of(job.params["config"]).patience == 0
+
+
+def test_a_run_with_a_damaged_file_is_not_gone_on_with(queue):
+    run = trained("old")
+    (run.path / "metrics.jsonl").write_text("{\n")
+    assert not can_continue(run)
+
+
+def test_what_a_job_asked_a_cluster_for_is_known(queue):
+    asked = Resources(gpus=1, nodes=3)
+    assert Resources.of(submit_training(queue, ["a"], TrainingConfig(), "area", asked)) == asked
+    assert Resources.of(submit_training(queue, ["a"], TrainingConfig(), "area")) == Resources()
 
 
 def test_a_run_gone_on_with_twice_is_called_continued_once(queue):

@@ -48,6 +48,12 @@ def test_a_frame_is_added_after_every_epoch(run, windows):
     assert film.frames == [1, 2, 10]
 
 
+def test_frames_of_other_windows_go_since_they_would_stand_beside_the_wrong_truth(run, windows):
+    filmed(run, windows, *(epoch(number) for number in (1, 2)))
+    assert filmed(run, windows, done=2).frames == [1, 2]
+    assert filmed(run, replace(windows, target=1 - windows.target), done=2).frames == []
+
+
 def test_a_picture_has_a_row_for_each_of_image_truth_and_prediction_and_a_column_for_each_window(run, windows):
     film = filmed(run, windows, epoch(1, probability=1.0))
     shown = table(film, 1)
