@@ -324,6 +324,7 @@ def predict(
 def predict_area(
     run: Annotated[str, typer.Argument(help="Name of a run's folder, as the Predict page shows it.")],
     aoi: Annotated[str, typer.Argument(help="All tiles of this area that are on this machine.")],
+    gpus: Annotated[int, typer.Option(min=0, help="Of a cluster, for each job.")] = 0,
 ) -> None:
     """Puts the prediction of a whole area into the queue, cut into jobs; what is predicted already is left out."""
     from core.jobs.store import Queue
@@ -334,7 +335,7 @@ def predict_area(
         raise NoSuchArea(aoi=aoi)
     area, queue = AreaPrediction(Run(settings().runs / Path(run).name), found.tiles), Queue(settings().queue)
     _notes.print(f"{len(area.done)} of {len(area.tiles)} tiles are predicted, {area.unfit} cannot be", markup=False)
-    for job in submit_area(area.run, area.tiles, queue):
+    for job in submit_area(area.run, area.tiles, queue, gpus):
         typer.echo(f"{job.id}\t{job.title}")
 
 
@@ -348,10 +349,13 @@ def sweep(
     seeds: Annotated[str, typer.Option(help="Whole numbers, with commas between.")] = "0",
     epochs: Annotated[int, typer.Option(min=1)] = 10,
     batch: Annotated[int, typer.Option(min=1, help="Crops a step.")] = 8,
+    gpus: Annotated[int, typer.Option(min=0, help="Of a cluster, on each machine of a training.")] = 0,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines of a cluster, for each training.")] = 1,
 ) -> None:
     """Puts a training for each learning rate, network and seed into the queue."""
     from core.jobs.store import Queue
     from core.sweeps import Sweep, submit
+    from core.training_jobs import Resources
 
     known = read_catalog().labelled
     chosen = known.of_aoi(aoi).tiles if aoi else [_named(known.tiles, one) for one in _parts(tiles)]
@@ -359,7 +363,7 @@ def sweep(
         raise typer.BadParameter("Name tiles of the catalogue with --tiles, or an area with labels with --aoi.")
     grid = Sweep.parse(name, [tile.id for tile in chosen], TrainingConfig(epochs=epochs, batch=batch),
                        _parts(rates), _parts(networks), _parts(seeds))  # fmt: skip
-    for job in submit(grid, Queue(settings().queue)):
+    for job in submit(replace(grid, resources=Resources(gpus, nodes)), Queue(settings().queue)):
         typer.echo(f"{job.id}\t{job.params['run']}")
 
 

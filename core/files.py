@@ -52,9 +52,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def add_line(file: Path, row: Mapping[str, Any]) -> None:
-    """Appends a line of JSON to a file, in one write; raises CannotWrite, DiskFull."""
+    """Appends a line of JSON to a file, in one write, whole or not at all; raises CannotWrite, DiskFull."""
+    line = orjson.dumps(dict(row)) + b"\n"
     with writing(file), file.open("ab", buffering=0) as opened:
-        opened.write(orjson.dumps(dict(row)) + b"\n")
+        written = opened.write(line)
+        if written < len(line):  # as much as there was room for, which is no error yet
+            opened.truncate(opened.tell() - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
@@ -78,13 +82,13 @@ def keep_lines(file: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
 
 
 def _write_error(path: Path, error: OSError) -> Exception:
-    if error.errno == errno.ENOSPC or _is_full(path.parent):
+    if error.errno == errno.ENOSPC or is_full(path.parent):
         return DiskFull(name=path)
     return CannotWrite(name=path, detail=error.strerror or str(error.__cause__ or error))
 
 
-def _is_full(folder: Path) -> bool:
-    """Whether the disk has no room: GDAL and NumPy say that a write failed, but not why."""
+def is_full(folder: Path) -> bool:
+    """Whether its disk has no room: GDAL, NumPy and SQLite say that a write failed, but not why."""
     try:
         return shutil.disk_usage(folder).free < 1_000_000
     except OSError:

@@ -18,6 +18,7 @@ from core.prediction import made_with, predict_tile, prediction_folder, weights_
 from core.progress import Finish, Report, never
 from core.runs import Run
 from core.settings import settings
+from core.training_jobs import Resources
 
 #: Tiles of one job: enough that the start of a process does not count, few enough that a cluster has something to do.
 TILES_A_JOB = 32
@@ -67,18 +68,17 @@ def area_jobs(run: Run, queue: Queue) -> list[Job]:
     return [job for job in reversed(jobs) if job.params["run"] == run.name and not job.state.is_over]
 
 
-def submit_area(run: Run, tiles: Sequence[Tile], queue: Queue) -> list[Job]:
+def submit_area(run: Run, tiles: Sequence[Tile], queue: Queue, gpus: int = 0) -> list[Job]:
     """Jobs of TILES_A_JOB tiles for those that lack a prediction and that no job is about to predict.
 
-    They go behind what people wait for. Raises NoSuchRun, DamagedRun.
+    They go behind what people wait for. Each asks a cluster for `gpus`. Raises NoSuchRun, DamagedRun.
     """
+    asked = {"run": run.name, **Resources(gpus).as_params()}
     coming = {tile for job in area_jobs(run, queue) for tile in job.params["tiles"]}
     wanted = [tile for tile in AreaPrediction(run, tuple(tiles)).lacking if tile.id not in coming]
     parts = [wanted[n : n + TILES_A_JOB] for n in range(0, len(wanted), TILES_A_JOB)]
     return [
-        queue.submit(
-            "predict_tiles", {"run": run.name, "tiles": [tile.id for tile in part]}, _title(part, n, parts), LOW
-        )
+        queue.submit("predict_tiles", {**asked, "tiles": [tile.id for tile in part]}, _title(part, n, parts), LOW)
         for n, part in enumerate(parts, 1)
     ]
 

@@ -45,7 +45,12 @@ class _Kept:
         """Starts it again, after a pause, where it has ended."""
         now = time.monotonic()
         if self.again is not None and now >= self.again:
-            self.start()
+            try:
+                self.start()
+            except OSError as error:  # no memory or no process left: the other one goes on meanwhile
+                self.pause = next_pause(self.pause, 0.0)
+                self.again = now + self.pause
+                print(f"python {' '.join(self.arguments)} cannot be started now: {error}", file=sys.stderr)
         elif self.again is None and self.process and self.process.poll() is not None:
             self.pause = next_pause(self.pause, now - self.started)
             self.again = now + self.pause

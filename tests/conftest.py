@@ -20,6 +20,19 @@ for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
         signal.signal(_number, _usual)
 
 
+#: Tests whose figures are wanted, also where they pass.
+PROOFS = ("tests/reliability/", "tests/browser/test_queue.py")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the proofs print stands at the end of every run."""
+    reports = [one for one in terminalreporter.stats.get("passed", []) if one.nodeid.startswith(PROOFS)]
+    lines = [line for one in reports for line in one.capstdout.splitlines() if line.strip()]
+    if lines:
+        terminalreporter.section("proof")
+        terminalreporter.write_line("\n".join(lines))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real tiles beside the checkout."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app.components.job_buttons import queue
+from app.components.recipe_box import gpus_box
 from app.components.text import counted, duration, number, plain
 from core.catalog.tile import Tile
 from core.jobs.folder import JobFolder
@@ -50,8 +51,9 @@ def _offer(area: AreaPrediction) -> None:
     count = len(area.lacking)
     words = f"Predict all {number(count)} tiles of the area" if not area.done else f"Predict the other {number(count)}"
     st.caption(f"About {duration(area.seconds(queue()))} on one machine, after what others wait for (low priority).")
+    gpus = gpus_box("GPUs a job")
     if st.button(words, icon=":material/select_all:", width="stretch"):
-        submit_area(area.run, area.tiles, queue())
+        submit_area(area.run, area.tiles, queue(), gpus)
         st.rerun()
 
 

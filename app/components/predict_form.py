@@ -24,7 +24,7 @@ def choose_run(runs: list[Run]) -> Run:
 
 
 def _label(run: Run) -> str:
-    return f"{run.config.name or run.name} · {run.epochs_done} epochs"
+    return f"{run.config.name or run.name} · epoch {run.best_epoch}"
 
 
 def predict_button(found: Predicted) -> None:

@@ -69,5 +69,12 @@ def resources_box() -> Resources:
         return Resources()
     nodes_side, gpus_side = st.columns(2)
     nodes = nodes_side.number_input("Nodes", 1, 64, 1, help="Machines that train one network together.")
-    gpus = gpus_side.number_input("GPUs a node", 0, 16, 0, help="Ray starts the job when so many are free.")
-    return Resources(gpus, nodes)
+    with gpus_side:
+        return Resources(gpus_box("GPUs a node"), nodes)
+
+
+def gpus_box(words: str) -> int:
+    """How many GPUs a job asks a cluster for; 0 where jobs run on one machine, which gives all it has."""
+    if settings().launcher != "ray":
+        return 0
+    return st.number_input(words, 0, 16, 0, help="Ray starts the job when so many are free.")

@@ -62,7 +62,9 @@ def sweep_results() -> None:
     found = results(name)
     left = int(found["state"].isin([State.QUEUED, State.RUNNING]).sum())
     shown = found.assign(state=[WORDS[State(value)][0] for value in found["state"]])
-    st.dataframe(shown, hide_index=True, width="stretch", column_order=list(_SHOWN), column_config=_SHOWN)
+    st.dataframe(
+        shown, hide_index=True, width="stretch", column_order=list(_SHOWN), column_config=_SHOWN, placeholder="–"
+    )
     if left:
         with st.popover(f"Stop what is left ({counted(left, 'training')})", icon=":material/stop:"):
             st.write(f"What trains or waits for {plain(name)} is stopped; runs that are done stay.")

@@ -113,10 +113,10 @@ class _Lease:
 
 def _take(folder: JobFolder, attempt: int | None) -> tuple[Order, _Lease]:
     """The order, and a lease that is watched from now on; raises NoSuchJob, CannotRead, DiskFull, CannotWrite."""
-    lease = _Lease(folder, folder.order().attempt if attempt is None else attempt)
+    order = folder.order()  # before anything is written: the folder of a job that was deleted must not come back
+    lease = _Lease(folder, order.attempt if attempt is None else attempt)
     folder.sign_in(lease.attempt)
-    # The order is read after signing in: whoever gave a newer one has either ended this process or is seen here.
-    order = folder.order()
+    # And once more after signing in: whoever gave a newer one has either ended this process or is seen here.
     lease.heed()
     signal.signal(signal.SIGCONT, lambda _number, _frame: lease.heed())  # was it frozen, it looks before it works on
     Thread(target=lease.keep_heeding, name="heed the order", daemon=True).start()
@@ -144,7 +144,8 @@ def main(arguments: list[str]) -> int:
 
 def _fail(folder: JobFolder, sentence: str, code: int) -> int:
     with suppress(GroundplanError):  # where even this cannot be written, the worker goes by the exit code
-        folder.fail(sentence)
+        if folder.path.is_dir():  # deleted with its job, it must not come back
+            folder.fail(sentence)
     return code
 
 

@@ -23,16 +23,27 @@ def cpu_name() -> str:
 
 
 def device_name() -> str:
-    """What TensorFlow computes on in this process. Imports TensorFlow, which takes seconds; without it, the CPU."""
+    """What Keras computes on in this process. Imports its backend, which takes seconds; without it, the CPU."""
     try:
-        import tensorflow as tf
+        models = _gpus_of_jax() if os.environ.get("KERAS_BACKEND") == "jax" else _gpus_of_tensorflow()
     except ImportError:
+        models = []
+    if not models:
         return cpu_name()
-    gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
-        return cpu_name()
-    model = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "of unknown model")
-    return f"GPU {model}" if len(gpus) == 1 else f"{len(gpus)} GPUs {model}"
+    return f"GPU {models[0]}" if len(models) == 1 else f"{len(models)} GPUs {models[0]}"
+
+
+def _gpus_of_tensorflow() -> list[str]:
+    import tensorflow as tf
+
+    details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+    return [str(found.get("device_name", "of unknown model")) for found in details]
+
+
+def _gpus_of_jax() -> list[str]:
+    import jax
+
+    return [device.device_kind for device in jax.devices() if device.platform == "gpu"]
 
 
 def _started() -> Popen[str]:

@@ -66,16 +66,16 @@ class JobFolder:
     def prepare(self, job: Job) -> None:
         """Makes the folder ready for this attempt, and ends what is left of earlier ones on this machine.
 
-        In this order: from job.json on no process of an earlier attempt works on, on whatever machine. The log is kept.
-        Raises DiskFull, CannotWrite.
+        In this order: from job.json on no process of an earlier attempt works on, on whatever machine. The log is kept,
+        but by the first attempt. Raises DiskFull, CannotWrite.
         """
         self._give(Order(job.task, job.params, job.attempt))
         self._end_all()
         try:
-            for left in ("progress.json", "error.txt", "finish"):
-                (self.path / left).unlink(missing_ok=True)
+            for left in self._left_by_others(job.attempt):
+                shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
         except OSError as error:
-            raise CannotWrite(name=self.path / left, detail=error.strerror or str(error)) from error
+            raise CannotWrite(name=self.path, detail=error.strerror or str(error)) from error
 
     def order(self) -> Order:
         """What is to be done; raises NoSuchJob where the folder is gone, CannotRead."""
@@ -107,6 +107,12 @@ class JobFolder:
             with suppress(OSError, ValueError, TypeError):
                 Process(**json.loads(record.read_text())).kill()
                 record.unlink()
+
+    def _left_by_others(self, attempt: int) -> list[Path]:
+        """What this attempt must not find. The first one: anything, since a queue that is gone had given its number."""
+        if attempt == 1:
+            return [path for path in self.path.iterdir() if path.name != "job.json"]
+        return [self.path / name for name in ("progress.json", "error.txt", "finish")]
 
     def ask_to_finish(self) -> None:
         """Asks the job to end soon and to keep what it has; raises DiskFull, CannotWrite."""

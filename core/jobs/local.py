@@ -12,7 +12,7 @@ from subprocess import PIPE, STDOUT, Popen, TimeoutExpired
 from typing import Any, Self
 
 from core import GDAL_GUARD
-from core.errors import CannotStart
+from core.errors import CannotStart, RunLost
 from core.jobs.child import GRACE_S, REASONS, UNEXPECTED
 from core.jobs.device import Lookup
 from core.jobs.folder import JobFolder
@@ -27,6 +27,8 @@ KILLED = (
     "The job was killed, most likely because memory ran out. "
     "Try again with smaller batches, smaller windows or fewer tiles."
 )
+#: The exit codes of a process that was told to end, in good order or before it could hear.
+TOLD_TO_END = (128 + signal.SIGTERM, -signal.SIGTERM)
 
 
 def outcome(code: int, said: str | None) -> Outcome:
@@ -53,12 +55,14 @@ def environment() -> dict[str, str]:
     }  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass
 class LocalRun:
     """A job that runs on this machine. Leaving the `with` block ends what is left of it."""
 
     process: Popen[bytes]
     folder: JobFolder
+    taken_up: bool = False
+    stopped: bool = False  #: by this worker
 
     def __enter__(self) -> Self:
         return self
@@ -67,13 +71,18 @@ class LocalRun:
         self.stop()
 
     def wait(self, seconds: float) -> Outcome | None:
-        """See Launched. With the job's process ends whatever it has started."""
+        """See Launched. With the job's process ends whatever it has started. Raises RunLost."""
         try:
             code = self.process.wait(seconds)
         except TimeoutExpired:
             return None
         self._end_the_rest()
-        return outcome(code, self.folder.error())
+        if self.stopped:
+            return Outcome(State.STOPPED)
+        said = self.folder.error()
+        if code in TOLD_TO_END and not said:  # by whoever ends everything here, as systemd does
+            raise RunLost(job=self.folder.path.name, detail="somebody else told its process to end")
+        return outcome(code, said)
 
     def finish(self) -> None:
         """See Launched; raises DiskFull, CannotWrite."""
@@ -86,6 +95,7 @@ class LocalRun:
     def stop(self) -> None:
         """Ends the whole process group: SIGTERM, then SIGKILL for what is left when the job's process has ended,
         at the latest after GRACE_S seconds."""
+        self.stopped = True
         if self.process.poll() is None:
             self._signal(signal.SIGTERM)
             with suppress(TimeoutExpired):

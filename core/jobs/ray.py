@@ -24,7 +24,7 @@ from core.files import replacing
 from core.jobs.folder import JobFolder
 from core.jobs.job import Job, State
 from core.jobs.launcher import Outcome
-from core.jobs.local import KILLED, environment, outcome
+from core.jobs.local import KILLED, TOLD_TO_END, environment, outcome
 from core.jobs.nodes import JOB
 from core.jobs.ray_cluster import Cluster, RayJob
 from core.settings import settings
@@ -69,10 +69,10 @@ class Ticket:
             return None
 
     @classmethod
-    def new(cls, job: Job, folder: JobFolder) -> "Ticket":
+    def new(cls, job: Job, attempt: int, folder: JobFolder) -> "Ticket":
         """For the next Ray job; the word of chance parts it from those of other queues on the same cluster."""
-        name = f"groundplan-job{job.id}-attempt{job.attempt}-{secrets.token_hex(3)}"
-        ticket = cls(name, job.attempt, folder.log.stat().st_size if folder.log.exists() else 0)
+        name = f"groundplan-job{job.id}-attempt{attempt}-{secrets.token_hex(3)}"
+        ticket = cls(name, attempt, folder.log.stat().st_size if folder.log.exists() else 0)
         ticket.keep(folder)
         return ticket
 
@@ -98,16 +98,18 @@ class RayRun:
     folder: JobFolder
     ticket: Ticket
     command: Sequence[str]
+    taken_up: bool = False
     _submitted: bool = True
     _ask_at: float = 0.0  #: monotonic times
     _log_at: float = 0.0
     _silent_since: float | None = None
+    _stop_until: float | None = None  #: monotonic time to which its end is waited for; None: it was not told to stop
     _told: str = ""  #: what was last said in the job's log or progress for want of its own words
 
     def wait(self, seconds: float) -> Outcome | None:
         """See Launched; a cluster that does not answer is waited for. Raises RunLost."""
-        until = time.monotonic() + seconds
-        while (ended := self._look()) is None and (left := until - time.monotonic()) > 0:
+        until, look = time.monotonic() + seconds, self._look if self._stop_until is None else self._look_at_the_stop
+        while (ended := look()) is None and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, ASK_S / 4))
         return ended
 
@@ -116,20 +118,19 @@ class RayRun:
         self.folder.ask_to_finish()
 
     def stop(self) -> None:
-        """See Launched. The order is taken back last, so that nothing begins or goes on that Ray cannot be told of."""
-        (self.folder.path / "ray.json").unlink(missing_ok=True)
-        until = time.monotonic() + STOP_S
-        with suppress(ClusterAway):
+        """See Launched. Only asks for it, since many may be stopped at once; `wait` sees to the rest."""
+        with suppress(OSError):
+            (self.folder.path / "ray.json").unlink(missing_ok=True)
+        self._stop_until = time.monotonic() + STOP_S
+        try:
             self.cluster.stop(self.ticket.name)
-            while (said := self.cluster.job(self.ticket.name)) and said.status == "RUNNING":
-                if time.monotonic() > until:
-                    break
-                time.sleep(0.1)
-            self._copy_log(is_over=True)
-        self.folder.revoke()
+        except ClusterAway:
+            self._stop_until = time.monotonic()
 
     def leave(self) -> None:
-        """See Launched: the cluster goes on with it, and the next worker takes it up."""
+        """See Launched: the cluster goes on with it, and the next worker takes it up. The end of a stop is seen to."""
+        if self._stop_until is not None:
+            self.wait(STOP_S)
 
     def submit(self) -> None:
         """Puts it into Ray's queue; raises ClusterAway."""
@@ -141,7 +142,7 @@ class RayRun:
                 # Without any, Ray would put it on the head. The machines of one training ask for their own.
                 "entrypoint_num_cpus": 0.1 if _nodes(params) > 1 else params.get("cpus", 1),
                 "entrypoint_num_gpus": 0 if _nodes(params) > 1 else params.get("gpus", 0),
-                "runtime_env": {"env_vars": _passed_on() | {JOB: str(self.job.id)}},
+                "runtime_env": {"env_vars": _passed_on() | _hidden(params) | {JOB: str(self.job.id)}},
                 "metadata": {"job_name": self.job.title},
             }
         )
@@ -149,7 +150,7 @@ class RayRun:
 
     def _entrypoint(self) -> str:
         """One line of shell: to the project, then the job's process, which does nothing once its order is another's."""
-        command = shlex.join([*self.command, str(self.job.id), str(self.job.attempt)])
+        command = shlex.join([*self.command, str(self.job.id), str(self.ticket.attempt)])
         return f"cd {shlex.quote(str(settings().ray_project))} && exec {command}"
 
     def _look(self) -> Outcome | None:
@@ -171,6 +172,27 @@ class RayRun:
         except ClusterAway as error:
             self._heard_nothing(error)
         return None
+
+    def _look_at_the_stop(self) -> Outcome | None:
+        """Whether it has stopped. The order is taken back last, so that nothing goes on that Ray cannot be told of."""
+        if self._stop_until is not None and time.monotonic() < self._stop_until and self._goes_on():
+            return None
+        if self.ticket.is_valid(self.folder):
+            with suppress(ClusterAway):
+                self._copy_log(is_over=True)
+            self.folder.revoke()
+        return Outcome(State.STOPPED)
+
+    def _goes_on(self) -> bool:
+        """What waits in Ray's queue does not: without its order it ends when it begins."""
+        if time.monotonic() < self._ask_at:
+            return True
+        self._ask_at = time.monotonic() + ASK_S / 4
+        try:
+            said = self.cluster.job(self.ticket.name)
+        except ClusterAway:
+            return False
+        return said is not None and said.status == "RUNNING"
 
     def _is_unknown(self) -> None:
         """The cluster has no such job: it never came there, or the head has lost its memory. Raises RunLost."""
@@ -195,10 +217,12 @@ class RayRun:
             return Outcome(State.DONE)
         if said.status == "STOPPED":  # by somebody at Ray's own dashboard or command line
             return Outcome(State.STOPPED)
+        if said.exit_code in TOLD_TO_END and not own:  # as where its machine is shut down
+            raise RunLost(job=self.job.id, detail="somebody else told its process to end")
         if said.exit_code is not None:
             return outcome(said.exit_code, own)
         if said.error_type == _WAITED_TOO_LONG:
-            self.ticket, self._submitted = Ticket.new(self.job, self.folder), False
+            self.ticket, self._submitted = Ticket.new(self.job, self.ticket.attempt, self.folder), False
             self.submit()
             return None
         self._note(said.message)
@@ -258,13 +282,14 @@ class Ray:
     def start(self, job: Job) -> RayRun:
         """Takes up the Ray job that works on it or has done it, else submits one; raises ClusterAway, CannotStart."""
         folder = JobFolder.of(job.id)
-        if (ticket := Ticket.find(folder)) and ticket.is_valid(folder):
+        # Before its first attempt a ticket is of another queue's job, which had the same number.
+        if job.attempt > 1 and (ticket := Ticket.find(folder)) and ticket.is_valid(folder):
             said = self.cluster.job(ticket.name)
             if said and said.status in ("PENDING", "RUNNING", "SUCCEEDED"):
-                return RayRun(job, self.cluster, folder, ticket, self.command)
+                return RayRun(job, self.cluster, folder, ticket, self.command, taken_up=True)
         try:
             folder.prepare(job)
-            run = RayRun(job, self.cluster, folder, Ticket.new(job, folder), self.command)
+            run = RayRun(job, self.cluster, folder, Ticket.new(job, job.attempt, folder), self.command)
         except OSError as error:
             raise CannotStart(job=job.id, detail=str(error)) from error
         run.submit()
@@ -285,6 +310,11 @@ class Ray:
 
 def _nodes(params: dict[str, Any]) -> int:
     return int(params.get("nodes", 1))
+
+
+def _hidden(params: dict[str, Any]) -> dict[str, str]:
+    """Of a job that asks for no GPU Ray hides none: it leaves this variable as the machine has it."""
+    return {} if params.get("gpus", 0) else {"CUDA_VISIBLE_DEVICES": ""}
 
 
 def _words(params: dict[str, Any]) -> str:

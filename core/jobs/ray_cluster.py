@@ -6,19 +6,22 @@ https://docs.ray.io/en/latest/cluster/running-applications/job-submission/rest.h
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 
 from core.errors import ClusterAway, InvalidVariable
 
+Said = TypeVar("Said")
 #: Seconds to wait for an answer. One worker watches many jobs in one thread, and its heartbeat must not wait.
 ANSWER_S = 4.0
 #: Seconds for which a cluster that did not answer is not asked again, so that sixteen jobs do not wait sixteen times.
 QUIET_S = 3.0
+_STATUSES = ("PENDING", "RUNNING", "SUCCEEDED", "FAILED", "STOPPED")
 _WANTED = "the address of Ray's dashboard, such as http://head:8265"
 
 
@@ -35,6 +38,15 @@ class RayJob:
     def is_over(self) -> bool:
         """Whether nothing will change any more."""
         return self.status in ("SUCCEEDED", "FAILED", "STOPPED")
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> "RayJob":
+        """From Ray's JSON; raises KeyError, TypeError, ValueError where it is not Ray's."""
+        if said["status"] not in _STATUSES:
+            raise ValueError(said["status"])
+        code = said.get("driver_exit_code")
+        exit_code = None if code is None else int(code)
+        return cls(said["status"], str(said.get("message") or ""), str(said.get("error_type") or ""), exit_code)
 
 
 class Cluster:
@@ -54,48 +66,66 @@ class Cluster:
 
     def submit(self, order: Mapping[str, Any]) -> None:
         """Puts a job into Ray's queue; `order` is the body of POST /api/jobs/."""
-        self._ask("POST", "/api/jobs/", json=order).close()
+        self._ask("POST", "/api/jobs/", itemgetter("submission_id"), json=order)
 
     def job(self, name: str) -> RayJob | None:
         """The job submitted under this name; None where the cluster has none."""
-        answer = self._ask("GET", f"/api/jobs/{name}", unknown=404)
-        if answer.status_code == 404:
-            return None
-        said = answer.json()
-        code = said.get("driver_exit_code")
-        return RayJob(said["status"], said.get("message") or "", said.get("error_type") or "", code)
+        return self._ask("GET", f"/api/jobs/{name}", RayJob.of, nothing=_is_unknown)
 
     def log(self, name: str) -> str:
         """All that Ray and the job wrote so far; nothing where it cannot be had, as when its machine is gone."""
-        answer = self._ask("GET", f"/api/jobs/{name}/logs", unknown=500)
-        return str(answer.json()["logs"]) if answer.ok else ""
+        return str(self._ask("GET", f"/api/jobs/{name}/logs", itemgetter("logs"), nothing=_is_broken) or "")
 
     def stop(self, name: str) -> None:
         """Asks Ray to end the job's processes: SIGTERM, some seconds later SIGKILL."""
-        self._ask("POST", f"/api/jobs/{name}/stop", unknown=404).close()
+        self._ask("POST", f"/api/jobs/{name}/stop", itemgetter("stopped"), nothing=_is_unknown)
 
     def resources(self) -> dict[str, float]:
         """What all its machines have together: "CPU", "GPU" and others."""
-        answer = self._ask("GET", "/api/v0/nodes?limit=10000")
-        total: dict[str, float] = {}
-        for node in answer.json()["data"]["result"]["result"]:
-            if node["state"] == "ALIVE":
-                for kind, amount in node["resources_total"].items():
-                    total[kind] = total.get(kind, 0.0) + amount
-        return total
+        return self._ask("GET", "/api/v0/nodes?limit=10000", _total) or {}
 
-    def _ask(self, method: str, path: str, unknown: int = 0, json: Any = None) -> requests.Response:
-        """The answer; a failure is ClusterAway but for the status `unknown`, which the caller understands."""
+    def _ask(
+        self, method: str, path: str, read: Callable[[Any], Said],
+        nothing: Callable[[requests.Response], bool] = lambda _answer: False, json: Any = None,
+    ) -> Said | None:  # fmt: skip
+        """What `read` makes of Ray's JSON, None where the answer means `nothing`; all else is ClusterAway."""
+        answer = self._answer(method, path, json)
+        if nothing(answer):
+            return None
+        if not answer.ok:
+            raise ClusterAway(address=self.address, detail=_refusal(answer))
+        try:
+            return read(answer.json())
+        except (ValueError, LookupError, TypeError, AttributeError) as error:  # the page of a login, say
+            raise ClusterAway(address=self.address, detail="it does not answer as Ray does") from error
+
+    def _answer(self, method: str, path: str, json: Any) -> requests.Response:
         if time.monotonic() < self._quiet_until:
             raise ClusterAway(address=self.address, detail="no answer")
         try:
-            answer = requests.request(method, self.address + path, json=json, auth=_with_token, timeout=ANSWER_S)
+            return requests.request(method, self.address + path, json=json, auth=_with_token, timeout=ANSWER_S)
         except requests.RequestException as error:
             self._quiet_until = time.monotonic() + QUIET_S
             raise ClusterAway(address=self.address, detail=_cause(error)) from error
-        if answer.ok or answer.status_code == unknown:
-            return answer
-        raise ClusterAway(address=self.address, detail=_refusal(answer))
+
+
+def _is_unknown(answer: requests.Response) -> bool:
+    """Whether Ray does not know the job; 404 without its words is of a proxy in front of it."""
+    return answer.status_code == 404 and "does not exist" in answer.text
+
+
+def _is_broken(answer: requests.Response) -> bool:
+    return answer.status_code == 500
+
+
+def _total(nodes: Any) -> dict[str, float]:
+    """What machines have together, from Ray's JSON."""
+    total: dict[str, float] = {}
+    for node in nodes["data"]["result"]["result"]:
+        if node["state"] == "ALIVE":
+            for kind, amount in node["resources_total"].items():
+                total[kind] = total.get(kind, 0.0) + amount
+    return total
 
 
 def _cause(error: requests.RequestException) -> str:

@@ -55,6 +55,7 @@ LEASED = " WHERE id = :id AND worker = :worker AND state = 'running'"
 BEAT = "UPDATE jobs SET heartbeat = :now, boot = :boot" + LEASED
 FINISH = "UPDATE jobs SET state = :state, error = :error, finished = :time" + LEASED + " RETURNING *"
 HELD = "SELECT * FROM jobs" + LEASED
+FORGIVE = "UPDATE jobs SET stalls = 0" + LEASED
 # A heartbeat from the future is one of another boot, on a system that cannot tell its boots apart.
 SILENT = """
 SELECT * FROM jobs WHERE state = 'running'

@@ -2,7 +2,7 @@
 
     submit ──▶ queued ──claim──▶ running ──finish──▶ done, failed or stopped
                 │ ▲ ▲               │                     │
-                │ │ └───────────────┤ release: its worker leaves, or its cluster is away
+                │ │ └───────────────┤ release: its worker leaves, its cluster is away, or it cannot be started now
                 │ │                 └ stall: its worker fell silent, or its run is lost; failed after MOST_STALLS
                 │ └──────────────────────── retry ────────┘ not where it is done
                 └─request_stop─▶ stopped      a running job is only marked: its worker ends it
@@ -34,6 +34,7 @@ from core.errors import (
     NothingToRetry,
     QueueBusy,
 )
+from core.files import is_full
 from core.jobs import clock, sql
 from core.jobs.folder import JobFolder
 from core.jobs.job import HIGH, LOW, NORMAL, Job, State, WorkerStatus
@@ -50,6 +51,10 @@ STALLED = (
 )
 #: Seconds to wait for another program's write to end.
 BUSY_S = 10.0
+#: What SQLite says where the file may be as good as it ever was.
+_THE_SYSTEM_REFUSED = (
+    sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM,
+)  # fmt: skip
 #: Seconds for which a worker that is gone is still listed.
 _REMEMBERED_S = 86_400.0
 
@@ -75,12 +80,12 @@ def _sentence(path: Path, error: sqlite3.DatabaseError) -> Exception:
     if code is None:  # a mistake in this file, not in the database
         return error
     match code & 0xFF:  # the rest of the code is detail
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_PROTOCOL:
             return QueueBusy(name=path)
         case sqlite3.SQLITE_FULL:
             return DiskFull(name=path)
-        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM | sqlite3.SQLITE_IOERR:
-            return CannotWrite(name=path, detail=str(error))
+        case code if code in _THE_SYSTEM_REFUSED:  # and rarely says that a full disk is why
+            return DiskFull(name=path) if is_full(path.parent) else CannotWrite(name=path, detail=str(error))
         case _:
             return DamagedQueue(name=path)
 
@@ -118,6 +123,8 @@ class Queue:
                 yield database
         except sqlite3.DatabaseError as error:
             raise _sentence(self.path, error) from error
+        except MemoryError as error:  # what Python makes of SQLITE_NOMEM
+            raise CannotWrite(name=self.path, detail="there is too little memory") from error
         except (FileExistsError, NotADirectoryError, PermissionError) as error:
             raise CannotWrite(name=self.path, detail=str(error.strerror)) from error
 
@@ -236,34 +243,39 @@ class Queue:
 
     def release(self, job_id: int, worker: str) -> Job:
         """Puts a job the worker holds back into its place (or ends it, where a stop was asked); raises LeaseLost."""
-        return self._give_up(job_id, worker, stalls=0)
+        return self._give_up(job_id, worker, lost=False)
 
     def stall(self, job_id: int, worker: str) -> Job:
         """The same where its run is lost through no fault of its own; MOST_STALLS in a row are a failure."""
-        return self._give_up(job_id, worker, stalls=1)
+        return self._give_up(job_id, worker, lost=True)
+
+    def forgive(self, job_id: int, worker: str) -> None:
+        """Forgets the earlier stalls of a job the worker holds, whose present start tells that they were not its."""
+        with self._write() as database:
+            database.execute(sql.FORGIVE, {"id": job_id, "worker": worker})
 
     def requeue_stalled(self, after_s: float = SILENCE_S) -> list[Job]:
         """Takes running jobs from workers silent for longer than `after_s` seconds; returns what became of them."""
         with self._write() as database:
             silent = database.execute(sql.SILENT, {"silence": after_s} | _moment()).fetchall()
-            return [self._put_back(database, _job(row), stalls=1) for row in silent]
+            return [self._put_back(database, _job(row), lost=True) for row in silent]
 
-    def _give_up(self, job_id: int, worker: str, stalls: int) -> Job:
+    def _give_up(self, job_id: int, worker: str, lost: bool) -> Job:
         with self._write() as database:
             row = database.execute(sql.HELD, {"id": job_id, "worker": worker}).fetchone()
             if row is None:
                 raise LeaseLost(job=job_id, worker=worker)
-            return self._put_back(database, _job(row), stalls)
+            return self._put_back(database, _job(row), lost)
 
-    def _put_back(self, database: sqlite3.Connection, job: Job, stalls: int) -> Job:
-        state, error = State.QUEUED, None
+    def _put_back(self, database: sqlite3.Connection, job: Job, lost: bool) -> Job:
+        state, error, stalls = State.QUEUED, None, job.stalls + 1 if lost else 0
         if job.stop_requested and not job.keep:  # what is to be kept is put in order by one more start
             state = State.STOPPED
-        elif stalls and job.stalls + stalls >= MOST_STALLS:
+        elif stalls >= MOST_STALLS:
             state, error = State.FAILED, STALLED
         if state.is_over:
             JobFolder.of(job.id).revoke()
-        facts = {"id": job.id, "state": state, "error": error, "stalls": job.stalls + stalls, "over": state.is_over}
+        facts = {"id": job.id, "state": state, "error": error, "stalls": stalls, "over": state.is_over}
         return _job(database.execute(sql.PUT_BACK, facts | _moment()).fetchall()[0])
 
     def request_stop(self, job_id: int, keep: bool = False) -> Job:
@@ -283,11 +295,15 @@ class Queue:
         return self.get(job_id)
 
     def retry(self, job_id: int) -> Job:
-        """Queues a job that failed or was stopped again, behind all others; raises NoSuchJob, NothingToRetry."""
+        """Queues a job that failed or was stopped again, behind all others; raises NoSuchJob, NothingToRetry.
+
+        What was made of its last order does not count any more: a run that ended well would be taken for the new one's.
+        """
         with self._write() as database:
             job = self._get(database, job_id)
             if job.state not in (State.FAILED, State.STOPPED):
                 raise NothingToRetry(job=job_id, state=job.state)
+            JobFolder.of(job.id).revoke()
             return _job(database.execute(sql.RETRY, {"id": job.id}).fetchall()[0])
 
     def workers(self) -> list[WorkerStatus]:

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -28,8 +29,12 @@ from core.settings import settings
 
 #: Seconds between two heartbeats.
 BEAT_S = 10.0
-#: Seconds for which nothing is claimed after a cluster was away: doubled each time, up to the second figure.
+#: Seconds for which nothing is claimed after a job could not be started: doubled each time, up to the second figure.
 PAUSE_S, LONGEST_PAUSE_S = 5.0, 60.0
+#: A job that could not be started so often in a row fails.
+MOST_REFUSALS = 3
+#: A start that has lived for so many seconds is no part of a row of stalls: the earlier ones are forgiven.
+GOOD_S = 3600.0
 #: Seconds that notices on their way have when the worker leaves.
 _NOTICES_S = 3.0
 
@@ -58,8 +63,10 @@ class _Task:
 
     job: Job
     run: Launched | None  #: None where it could not be started
+    forgiven_at: float = math.inf  #: monotonic time from which its earlier stalls do not count
     ended: Outcome | None = None  #: kept until the queue has it
     asked: bool = False  #: to finish with what it has
+    stopping: bool = False  #: was told to end, and is stopped however it does
 
 
 @dataclass
@@ -70,19 +77,21 @@ class _Worker:
     poll_s: float
     silence_s: float
     notices: Notices
+    leaving: Callable[[], bool]  #: whether this worker was told to leave
     claims: float = math.inf  #: how many more jobs it may ask for
     tasks: list[_Task] = field(default_factory=list)
     device: str | None = None
     beaten: float = -math.inf  #: monotonic time of the last heartbeat
+    refusals: Counter[int] = field(default_factory=Counter)  #: how often in a row a job could not be started
     pause_s: float = 0.0
     paused_until: float = -math.inf
+    holds_back_until: float = -math.inf  #: monotonic time before which it takes nothing over
     complaint: str = ""
 
     def round(self) -> None:
-        """Takes about poll_s seconds. The heartbeat comes first: a worker that was frozen does not rob itself."""
+        """Takes about poll_s seconds. Without a heartbeat nothing is taken over: no worker robs itself."""
         with self._patience():
             self._beat()
-        with self._patience():
             self._take_over()
         with self._patience():
             self._claim()
@@ -102,6 +111,7 @@ class _Worker:
             if str(error) != self.complaint:
                 _log.warning("%s The worker goes on and tries again.", error)
                 self.complaint = str(error)
+            self.holds_back_until = time.monotonic() + BEAT_S  # others could not write either, and are to beat first
             time.sleep(self.poll_s)
 
     def _beat(self, now: bool = False) -> None:
@@ -113,6 +123,8 @@ class _Worker:
             self.device, self.beaten = found, time.monotonic()
 
     def _take_over(self) -> None:
+        if time.monotonic() < self.holds_back_until:
+            return
         for job in self.queue.requeue_stalled(self.silence_s):
             _log.warning("job %d fell silent and is %s", job.id, job.state)
             self._tell(job)
@@ -129,15 +141,25 @@ class _Worker:
     def _start(self, job: Job) -> None:
         _log.info("job %d (%s) starts", job.id, job.title)
         try:
-            self.tasks.append(_Task(job, self.launcher.start(job)))
-            self.pause_s = 0.0
-        except CannotStart as error:
-            self.tasks.append(_Task(job, None, Outcome(State.FAILED, str(error))))
-        except ClusterAway as error:
+            run = self.launcher.start(job)
+        except (CannotStart, ClusterAway) as error:
             _log.warning("%s", error)
-            self.pause_s = min(max(2 * self.pause_s, PAUSE_S), LONGEST_PAUSE_S)
-            self.paused_until = time.monotonic() + self.pause_s
-            self._give_back(job, self.queue.release)
+            self._put_off(job, error)
+            return
+        del self.refusals[job.id]
+        self.pause_s = 0.0
+        self.tasks.append(_Task(job, run, time.monotonic() + (0.0 if run.taken_up else GOOD_S)))
+
+    def _put_off(self, job: Job, error: CannotStart | ClusterAway) -> None:
+        """What is wrong may be over in a minute; a job that cannot be started again and again fails."""
+        self.refusals[job.id] += isinstance(error, CannotStart)
+        if self.refusals[job.id] >= MOST_REFUSALS:
+            del self.refusals[job.id]
+            self.tasks.append(_Task(job, None, ended=Outcome(State.FAILED, str(error))))
+            return
+        self.pause_s = min(max(2 * self.pause_s, PAUSE_S), LONGEST_PAUSE_S)
+        self.paused_until = time.monotonic() + self.pause_s
+        self._give_back(job, self.queue.release)
 
     def _watch(self, task: _Task, seconds: float) -> None:
         """Waits for the run's end, and does what was asked for in the meantime."""
@@ -147,29 +169,34 @@ class _Worker:
         except RunLost as error:
             _log.warning("%s", error)
             self._drop(task)
-            self._give_back(task.job, self.queue.stall)
+            # Whoever told this worker to leave has told the job's process, too: that is no mark against the job.
+            self._give_back(task.job, self.queue.release if self.leaving() else self.queue.stall)
             return
         held = self.queue.held(task.job.id, self.name)
         if held is None or held.attempt != task.job.attempt:
             self._drop(task)  # it was silent for too long and another worker has the job: that one's word counts
             return
+        if held.stalls and time.monotonic() >= task.forgiven_at:
+            self.queue.forgive(held.id, self.name)
         if held.stop_requested and task.run and not task.ended:
             self._end_early(task, task.run, held.keep)
         if task.ended:
             self._finish(task, held, task.ended)
 
     def _end_early(self, task: _Task, run: Launched, keep: bool) -> None:
-        if not keep:
+        if not keep and not task.stopping:
             run.stop()
-            task.ended = Outcome(State.STOPPED)
-        elif not task.asked:
+            task.stopping = True
+        elif keep and not task.asked:
             run.finish()
             task.asked = True
 
     def _finish(self, task: _Task, held: Job, ended: Outcome) -> None:
         kept = held.stop_requested and held.keep and ended.state is State.DONE
+        if kept or task.stopping:
+            ended = Outcome(State.STOPPED)
         with suppress(LeaseLost):
-            self._tell(self.queue.finish(held.id, self.name, State.STOPPED if kept else ended.state, ended.error))
+            self._tell(self.queue.finish(held.id, self.name, ended.state, ended.error))
         self.tasks.remove(task)
         self._beat(now=True)
 
@@ -188,7 +215,7 @@ class _Worker:
             self.notices.send(job)
 
     def leave(self) -> None:
-        """Puts back what it holds; what runs on this machine ends, what runs on a cluster goes on."""
+        """Puts back what it holds; what runs on this machine ends, what runs on a cluster goes on where it may."""
         for task in list(self.tasks):
             with suppress(GroundplanError):
                 self._watch(task, 0.0)  # it may just have ended
@@ -219,7 +246,8 @@ def work(
     name = name or f"{socket.gethostname()}-{os.getpid()}"
     claims = 1 if once else math.inf
     with _told_to_leave() as leaving:
-        worker = _Worker(queue, name, where or launcher(), poll_s, silence_s, Notices(settings().webhook), claims)
+        notices = Notices(settings().webhook)
+        worker = _Worker(queue, name, where or launcher(), poll_s, silence_s, notices, leaving, claims)
         try:
             while not leaving() and not (once and not worker.claims and not worker.tasks):
                 worker.round()

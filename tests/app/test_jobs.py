@@ -469,6 +469,18 @@ def test_a_whole_area_is_predicted_behind_what_people_wait_for(open_page: OpenPa
     assert (single.task, single.priority) == ("predict", HIGH)
 
 
+def test_on_a_cluster_each_job_of_an_area_asks_for_gpus(
+    open_page: OpenPage, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GROUNDPLAN_LAUNCHER", "ray")
+    settings.cache_clear()
+    trained()
+    page = open_page("predict", tile="AOI_0_Made_img1")
+    next(box for box in page.number_input if box.label == "GPUs a job").set_value(1).run()
+    press(page, "Predict all 3 tiles of the area")
+    assert queue.jobs()[0].params["gpus"] == 1
+
+
 def test_an_area_under_way_can_be_stopped(open_page: OpenPage, queue: Queue) -> None:
     trained()
     page: AppTest = press(open_page("predict", tile="AOI_0_Made_img1"), "Predict all 3 tiles of the area")

@@ -19,7 +19,7 @@ CHILD = (sys.executable, "-c", "import sys; " + _PATCHED + "sys.exit(child.main(
 WORKER = (sys.executable, "-c", "from tests.cluster import tasks; tasks.serve()")
 TASKS = toys.TASKS | {
     name: f"tests.cluster.tasks:{function}"
-    for name, function in (("train", "train_and_tell"), ("gather", "gather"), ("kill", "kill"))
+    for name, function in (("train", "train_and_tell"), ("gather", "gather"), ("kill", "kill"), ("look", "look"))
 }
 
 
@@ -52,6 +52,10 @@ def gather(params: dict[str, Any], report: Report, finish: Finish) -> None:
 
 def kill(params: dict[str, Any], report: Report, finish: Finish) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def look(params: dict[str, Any], report: Report, finish: Finish) -> None:
+    print(f"GPUs: [{os.environ.get('CUDA_VISIBLE_DEVICES', 'all')}]", flush=True)
 
 
 def serve() -> None:

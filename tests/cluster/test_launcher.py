@@ -1,19 +1,25 @@
 """What the launcher makes of a cluster's answers. The cluster is made up: no Ray is needed."""
 
+import signal
+import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+import requests
 
 from core.errors import ClusterAway, InvalidVariable, RunLost
 from core.jobs import ray as module
-from core.jobs.job import State
+from core.jobs.job import Job, State
 from core.jobs.launcher import Outcome, launcher
 from core.jobs.local import KILLED
-from core.jobs.ray import Ray, RayRun
+from core.jobs.ray import Ray, RayRun, Ticket
 from core.jobs.ray_cluster import Cluster, RayJob
 from core.jobs.store import Queue
+from core.jobs.worker import work
 from core.settings import settings
+from tests.core.jobs.test_worker import leave, meanwhile
+from tests.core.jobs.toys import reached, wait_for
 
 RUNNING = RayJob("RUNNING", "", "", None)
 DIED = RayJob("FAILED", "Job supervisor actor died: a node is gone", "JOB_SUPERVISOR_ACTOR_DIED", None)
@@ -70,9 +76,13 @@ def run(queue: Queue, fake: FakeCluster) -> RayRun:
 
 def start(queue: Queue, fake: FakeCluster, **params: Any) -> RayRun:
     queue.submit("greet", params, title="Greet")
+    return Ray(fake).start(claimed(queue))
+
+
+def claimed(queue: Queue) -> Job:
     job = queue.claim("w")
     assert job is not None
-    return Ray(fake).start(job)
+    return job
 
 
 def failed(message: str, code: int | None = None, kind: str = "") -> RayJob:
@@ -107,6 +117,13 @@ def test_what_the_job_says_itself_comes_before_ray(run: RayRun, fake: FakeCluste
     assert run.wait(0) == Outcome(State.FAILED, "No tiles.")
 
 
+@pytest.mark.parametrize("code", [128 + signal.SIGTERM, -signal.SIGTERM])
+def test_a_process_told_to_end_by_somebody_else_is_a_lost_run(run: RayRun, fake: FakeCluster, code: int):
+    fake.says = failed("Job entrypoint command failed", code)
+    with pytest.raises(RunLost):
+        run.wait(0)
+
+
 @pytest.mark.parametrize("says", [None, DIED])
 def test_a_run_whose_machine_or_head_is_gone_is_lost_and_not_failed(run: RayRun, fake: FakeCluster, says):
     fake.says = says
@@ -119,6 +136,17 @@ def test_a_job_that_ray_would_wait_for_no_longer_is_submitted_again(run: RayRun,
     assert run.wait(0) is None
     first, second = (order["submission_id"] for order in fake.submitted)
     assert first != second == run.ticket.name
+
+
+def test_what_is_submitted_again_for_a_run_that_was_taken_up_has_the_order_that_counts(queue: Queue, fake: FakeCluster):
+    run = start(queue, fake)
+    queue.release(run.job.id, "w")
+    taken = Ray(fake).start(claimed(queue))
+    assert (taken.taken_up, taken.job.attempt, taken.ticket) == (True, 2, run.ticket)
+    fake.says = WAITED
+    assert taken.wait(0) is None
+    assert fake.submitted[-1]["entrypoint"].endswith(f" {run.job.id} {run.folder.order().attempt}")
+    assert taken.ticket.is_valid(run.folder)
 
 
 def test_a_second_submission_that_never_arrived_is_made_up_for(run: RayRun, fake: FakeCluster):
@@ -161,23 +189,132 @@ def test_a_cluster_that_is_away_is_waited_for_and_the_log_says_so_once(run: RayR
     ]
 
 
-def test_a_job_stopped_while_the_cluster_is_away_loses_its_order(run: RayRun, fake: FakeCluster):
-    fake.is_away = True
+# Stops
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_job_stopped_while_the_cluster_is_away_loses_its_order(run: RayRun, fake: FakeCluster, before: bool):
+    fake.is_away = before
     run.stop()
+    fake.is_away = True
+    assert run.wait(0) == Outcome(State.STOPPED)
     assert run.folder.order().attempt != run.job.attempt
+
+
+@pytest.mark.parametrize(
+    "says", [None, DIED, failed("…", 143), RayJob("SUCCEEDED", "", "", 0), replace(RUNNING, status="PENDING")]
+)
+def test_a_stopped_run_is_stopped_whatever_ray_says_that_became_of_it(run: RayRun, fake: FakeCluster, says):
+    run.folder.log.write_text("")
+    run.stop()
+    fake.says, fake.prints = says, "its last words"
+    assert run.wait(0) == Outcome(State.STOPPED)
+    assert run.folder.log.read_text() == "its last words"
+    assert run.folder.order().attempt == -1
+
+
+def test_a_stop_is_waited_for_but_not_for_ever(run: RayRun, fake: FakeCluster, monkeypatch):
+    monkeypatch.setattr(module, "STOP_S", 0.5)
+    monkeypatch.setattr(FakeCluster, "stop", lambda *_: None)
+    run.stop()
+    assert run.wait(0) is None
+    assert run.folder.order().attempt == 1  # it may end in good order
+    assert run.wait(5) == Outcome(State.STOPPED)
+    assert run.folder.order().attempt == -1
+
+
+def test_leaving_in_the_middle_of_a_stop_sees_to_its_end(run: RayRun, fake: FakeCluster, monkeypatch):
+    monkeypatch.setattr(module, "STOP_S", 0.5)
+    monkeypatch.setattr(FakeCluster, "stop", lambda *_: None)
+    run.leave()
+    assert run.folder.order().attempt == 1
+    run.stop()
+    run.leave()
+    assert run.folder.order().attempt == -1
+
+
+def test_a_stop_that_took_too_long_takes_no_order_of_a_later_start_away(run: RayRun, queue: Queue, fake: FakeCluster):
+    run.stop()
+    queue.stall(run.job.id, "w")
+    run.folder.prepare(claimed(queue))
+    assert run.wait(0) == Outcome(State.STOPPED)
+    assert run.folder.order().attempt == 2
+
+
+@dataclass
+class SlowCluster(FakeCluster):
+    """Its jobs take a second to end."""
+
+    stopped: dict[str, float] = field(default_factory=dict)
+
+    def job(self, name: str) -> RayJob | None:
+        over = name in self.stopped and time.monotonic() - self.stopped[name] > 1
+        return replace(RUNNING, status="STOPPED") if over else RUNNING
+
+    def stop(self, name: str) -> None:
+        self.stopped[name] = time.monotonic()
+
+
+def test_six_jobs_stopped_at_once_take_about_as_long_as_one(queue: Queue, monkeypatch):
+    monkeypatch.setattr(module, "ASK_S", 0.2)
+    slow, jobs = SlowCluster(), [queue.submit("greet", {}) for _ in range(6)]
+    took = []
+
+    def stop() -> None:
+        wait_for(lambda: queue.count(State.RUNNING) == len(jobs))
+        began = time.monotonic()
+        for job in jobs:
+            queue.request_stop(job.id)
+        for job in jobs:
+            reached(queue, job, State.STOPPED)
+        took.append(time.monotonic() - began)
+        leave()
+
+    with meanwhile(stop):
+        work(queue, "w", poll_s=0.1, where=Ray(slow))
+    print(f"\n6 jobs that end a second after they are told to: stopped after {took[0]:.1f} s")
+    assert len(slow.stopped) == 6
+    assert took[0] < 3
+
+
+# What is asked for
 
 
 def test_a_job_asks_for_what_its_params_name(queue: Queue, fake: FakeCluster, monkeypatch):
     monkeypatch.setenv("GROUNDPLAN_WEBHOOK", "https://secret")
     start(queue, fake, gpus=2)
     start(queue, fake, gpus=2, nodes=3)
-    one, three = fake.submitted
+    start(queue, fake)
+    start(queue, fake, nodes=3)
+    one, three, *without = fake.submitted
     assert (one["entrypoint_num_gpus"], one["entrypoint_num_cpus"]) == (2, 1)
     assert (three["entrypoint_num_gpus"], three["entrypoint_num_cpus"]) == (0, 0.1)  # its machines ask for theirs
     told = one["runtime_env"]["env_vars"]
     assert told["GROUNDPLAN_DATA"] == str(settings().data)
     assert told["GDAL_SKIP"] == "VRT OGR_VRT"
     assert "GROUNDPLAN_WEBHOOK" not in told
+    assert [order["runtime_env"]["env_vars"].get("CUDA_VISIBLE_DEVICES") for order in (one, three)] == [None, None]
+    assert [order["runtime_env"]["env_vars"]["CUDA_VISIBLE_DEVICES"] for order in without] == ["", ""]
+
+
+def test_a_job_tried_again_is_not_taken_for_done_because_its_last_run_ended_well(queue: Queue, fake: FakeCluster):
+    run = start(queue, fake)
+    fake.says = RayJob("SUCCEEDED", "", "", 0)  # it was asked to finish with what it has
+    queue.finish(run.job.id, "w", State.STOPPED)
+    queue.retry(run.job.id)
+    again = Ray(fake).start(claimed(queue))
+    assert (again.taken_up, len(fake.submitted)) == (False, 2)
+
+
+def test_a_ticket_of_a_lost_queue_s_job_of_the_same_number_does_not_count(queue: Queue, fake: FakeCluster):
+    before = start(queue, fake)
+    fake.says = RayJob("SUCCEEDED", "", "", 0)
+    for path in queue.path.parent.glob("jobs.sqlite*"):
+        path.unlink()
+    run = start(queue, fake)
+    assert (run.job.id, run.job.attempt, run.taken_up) == (before.job.id, 1, False)
+    assert len(fake.submitted) == 2
+    assert Ticket.find(run.folder) == run.ticket != before.ticket
 
 
 def test_a_job_waits_where_the_cluster_cannot_be_reached(queue: Queue, monkeypatch):
@@ -187,6 +324,52 @@ def test_a_job_waits_where_the_cluster_cannot_be_reached(queue: Queue, monkeypat
     with pytest.raises(ClusterAway, match="no connection"):
         ray.start(queue.claim("w"))
     assert ray.device() == "Ray at http://127.0.0.1:9 does not answer"
+
+
+# Answers
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, status: int, body: str) -> Ray:
+    """A launcher whose cluster answers this, whatever it is asked."""
+    answer = requests.Response()
+    answer.status_code, answer._content = status, body.encode()
+    monkeypatch.setattr(requests, "request", lambda *_, **__: answer)
+    return Ray(Cluster("http://proxy"))
+
+
+CALLS = [
+    lambda cluster: cluster.submit({}),
+    lambda cluster: cluster.job("any"),
+    lambda cluster: cluster.log("any"),
+    lambda cluster: cluster.stop("any"),
+    lambda cluster: cluster.resources(),
+]
+
+
+@pytest.mark.parametrize(
+    "body", ["<html>Log in", "", "{}", "[]", "null", '{"status": "ok"}', '{"data": {"result": 7}}']
+)
+@pytest.mark.parametrize("call", CALLS)
+def test_an_answer_that_is_not_rays_is_none(monkeypatch, call, body: str):
+    ray = answers(monkeypatch, 200, body)
+    with pytest.raises(ClusterAway, match="it does not answer as Ray does"):
+        call(ray.cluster)
+    assert ray.device() == "Ray at http://proxy does not answer"
+
+
+def test_what_ray_says_of_a_job_is_read(monkeypatch):
+    said = '{"status": "FAILED", "message": null, "error_type": "JOB_ENTRYPOINT_COMMAND_ERROR", "driver_exit_code": 2}'
+    assert answers(monkeypatch, 200, said).cluster.job("any") == RayJob("FAILED", "", "JOB_ENTRYPOINT_COMMAND_ERROR", 2)
+
+
+def test_only_ray_itself_can_say_that_it_does_not_know_a_job(monkeypatch):
+    cluster = answers(monkeypatch, 404, "Job any does not exist").cluster
+    assert cluster.job("any") is None
+    cluster.stop("any")
+    cluster = answers(monkeypatch, 404, "<html>404 Not Found</html>").cluster
+    for call in CALLS[:4]:
+        with pytest.raises(ClusterAway, match="status 404"):
+            call(cluster)
 
 
 def test_machines_are_counted(fake: FakeCluster):

@@ -48,7 +48,7 @@ def _ended(run: RayRun) -> Outcome:
 
 
 def test_jobs_of_every_end_look_as_they_do_on_one_machine(cluster: Queue, ray: Ray):
-    names = ("greet", "refuse", "break_", "die", "kill")
+    names = ("greet", "refuse", "break_", "die", "kill", "look")
     jobs = {task: _start(cluster, ray, task, whom="world") for task in names}
     ended = {task: _ended(run) for task, (_, run) in jobs.items()}
     logs = {task: "\n".join(run.folder.tail()) for task, (_, run) in jobs.items()}
@@ -61,6 +61,7 @@ def test_jobs_of_every_end_look_as_they_do_on_one_machine(cluster: Queue, ray: R
     assert "Segmentation fault" in ended["die"].error
     assert "Fatal Python error: Segmentation fault" in logs["die"]
     assert ended["kill"] == Outcome(State.FAILED, KILLED)
+    assert logs["look"] == "GPUs: []"  # it asked for none
 
 
 def test_stopping_ends_all_processes_within_five_seconds(cluster: Queue, ray: Ray, tmp_path):
@@ -70,7 +71,8 @@ def test_stopping_ends_all_processes_within_five_seconds(cluster: Queue, ray: Ra
     group = os.getpgid(deaf)
     began = time.monotonic()
     run.stop()
-    wait_for(lambda: not running_in(group), 5)
+    assert wait_for(lambda: run.wait(0.2), 5) == Outcome(State.STOPPED)
+    assert not running_in(group)
     assert time.monotonic() - began < 5
     assert not is_running(deaf)
     run.stop()  # once more does no harm
@@ -82,6 +84,7 @@ def test_a_job_for_which_nothing_is_free_says_so_and_can_be_stopped(cluster: Que
     assert run.folder.progress().doing == "waiting for 2 GPUs of the cluster"
     began = time.monotonic()
     run.stop()
+    assert wait_for(lambda: run.wait(0.2), 5) == Outcome(State.STOPPED)
     assert time.monotonic() - began < 5
     assert not (tmp_path / "mark").exists()
 
@@ -126,6 +129,21 @@ def test_jobs_run_side_by_side_through_a_real_worker(cluster: Queue, worker: Pop
     for job in jobs:
         wait_for(lambda job=job: cluster.get(job.id).state.is_over, 90)
     assert [cluster.get(job.id).state for job in jobs] == [State.DONE] * count
+
+
+def test_jobs_stopped_at_once_take_about_as_long_as_one(cluster: Queue, worker: Popen[bytes], tmp_path):
+    marks = [tmp_path / f"mark-{n}" for n in range(4)]
+    jobs = [cluster.submit("family", {"mark": str(mark), "cpus": 0.5}) for mark in marks]
+    deaf = [int(wait_for(lambda mark=mark: mark.exists() and mark.read_text(), 60)) for mark in marks]
+    began = time.monotonic()
+    for job in jobs:
+        cluster.request_stop(job.id)
+    wait_for(lambda: not any(map(is_running, deaf)), 20)
+    gone = time.monotonic() - began
+    for job in jobs:
+        reached(cluster, job, State.STOPPED)
+    print(f"\n4 jobs stopped at once: gone after {gone:.1f} s, stopped after {time.monotonic() - began:.1f} s")
+    assert gone < 5
 
 
 def test_a_head_that_dies_loses_no_job(head: Head, cluster: Queue, worker: Popen[bytes], tmp_path):

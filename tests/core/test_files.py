@@ -1,8 +1,10 @@
 """Files that appear once they are whole, or not at all."""
 
+import resource
+
 import pytest
 
-from core.errors import CannotWrite, TruncatedRaster
+from core.errors import CannotWrite, DiskFull, TruncatedRaster
 from core.files import add_line, keep_lines, read_lines, replacing
 
 
@@ -51,6 +53,21 @@ def test_a_line_that_is_not_whole_is_not_read_and_goes_when_lines_are_dropped(tm
     keep_lines(file, lambda row: row["n"] < 2)
     add_line(file, {"n": 9})
     assert [row["n"] for row in read_lines(file)] == [0, 1, 9]
+
+
+def test_a_line_for_which_there_is_half_the_room_is_not_begun_and_told(tmp_path):
+    file = tmp_path / "a.jsonl"
+    add_line(file, {"n": 0})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))  # the system writes up to there, and says how much it did
+    try:
+        with pytest.raises(DiskFull):
+            add_line(file, {"n": 1, "more": "than there is room for"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert file.read_bytes() == b'{"n":0}\n'
+    add_line(file, {"n": 2})
+    assert read_lines(file) == [{"n": 0}, {"n": 2}]
 
 
 def test_a_file_written_in_place_says_what_went_wrong(tmp_path):

@@ -87,6 +87,13 @@ def test_an_area_is_cut_into_jobs_that_let_others_go_first(queue, run, tiles, mo
     assert jobs[2].title == "Predict 1 tile of AOI_0_Made, part 3 of 3"
 
 
+def test_the_jobs_of_an_area_ask_for_gpus_where_they_are_to(queue, run, tiles):
+    [job] = submit_area(run, tiles[:1], queue)
+    assert "gpus" not in job.params
+    [job] = submit_area(run, tiles[1:], queue, gpus=2)
+    assert job.params["gpus"] == 2
+
+
 def test_what_is_predicted_or_about_to_be_is_not_asked_for_again(queue, run, tiles):
     note_weights(run, tiles[0])
     [job] = submit_area(run, tiles, queue)
@@ -212,6 +219,11 @@ def test_the_command_line_submits_an_area(queue, run, tiles, monkeypatch, capsys
     assert "1 of 5 tiles are predicted, 0 cannot be" in said.err
     assert command(monkeypatch, "mine", "AOI_0_Made") == 0
     assert len(queue.jobs()) == 1
+
+
+def test_the_command_line_asks_for_gpus(queue, run, tiles, monkeypatch):
+    assert command(monkeypatch, "mine", "AOI_0_Made", "--gpus", "1") == 0
+    assert [job.params["gpus"] for job in queue.jobs()] == [1]
 
 
 @pytest.mark.parametrize(

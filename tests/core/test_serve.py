@@ -1,5 +1,6 @@
 """`python -m core app`: a server, and a worker beside it as long as the server lives."""
 
+import errno
 import os
 import signal
 import socket
@@ -30,7 +31,7 @@ def port() -> int:
 
 def children(parent: int) -> list[int]:
     found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(parent)], capture_output=True, text=True).stdout
-    return [int(pid) for pid in found.split()]
+    return [pid for pid in map(int, found.split()) if Path(f"/proc/{pid}").exists()]  # ps itself has ended
 
 
 def healthy(port: int) -> bool:
@@ -100,12 +101,13 @@ def test_a_server_that_cannot_start_ends_everything(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "SERVER", ("-c", "raise SystemExit(3)"))
     monkeypatch.setattr(module, "WORKER", ("-c", "import time; time.sleep(60)"))
     usual = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    others = set(children(os.getpid()))  # such as the browser of other tests
     with pytest.raises(SystemExit) as end:
         serve("127.0.0.1", port)
     for number, handler in usual.items():
         signal.signal(number, handler)
     assert end.value.code == 3
-    assert not any(Path(f"/proc/{pid}").exists() for pid in children(os.getpid()))
+    assert set(children(os.getpid())) <= others
 
 
 @pytest.mark.slow
@@ -131,6 +133,31 @@ def test_a_worker_that_keeps_ending_is_started_ever_more_rarely() -> None:
     for lived in (2, 2, 2, 2, 2, 2, 2, 61, 2):
         pauses.append(next_pause(pauses[-1], lived))
     assert pauses[1:] == [1, 2, 4, 8, 16, 30, 30, 1, 2]
+
+
+def test_what_cannot_be_started_again_for_now_is_tried_after_a_longer_pause(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = module._Kept(("-c", "pass"))
+    kept.start()
+    assert kept.process is not None
+    kept.process.wait(20)
+
+    def refuse(_arguments: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    with monkeypatch.context() as crowded:
+        crowded.setattr(module, "_start", refuse)
+        for pause in (1, 2, 4):
+            kept.look()
+            assert kept.pause == pause
+            assert kept.again is not None
+            assert kept.again > time.monotonic()
+            kept.again = 0.0
+    assert "python -c pass cannot be started now: [Errno 12] Cannot allocate memory" in capsys.readouterr().err
+    kept.look()
+    assert kept.again is None
+    assert kept.process.wait(20) == 0
 
 
 def test_the_children_use_the_same_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,6 +149,20 @@ def test_the_command_line_submits_a_sweep(queue, tmp_path, monkeypatch, capsys):
     assert {job.params["config"]["epochs"] for job in jobs} == {3}
 
 
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [((), {}), (("--gpus", "2"), {"gpus": 2}), (("--gpus", "1", "--nodes", "3"), {"gpus": 1, "nodes": 3})],
+)
+def test_the_command_line_asks_for_gpus_and_machines(queue, tmp_path, monkeypatch, words, asked):
+    write_catalog(Catalog((make_tile(tmp_path / "city", "img1"),)))
+    monkeypatch.setattr("sys.argv", ["core", "sweep", "Mine", "--aoi", "AOI_0_Made", *words])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert not left.value.code
+    [job] = queue.jobs()
+    assert {key: value for key, value in job.params.items() if key in ("gpus", "nodes")} == asked
+
+
 def test_the_command_line_wants_tiles_for_a_sweep(queue, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["core", "sweep", "Mine"])
     with pytest.raises(SystemExit, match="2"):

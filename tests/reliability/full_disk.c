@@ -1,4 +1,4 @@
-/* Loaded before libc (LD_PRELOAD): from the k-th write below a folder on, the disk is full.
+/* Loaded before libc (LD_PRELOAD): from the k-th write below a folder on, the disk is full, or takes half of each.
 
    Counts what changes a disk: write, pwrite, fsync, fdatasync, ftruncate, rename, and an open that makes a file. */
 #define _GNU_SOURCE
@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 static long seen, first = -1, last = -1;
+static int halves;
 static char folder[PATH_MAX];
 
 /* Fails the writes number `from` to `to` (from 1; -1: none) below `below`; gives how many there were since the last call. */
@@ -23,27 +24,34 @@ long disk_is_full(const char *below, long from, long to) {
     return before;
 }
 
-static int fails(const char *path) {
+/* From now on what is to fail takes half of what is written, and all else is done. */
+void take_halves(void) { halves = 1; }
+
+static int is_due(const char *path) {
     if (!folder[0] || strncmp(path, folder, strlen(folder))) return 0;
     seen++;
-    if (first < 0 || seen < first || seen > last) return 0;
-    errno = ENOSPC;
-    return 1;
+    return first >= 0 && seen >= first && seen <= last;
 }
 
-static int fails_for(int file) {
+static int is_due_for(int file) {
     char link[64], path[PATH_MAX] = "";
     int kept = errno;
     snprintf(link, sizeof link, "/proc/self/fd/%d", file);
     if (readlink(link, path, sizeof path - 1) < 0) { errno = kept; return 0; }
-    return fails(path);
+    return is_due(path);
 }
+
+static int full(void) { errno = ENOSPC; return -1; }
+static int fails(const char *path) { return is_due(path) && !halves && full(); }
+static int fails_for(int file) { return is_due_for(file) && !halves && full(); }
+static size_t room(int file, size_t wanted) { return !is_due_for(file) ? wanted : halves ? (wanted + 1) / 2 : 0; }
 
 #define NEXT(name) static __typeof__(&name) next; if (!next) next = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
 
-ssize_t write(int f, const void *b, size_t n) { NEXT(write); return fails_for(f) ? -1 : next(f, b, n); }
-ssize_t pwrite(int f, const void *b, size_t n, off_t o) { NEXT(pwrite); return fails_for(f) ? -1 : next(f, b, n, o); }
-ssize_t pwrite64(int f, const void *b, size_t n, off64_t o) { NEXT(pwrite64); return fails_for(f) ? -1 : next(f, b, n, o); }
+#define WRITE(name, ...) { NEXT(name); size_t m = room(f, n); return n && !m ? full() : next(f, b, m, ##__VA_ARGS__); }
+ssize_t write(int f, const void *b, size_t n) WRITE(write)
+ssize_t pwrite(int f, const void *b, size_t n, off_t o) WRITE(pwrite, o)
+ssize_t pwrite64(int f, const void *b, size_t n, off64_t o) WRITE(pwrite64, o)
 int fsync(int f) { NEXT(fsync); return fails_for(f) ? -1 : next(f); }
 int fdatasync(int f) { NEXT(fdatasync); return fails_for(f) ? -1 : next(f); }
 int ftruncate(int f, off_t n) { NEXT(ftruncate); return fails_for(f) ? -1 : next(f, n); }

@@ -1,4 +1,5 @@
-"""A program that runs under full_disk.c: a queue and a job's folder live their life while the k-th write fails.
+"""A program that runs under full_disk.c: a queue and a job's folder live their life while the k-th write fails, or is
+half done.
 
 Prints how many writes there are, and every state that is neither old nor new.
 """
@@ -15,12 +16,14 @@ from typing import Any
 from unittest import mock
 
 from core.errors import CannotWrite, DiskFull
+from core.files import add_line, read_lines
 from core.jobs.folder import JobFolder
 from core.jobs.process import Process
 from core.jobs.store import Queue, State
 from core.settings import settings
 
 queue, folder = Queue(settings().queue), JobFolder.of(1)
+lines = folder.path / "lines.jsonl"
 disk_is_full = ctypes.CDLL(None).disk_is_full
 disk_is_full.restype = ctypes.c_long
 disk_is_full.argtypes = [ctypes.c_char_p, ctypes.c_long, ctypes.c_long]
@@ -38,6 +41,11 @@ def prepare() -> None:
     folder.prepare(replace(queue.get(1), attempt=queue.get(1).attempt))
 
 
+def line(number: int) -> None:
+    if {"n": number} not in read_lines(lines):  # all steps may be done once more
+        add_line(lines, {"n": number})
+
+
 def progress() -> None:
     with folder.reporting() as report:
         report(0.5, "half")
@@ -47,9 +55,10 @@ STEPS: tuple[Callable[[], Any], ...] = (
     lambda: queue.submit("train", {"tiles": ["a" * 5000]}), lambda: queue.submit("predict", {}),
     lambda: queue.move(2, 0), lambda: queue.move(2, 1), lambda: queue.beat("w", None, "CPU"),
     lambda: queue.claim("w"), prepare, sign_in, progress, folder.ask_to_finish,
+    lambda: line(1), lambda: line(2),
     lambda: queue.beat("w", 1), lambda: queue.release(1, "w"),
     lambda: queue.claim("w"), prepare, lambda: queue.stall(1, "w"),
-    lambda: queue.claim("w"), prepare, lambda: folder.fail("It failed."), folder.revoke,
+    lambda: queue.claim("w"), prepare, lambda: queue.forgive(1, "w"), lambda: folder.fail("It failed."), folder.revoke,
     lambda: queue.finish(1, "w", State.FAILED, "It failed."), lambda: queue.retry(1), lambda: queue.claim("w"),
     lambda: queue.request_stop(2, keep=True), lambda: queue.finish(2, "w", State.DONE),
     lambda: queue.delete(2), lambda: queue.sign_off("w"),
@@ -70,11 +79,13 @@ def rows() -> list[Any]:
 
 
 def files() -> dict[str, Any]:
-    """What the folder holds, each file whole, but for times; temporary files must be gone."""
+    """What the folder holds, each file whole, but for times; temporary files must be gone. No lines are no file."""
     found: dict[str, Any] = {}
     for path in folder.path.glob("*"):
         text = path.read_text()
         found[path.name] = json.loads(text) if path.suffix == ".json" else text
+    if found.get(lines.name) == "":
+        del found[lines.name]
     for name in found:
         if isinstance(found[name], dict):
             found[name] = {
@@ -116,14 +127,16 @@ def broken(states: list[Seen], usual: list[Seen]) -> list[str]:
     return wrong
 
 
-def main(lasting: bool) -> None:
-    """For every k; `lasting`: all writes after the k-th fail, too."""
+def main(how: str) -> None:
+    """For every k; "lasting": all writes after the k-th fail, too; "half": the k-th is half done."""
     usual, writes = walk(-1, -1)
     wrong = []
+    if how == "half":
+        ctypes.CDLL(None).take_halves()
     for k in range(1, writes + 1):
-        wrong += broken(walk(k, 10**9 if lasting else k)[0], usual)
+        wrong += broken(walk(k, 10**9 if how == "lasting" else k)[0], usual)
     print(json.dumps({"writes": writes, "broken": wrong}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] == "lasting")
+    main(sys.argv[1])

@@ -1,4 +1,4 @@
-"""The k-th write fails, for every k: the state before or the state after, never a broken one."""
+"""The k-th write fails or is half done, for every k: the state before or the state after, never a broken one."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from subprocess import run
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
@@ -32,16 +33,33 @@ def fast() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("how", ["lasting", "once"])
-def test_a_disk_that_is_full_from_any_write_on_leaves_the_old_or_the_new_state(library: Path, fast: Path, how: str):
-    environment = os.environ | {"LD_PRELOAD": str(library), "GROUNDPLAN_DATA": str(fast / "data")}
-    done = run(
-        [sys.executable, "-m", "tests.reliability.full_disk", how],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+def under(library: Path, data: Path, program: str, *arguments: str) -> dict[str, Any]:
+    """What a program of this folder finds, with full_disk.c between it and the system."""
+    environment = os.environ | {"LD_PRELOAD": str(library), "GROUNDPLAN_DATA": str(data)}
+    command = [sys.executable, "-m", f"tests.reliability.{program}", *arguments]
+    done = run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    print(f"\n{found['writes']} writes, each failed ({how}): {len(found['broken'])} broken states")
+    return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["lasting", "once", "half"])
+def test_a_disk_that_is_full_from_any_write_on_leaves_the_old_or_the_new_state(library: Path, fast: Path, how: str):
+    found = under(library, fast / "data", "full_disk", how)
+    print(f"\nqueue: {found['writes']} writes, each failed ({how}): {len(found['broken'])} broken states")
     assert found["writes"] > 60
+    assert found["broken"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("how", "told"), [("lasting", 100), ("once", 30), ("half", 0)])
+def test_a_training_on_a_full_disk_says_so_breaks_nothing_and_goes_on_the_same(
+    library: Path, fast: Path, how: str, told: int
+):
+    """What only looks on, such as the film, is switched off instead."""
+    found = under(library, fast / "data", "full_disk_training", str(fast), how)
+    words = f"{found['writes']} writes, each failed ({how}): {found['said']} said so, {len(found['broken'])} broken"
+    print(f"\ntraining: {words}")
+    assert found["writes"] > 100
+    assert found["said"] >= told
     assert found["broken"] == []

@@ -36,13 +36,6 @@ Queue(Path(sys.argv[1])).submit("greet", {})
 """
 
 
-@pytest.fixture(autouse=True)
-def _the_queue_is_whole_at_the_end(queue: Queue) -> Iterator[None]:
-    yield
-    with closing(sqlite3.connect(queue.path)) as database:
-        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-
-
 @pytest.fixture
 def worker(queue: Queue) -> Iterator[Popen[bytes]]:
     with worker_process() as process:
@@ -114,6 +107,17 @@ def test_a_worker_told_to_leave_puts_its_job_back_and_another_finishes_it(
     with worker_process() as second:
         reached(queue, job, State.DONE)
         second.terminate()
+
+
+def test_a_worker_and_its_job_told_to_end_together_put_the_job_back(queue: Queue, worker: Popen[bytes], tmp_path: Path):
+    """As systemd ends a service, all its processes at once."""
+    job, child = _lingering(queue, tmp_path / "mark")
+    for pid in (child, worker.pid):
+        os.kill(pid, signal.SIGTERM)
+    assert worker.wait(20) == 0
+    assert not is_running(child)
+    back = queue.get(job.id)
+    assert (back.state, back.error) == (State.QUEUED, None)
 
 
 # The Proof table of issue 4: `pytest tests/reliability -s` prints the figures.

@@ -123,6 +123,13 @@ def test_a_process_of_an_earlier_attempt_does_not_begin(queue: Queue):
     assert late.returncode == -signal.SIGKILL
 
 
+def test_a_process_of_a_deleted_job_does_not_make_its_folder_again(queue: Queue):
+    job = queue.submit("greet", {})
+    with Popen([*toys.CHILD, str(job.id), "1"], cwd=ROOT, stdin=DEVNULL, stderr=PIPE, start_new_session=True) as late:
+        assert b"no job number" in late.communicate()[1]
+    assert (late.returncode, JobFolder.of(job.id).path.exists()) == (2, False)
+
+
 def test_a_job_asked_to_finish_ends_well(queue: Queue, tmp_path):
     mark = tmp_path / "mark"
     with toys.start(queue.submit("keep", {"mark": str(mark)})) as run:

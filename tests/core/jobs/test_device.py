@@ -22,6 +22,15 @@ def test_the_device_is_what_tensorflow_finds(monkeypatch, gpus, name):
     assert device_name() == name
 
 
+@pytest.mark.parametrize(("platform", "name"), [("cpu", cpu_name()), ("gpu", "GPU NVIDIA H100")])
+def test_where_keras_computes_with_jax_the_device_is_what_jax_finds(monkeypatch, platform, name):
+    found = SimpleNamespace(platform=platform, device_kind="NVIDIA H100")
+    monkeypatch.setitem(sys.modules, "jax", SimpleNamespace(devices=lambda: [found]))
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert device_name() == name
+
+
 def test_without_tensorflow_the_device_is_the_cpu(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     assert device_name() == cpu_name()

@@ -102,6 +102,19 @@ def test_a_new_attempt_keeps_the_log_only(folder):
     assert (folder.progress(), folder.error(), folder.tail()) == (None, None, ["first attempt"])
 
 
+def test_a_first_attempt_finds_nothing_of_a_lost_queue_s_job_of_the_same_number(folder):
+    folder.log.write_text("another job\n")
+    (folder.path / "ray.json").write_text("{}")
+    (folder.path / "ray").mkdir()
+    (folder.path / "ray" / "state").touch()
+    with Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True) as left:
+        facts = asdict(Process.this()) | {"pid": left.pid, "began": int(_began(left.pid))}
+        (folder.path / "process-4.json").write_text(json.dumps(facts))
+        folder.prepare(make_job(1))
+        assert not is_running(left.pid)
+    assert [path.name for path in folder.path.iterdir()] == ["job.json"]
+
+
 def test_the_tail_is_the_last_lines(folder):
     folder.log.write_text("\n".join(map(str, range(100))) + "\n")
     assert folder.tail(3) == ["97", "98", "99"]

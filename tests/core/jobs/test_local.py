@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from core import GDAL_GUARD
-from core.errors import CannotStart
+from core.errors import CannotStart, RunLost
 from core.jobs.child import DISK_FULL, OUT_OF_MEMORY, UNEXPECTED
 from core.jobs.folder import JobFolder
 from core.jobs.launcher import Outcome, launcher
@@ -67,6 +67,30 @@ def test_stopping_ends_also_a_grandchild_that_will_not_hear(queue: Queue, tmp_pa
         toys.wait_for(lambda: not toys.is_running(int(mark.read_text())))
         run.stop()  # once more does no harm
     assert toys.running_in(run.process.pid) == []
+
+
+def test_a_process_told_to_end_by_somebody_else_is_a_lost_run(queue: Queue, tmp_path):
+    mark = tmp_path / "mark"
+    with toys.start(queue.submit("linger", {"mark": str(mark)})) as run:
+        toys.wait_for(mark.exists)
+        os.kill(run.process.pid, signal.SIGTERM)
+        with pytest.raises(RunLost, match="somebody else told its process to end"):
+            run.wait(20)
+
+
+def test_so_is_one_that_was_told_before_it_could_hear(queue: Queue):
+    with launch(queue.submit("greet", {}), (*toys.CHILD[:2], "import time; time.sleep(60)")) as run:
+        os.kill(run.process.pid, signal.SIGTERM)
+        with pytest.raises(RunLost):
+            run.wait(20)
+
+
+def test_a_run_that_its_worker_stopped_is_stopped(queue: Queue, tmp_path):
+    mark = tmp_path / "mark"
+    with toys.start(queue.submit("linger", {"mark": str(mark)})) as run:
+        toys.wait_for(mark.exists)
+        run.stop()
+        assert run.wait(0) == Outcome(State.STOPPED)
 
 
 def test_leaving_the_block_ends_the_process(queue: Queue, tmp_path):

@@ -266,6 +266,55 @@ def test_a_damaged_queue_is_one_sentence(queue: Queue, damage: bytes | None):
     queue.path.write_bytes(damage or whole[:100] + b"\xff" * (len(whole) - 100))
     with pytest.raises(DamagedQueue, match=r"jobs\.sqlite cannot be read"):
         queue.jobs()
+    queue.path.unlink()
+
+
+def test_a_file_with_other_tables_is_no_queue(queue: Queue):
+    queue.path.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(queue.path)) as database:
+        database.execute("CREATE TABLE jobs (wage REAL)")
+        database.execute(f"PRAGMA user_version = {len(sql.STEPS)}")
+    with pytest.raises(DamagedQueue):
+        queue.waiting()
+
+
+@pytest.mark.parametrize(
+    ("code", "full", "expected"),
+    [
+        (sqlite3.SQLITE_IOERR_SHMSIZE, True, DiskFull),
+        (sqlite3.SQLITE_IOERR_WRITE, False, CannotWrite),
+        (sqlite3.SQLITE_CANTOPEN, True, DiskFull),
+        (sqlite3.SQLITE_CANTOPEN, False, CannotWrite),
+        (sqlite3.SQLITE_READONLY, False, CannotWrite),
+        (sqlite3.SQLITE_PERM, False, CannotWrite),
+        (sqlite3.SQLITE_NOMEM, False, CannotWrite),
+        (sqlite3.SQLITE_BUSY, True, QueueBusy),
+        (sqlite3.SQLITE_LOCKED, False, QueueBusy),
+        (sqlite3.SQLITE_PROTOCOL, False, QueueBusy),
+        (sqlite3.SQLITE_CORRUPT, True, DamagedQueue),
+        (sqlite3.SQLITE_NOTADB, False, DamagedQueue),
+    ],
+)
+def test_only_a_file_that_is_no_whole_queue_is_called_damaged(queue: Queue, monkeypatch, code, full, expected):
+    error = sqlite3.OperationalError("what SQLite says")
+    error.sqlite_errorcode = code
+
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(store, "is_full", lambda _folder: full)
+    monkeypatch.setattr(store, "_log_ahead", refuse)
+    with pytest.raises(expected):
+        queue.submit("train", {})
+
+
+def test_want_of_memory_is_no_damage_either(queue: Queue, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(store, "_log_ahead", refuse)
+    with pytest.raises(CannotWrite, match="too little memory"):
+        queue.submit("train", {})
 
 
 def test_a_queue_that_is_held_is_one_sentence(queue: Queue, monkeypatch: pytest.MonkeyPatch):
@@ -378,6 +427,25 @@ def test_only_its_worker_says_that_a_run_is_lost(queue: Queue):
         queue.stall(job.id, "other")
 
 
+def test_a_job_that_is_released_in_between_was_not_lost_in_a_row(queue: Queue):
+    job = queue.submit("train", {})
+    for give_back, stalls in ((queue.stall, 1), (queue.stall, 2), (queue.release, 0), (queue.stall, 1)):
+        queue.claim("w")
+        assert give_back(job.id, "w").stalls == stalls
+
+
+def test_only_its_worker_forgives_a_job_its_earlier_stalls(queue: Queue):
+    job = queue.submit("train", {})
+    queue.claim("w")
+    queue.stall(job.id, "w")
+    queue.claim("w")
+    queue.forgive(job.id, "other")
+    assert queue.get(job.id).stalls == 1
+    queue.forgive(job.id, "w")
+    assert queue.get(job.id).stalls == 0
+    assert queue.stall(job.id, "w").stalls == 1
+
+
 @pytest.mark.parametrize("state", [State.FAILED, State.STOPPED])
 def test_a_retried_job_waits_behind_all_others_with_a_clean_record(queue: Queue, state: State):
     number = _over(queue, state)
@@ -386,6 +454,17 @@ def test_a_retried_job_waits_behind_all_others_with_a_clean_record(queue: Queue,
     assert (again.state, again.error, again.stalls, again.attempt) == (State.QUEUED, None, 0, 1)
     assert (again.started, again.finished, again.worker, again.stop_requested) == (None, None, None, False)
     assert _claimed(queue) == [other.id, number]
+
+
+def test_what_was_made_of_an_order_does_not_count_once_the_job_is_tried_again(queue: Queue):
+    queue.submit("train", {})
+    job = queue.claim("w")
+    assert job is not None
+    JobFolder.of(job.id).prepare(job)
+    queue.finish(job.id, "w", State.STOPPED)
+    assert JobFolder.of(job.id).order().attempt == 1
+    queue.retry(job.id)
+    assert JobFolder.of(job.id).order().attempt == -1
 
 
 def test_a_job_that_is_done_or_not_over_is_not_tried_again(queue: Queue):

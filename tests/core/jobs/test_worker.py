@@ -68,11 +68,24 @@ def test_a_job_that_fails_says_why(queue: Queue):
     assert queue.get(job.id).error.startswith("Training needs at least one labelled tile")
 
 
-def test_a_job_that_cannot_start_fails_and_the_worker_goes_on(queue: Queue):
+def test_a_job_that_cannot_start_fails_the_third_time_and_the_worker_goes_on(queue: Queue, monkeypatch):
+    monkeypatch.setattr(worker, "PAUSE_S", 0.05)
+    job = queue.submit("greet", {})
+
+    def wait() -> None:
+        toys.reached(queue, job, State.FAILED)
+        leave()
+
+    with meanwhile(wait):
+        work(queue, "w", poll_s=0.05, where=toys.local(("/no/such/python",)))
+    assert queue.get(job.id).attempt == 3
+    assert "could not be started" in queue.get(job.id).error
+
+
+def test_a_job_that_cannot_start_for_now_waits_without_a_mark_against_it(queue: Queue):
     job = queue.submit("greet", {})
     _once(queue, toys.local(("/no/such/python",)))
-    assert queue.get(job.id).state == State.FAILED
-    assert "could not be started" in queue.get(job.id).error
+    assert (queue.get(job.id).state, queue.get(job.id).stalls) == (State.QUEUED, 0)
 
 
 def test_once_takes_one_job_and_does_not_wait_for_another(queue: Queue):
@@ -156,6 +169,25 @@ def test_a_worker_told_to_leave_puts_its_job_back(queue: Queue, tmp_path, number
     assert signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler)
 
 
+@pytest.mark.parametrize(("both", "stalls"), [(True, 0), (False, 1)])
+def test_a_process_that_somebody_told_to_end_is_put_back_and_a_leaving_worker_s_is_no_stall(
+    queue: Queue, tmp_path, both, stalls
+):
+    mark = tmp_path / "mark"
+    job = queue.submit("linger", {"mark": str(mark)})
+
+    def tell() -> None:
+        child = int(toys.wait_for(lambda: mark.exists() and mark.read_text()))
+        if both:
+            leave()
+        os.kill(child, signal.SIGTERM)
+
+    with meanwhile(tell):
+        work(queue, "w", once=True, poll_s=2, where=toys.local())  # the process ends before the next poll
+    found = queue.get(job.id)
+    assert (found.state, found.error, found.stalls) == (State.QUEUED, None, stalls)
+
+
 # Stops that keep what there is
 
 
@@ -209,6 +241,7 @@ class Errand:
     happened: list[str] = field(default_factory=list)
     outcome: Outcome | None = None
     lost: bool = False
+    taken_up: bool = False
 
     def wait(self, seconds: float) -> Outcome | None:
         time.sleep(seconds)
@@ -233,13 +266,14 @@ class Cluster:
     slots: int = 3
     runs: dict[int, Errand] = field(default_factory=dict)
     away: bool = False
+    takes_up: bool = False
     asked: int = 0
 
     def start(self, job: Job) -> Errand:
         self.asked += 1
         if self.away:
             raise ClusterAway(address="http://cluster", detail="no route")
-        self.runs[job.id] = Errand(job)
+        self.runs[job.id] = Errand(job, taken_up=self.takes_up)
         return self.runs[job.id]
 
     def device(self) -> str | None:
@@ -292,6 +326,72 @@ def test_a_run_that_is_lost_starts_again_and_counts_as_a_stall(queue: Queue):
     with meanwhile(look):
         work(queue, "w", poll_s=0.05, where=cluster)
     assert (queue.get(job.id).stalls, queue.get(job.id).attempt) == (1, 2)
+
+
+@pytest.mark.parametrize(("takes_up", "good_s"), [(True, 3600), (False, 0.2)])
+def test_a_run_that_was_taken_up_or_has_lived_long_is_forgiven_its_earlier_stalls(
+    queue: Queue, monkeypatch, takes_up, good_s
+):
+    monkeypatch.setattr(worker, "GOOD_S", good_s)
+    cluster, job = Cluster(takes_up=takes_up), queue.submit("greet", {})
+    for _ in range(store.MOST_STALLS - 1):
+        queue.claim("gone")
+        queue.stall(job.id, "gone")
+
+    def look() -> None:
+        toys.wait_for(lambda: job.id in cluster.runs)
+        toys.wait_for(lambda: queue.get(job.id).stalls == 0)
+        cluster.runs[job.id].lost = True
+
+    with meanwhile(look):
+        work(queue, "w", once=True, poll_s=0.05, where=cluster)
+    assert (queue.get(job.id).state, queue.get(job.id).stalls) == (State.QUEUED, 1)
+
+
+def test_a_run_that_has_not_lived_long_is_not_forgiven_its_earlier_stalls(queue: Queue):
+    cluster, job = Cluster(), queue.submit("greet", {})
+    queue.claim("gone")
+    queue.stall(job.id, "gone")
+
+    def look() -> None:
+        run = toys.wait_for(lambda: cluster.runs.get(job.id))
+        time.sleep(0.3)
+        run.lost = True
+
+    with meanwhile(look):
+        work(queue, "w", once=True, poll_s=0.05, where=cluster)
+    assert queue.get(job.id).stalls == 2
+
+
+@pytest.mark.parametrize("own", [Outcome(State.FAILED, "It was ended."), Outcome(State.DONE), Outcome(State.STOPPED)])
+def test_a_stop_is_sent_once_and_then_the_job_is_stopped_however_its_run_ends(queue: Queue, own):
+    cluster, job = Cluster(), queue.submit("greet", {})
+
+    def stop() -> None:
+        run = toys.wait_for(lambda: cluster.runs.get(job.id))
+        queue.request_stop(job.id)
+        toys.wait_for(lambda: run.happened)
+        time.sleep(0.3)  # several polls
+        assert (queue.get(job.id).state, run.happened) == (State.RUNNING, ["stop"])
+        run.outcome = own
+
+    with meanwhile(stop):
+        work(queue, "w", once=True, poll_s=0.05, where=cluster)
+    assert (queue.get(job.id).state, queue.get(job.id).error) == (State.STOPPED, None)
+
+
+def test_a_worker_that_leaves_in_the_middle_of_a_stop_leaves_a_stopped_job(queue: Queue):
+    cluster, job = Cluster(), queue.submit("greet", {})
+
+    def stop() -> None:
+        run = toys.wait_for(lambda: cluster.runs.get(job.id))
+        queue.request_stop(job.id)
+        toys.wait_for(lambda: run.happened)
+        leave()
+
+    with meanwhile(stop):
+        work(queue, "w", poll_s=0.05, where=cluster)
+    assert (queue.get(job.id).state, cluster.runs[job.id].happened) == (State.STOPPED, ["stop", "leave"])
 
 
 def test_jobs_wait_for_a_cluster_that_is_away_without_a_mark_against_them(queue: Queue, monkeypatch):
@@ -369,6 +469,57 @@ def test_a_queue_that_fails_for_a_while_costs_no_job(queue: Queue, monkeypatch, 
     assert queue.get(job.id).attempt == 1
 
 
+@pytest.fixture
+def outage(monkeypatch) -> threading.Event:
+    """While it is set, nobody's heartbeat can be written."""
+    lasts, usual = threading.Event(), Queue.beat
+
+    def beat(*arguments, **named) -> None:
+        if lasts.is_set():
+            raise DiskFull(name="jobs.sqlite")
+        usual(*arguments, **named)
+
+    monkeypatch.setattr(worker, "BEAT_S", 0.8)
+    monkeypatch.setattr(Queue, "beat", beat)
+    return lasts
+
+
+def test_after_an_outage_of_the_queue_a_worker_does_not_rob_itself(queue: Queue, outage, monkeypatch):
+    monkeypatch.setattr(worker, "BEAT_S", 0.01)  # others get no time, so nothing but its own heartbeat protects it
+    cluster, job = Cluster(), queue.submit("greet", {})
+
+    def live_through() -> None:
+        toys.wait_for(lambda: job.id in cluster.runs)
+        outage.set()
+        time.sleep(1.5)  # longer than its silence may last
+        outage.clear()
+        time.sleep(1.0)
+        leave()
+
+    with meanwhile(live_through):
+        work(queue, "w", poll_s=0.05, silence_s=1.0, where=cluster)
+    assert (queue.get(job.id).attempt, queue.get(job.id).stalls) == (1, 0)
+
+
+def test_after_an_outage_of_the_queue_others_may_beat_before_anything_is_taken_over(queue: Queue, outage):
+    job = queue.submit("greet", {})
+    queue.claim("other")
+
+    def live_through() -> None:
+        outage.set()
+        time.sleep(1.2)
+        outage.clear()
+        time.sleep(0.4)
+        queue.beat("other", job.id)  # it is a little slower
+        time.sleep(0.6)
+        assert (queue.get(job.id).worker, queue.get(job.id).stalls) == ("other", 0)
+        toys.wait_for(lambda: queue.get(job.id).stalls == 1)  # then it falls silent
+        leave()
+
+    with meanwhile(live_through):
+        work(queue, "w", poll_s=0.05, silence_s=1.0, where=Cluster(slots=0))
+
+
 def test_a_wish_to_finish_that_cannot_be_written_is_written_later(queue: Queue, monkeypatch, tmp_path):
     mark, failures = tmp_path / "mark", iter([DiskFull(name="finish")])
     usual = JobFolder.ask_to_finish
@@ -421,11 +572,44 @@ def test_a_job_that_is_put_back_is_no_news(queue: Queue, told):
     assert told == []
 
 
-def test_a_cluster_may_refuse_a_job(queue: Queue):
-    class Choosy(Cluster):
-        def start(self, job: Job) -> Errand:
-            raise CannotStart(job=job.id, detail="no such task there")
+@dataclass
+class Choosy(Cluster):
+    """Refuses a job as often as it is told to, then takes it."""
 
+    refusals: int = 99
+
+    def start(self, job: Job) -> Errand:
+        if self.refusals:
+            self.refusals -= 1
+            raise CannotStart(job=job.id, detail="no such task there")
+        return super().start(job)
+
+
+def test_a_cluster_may_refuse_a_job(queue: Queue, monkeypatch):
+    monkeypatch.setattr(worker, "PAUSE_S", 0.05)
     job = queue.submit("greet", {})
-    _once(queue, Choosy())
+
+    def wait() -> None:
+        toys.reached(queue, job, State.FAILED)
+        leave()
+
+    with meanwhile(wait):
+        work(queue, "w", poll_s=0.05, where=Choosy())
     assert queue.get(job.id).error == str(CannotStart(job=job.id, detail="no such task there"))
+
+
+def test_only_refusals_in_a_row_make_a_job_fail(queue: Queue, monkeypatch):
+    monkeypatch.setattr(worker, "PAUSE_S", 0.05)
+    cluster, job = Choosy(refusals=2), queue.submit("greet", {})
+
+    def look() -> None:
+        first = toys.wait_for(lambda: cluster.runs.get(job.id))
+        cluster.refusals, first.lost = 2, True
+        toys.wait_for(lambda: cluster.runs[job.id] is not first)
+        cluster.runs[job.id].outcome = Outcome(State.DONE)
+        toys.reached(queue, job, State.DONE)
+        leave()
+
+    with meanwhile(look):
+        work(queue, "w", poll_s=0.05, where=cluster)
+    assert queue.get(job.id).attempt == 6

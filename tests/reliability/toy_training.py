@@ -1,0 +1,81 @@
+"""A training that takes no time: core.fitting with all that looks on, around a learner that is none."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+from core.checkpoints import Checkpoint, Standing, latest
+from core.chips import Chips, Scaling, Scene
+from core.dataset import Dataset
+from core.errors import NoSuchCheckpoint
+from core.fitting import Fit
+from core.progress import never, silent
+from core.runs import Record, Run, TrainingConfig
+from core.watchers.watcher import watchers
+from tests.core.made_up import SMALL, grid_at
+
+CONFIG = TrainingConfig(epochs=3, batch=4, recipe=SMALL)
+
+
+class ToyLearner:
+    """Learns in no time what its weights tell: how many steps it took."""
+
+    def __init__(self) -> None:
+        self.weights = np.zeros(3, np.float32)
+        self.steps = SimpleNamespace(ranks=1, own=slice(0, 1), train=self._step, check=lambda _: np.ones(6))
+        self.model = SimpleNamespace(save_weights=lambda path: Path(path).write_bytes(self.weights.tobytes()))
+        self.is_finite, self.memory_bytes = True, None
+
+    def _step(self, _batch: object, _rate: float) -> np.ndarray:
+        self.weights = self.weights + 1
+        return np.array([1 / self.weights[0], 1, 1, 1, 1, 1])
+
+    def hold(self, _chips: Chips) -> bool:
+        return False
+
+    def probability(self, pixels: np.ndarray) -> np.ndarray:
+        return pixels[..., 0].clip(0, 1)
+
+    def checkpoint(self, standing: Standing, _config: TrainingConfig) -> Checkpoint:
+        return Checkpoint(standing, [self.weights], [])
+
+
+def toy_data() -> Dataset:
+    pixels = np.random.default_rng(0).random((64, 64, 3), np.float32)
+    scene = Scene("img1", pixels, np.eye(64, dtype=np.uint8), np.ones((64, 64), bool), grid_at(), (1.0,) * 3)
+    chips = Chips.of([scene], SMALL)
+    return Dataset(chips.only(np.arange(6)), chips.only(np.arange(6, 9)), Scaling((0,) * 3, (1,) * 3), 3)
+
+
+def toy_training(folder: Path) -> Run:
+    """Trains a toy, or goes on with it, as core.training does."""
+    run, learner, standing = Run(folder), ToyLearner(), Standing()
+    data = toy_data()
+    if run.exists:
+        try:
+            found, _ = latest(folder)
+            learner.weights, standing = found.weights[0], found.standing
+        except NoSuchCheckpoint:
+            pass
+        run.drop_after(standing.epoch, standing.seen / len(data.train))
+    else:
+        Run.create(folder, Record(CONFIG, (), (), data.scaling, 3, (0.5, 0.5), 0, "", {}))
+    Fit(run, CONFIG, data, learner, standing, watchers(), silent, never).to_the_end()
+    return run
+
+
+def what_is_broken(run: Run) -> list[str]:
+    """What lies in a run's folder and cannot be read, or is half of something."""
+    if not run.exists:
+        return []
+    wrong, metrics = [], run.metrics()
+    if list(metrics["epoch"]) != list(range(1, len(metrics) + 1)):
+        wrong.append(f"epochs {list(metrics['epoch'])}")
+    if run.best_epoch and run.weights().stat().st_size != 12:
+        wrong.append("weights")
+    try:
+        wrong += [str(problem) for problem in latest(run.path)[1]]
+    except NoSuchCheckpoint as problem:
+        wrong += [str(problem)] if list(run.path.glob("checkpoint-*")) else []
+    return wrong + [path.name for path in run.path.iterdir() if path.name.startswith(".")]
