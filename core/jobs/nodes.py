@@ -22,10 +22,25 @@ from core.progress import Finish, Report, silent
 
 #: The job's number, in the environment of whatever core.jobs.ray starts.
 JOB = "GROUNDPLAN_JOB"
+#: A line of a worker's log comes once, whole, and without colours; machines that are not free yet are waited for, where
+#: Ray would write a traceback into the log every minute.
+_ENVIRONMENT = {
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_COLOR_PREFIX": "0",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "86400",
+}
 #: How often the processes are started again after a machine was lost.
 _RESTARTS = 3
 #: Seconds between two agreements on whether to finish.
 _AGREE_S = 1.0
+
+
+def wanted(params: Mapping[str, Any]) -> str:
+    """What a job asks of the cluster, in words."""
+    gpus, nodes = int(params.get("gpus", 0)), int(params.get("nodes", 1))
+    each = f"{gpus} GPU{'s' if gpus > 1 else ''}" if gpus else "a CPU"
+    return f"{nodes} machines with {each}" if nodes > 1 else each
 
 
 def on_nodes(work: str, params: Mapping[str, Any], report: Report, _finish: Finish) -> None:
@@ -38,15 +53,14 @@ def on_nodes(work: str, params: Mapping[str, Any], report: Report, _finish: Fini
     if JOB not in os.environ:
         detail = "several machines need a Ray cluster (GROUNDPLAN_LAUNCHER=ray, docs/CLUSTER.md)"
         raise InvalidSetting(setting="the number of machines", value=nodes, detail=detail)
-    # A line of a worker's log comes once, whole, and without colours.
-    os.environ |= {"RAY_TRAIN_ENABLE_PRINT_PATCH": "0", "RAY_DEDUP_LOGS": "0", "RAY_COLOR_PREFIX": "0"}
+    os.environ |= _ENVIRONMENT
     with silent_stderr():  # it imports TensorFlow
         import ray
         from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
         from ray.train.tensorflow import TensorflowTrainer
 
     folder = JobFolder.of(int(os.environ[JOB]))
-    report(0.0, f"starting on {nodes} machines")
+    report(0.0, f"waiting for {wanted(params)} of the cluster, and starting there")
     ray.init(address="auto", logging_level=logging.WARNING)
     trainer = TensorflowTrainer(
         _on_one,
@@ -118,8 +132,8 @@ class _Agreement:
 
         now = time.monotonic()
         passed, self.since = now - self.since, now
-        wanted = min(max(round(self.steps * _AGREE_S / max(passed, 1e-3)), 1), 2 * self.steps)
-        self.said, self.steps = broadcast_from_rank_zero((self.folder.is_to_finish(), wanted) if self.chief else None)
+        fitting = min(max(round(self.steps * _AGREE_S / max(passed, 1e-3)), 1), 2 * self.steps)
+        self.said, self.steps = broadcast_from_rank_zero((self.folder.is_to_finish(), fitting) if self.chief else None)
         self.left = self.steps
 
 

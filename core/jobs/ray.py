@@ -25,7 +25,7 @@ from core.jobs.folder import JobFolder
 from core.jobs.job import Job, State
 from core.jobs.launcher import Outcome
 from core.jobs.local import KILLED, TOLD_TO_END, environment, outcome
-from core.jobs.nodes import JOB
+from core.jobs.nodes import JOB, wanted
 from core.jobs.ray_cluster import Cluster, RayJob
 from core.settings import settings
 
@@ -139,8 +139,8 @@ class RayRun:
             {
                 "submission_id": self.ticket.name,
                 "entrypoint": self._entrypoint(),
-                # Without any, Ray would put it on the head. The machines of one training ask for their own.
-                "entrypoint_num_cpus": 0.1 if _nodes(params) > 1 else params.get("cpus", 1),
+                # Without any, Ray puts it on the head. What only waits for a training's machines takes none from them.
+                "entrypoint_num_cpus": 0 if _nodes(params) > 1 else params.get("cpus", 1),
                 "entrypoint_num_gpus": 0 if _nodes(params) > 1 else params.get("gpus", 0),
                 "runtime_env": {"env_vars": _passed_on() | _hidden(params) | {JOB: str(self.job.id)}},
                 "metadata": {"job_name": self.job.title},
@@ -202,8 +202,11 @@ class RayRun:
 
     def _tell(self, said: RayJob) -> None:
         """Says that it waits, or that it waits no longer, as long as the job itself says nothing."""
-        wanted = _words(self.job.params)
-        doing = f"waiting for {wanted} of the cluster" if said.status == "PENDING" else "starting on the cluster"
+        doing = (
+            f"waiting for {wanted(self.job.params)} of the cluster"
+            if said.status == "PENDING"
+            else "starting on the cluster"
+        )
         if doing != self._told and (said.status == "PENDING" or self._told):
             self._told = doing
             mine = self.folder.progress()
@@ -315,13 +318,6 @@ def _nodes(params: dict[str, Any]) -> int:
 def _hidden(params: dict[str, Any]) -> dict[str, str]:
     """Of a job that asks for no GPU Ray hides none: it leaves this variable as the machine has it."""
     return {} if params.get("gpus", 0) else {"CUDA_VISIBLE_DEVICES": ""}
-
-
-def _words(params: dict[str, Any]) -> str:
-    """What a job asks of the cluster."""
-    gpus, nodes = int(params.get("gpus", 0)), _nodes(params)
-    each = f"{gpus} GPU{'s' if gpus > 1 else ''}" if gpus else "a CPU"
-    return f"{nodes} machines with {each}" if nodes > 1 else each
 
 
 def _passed_on() -> dict[str, str]:

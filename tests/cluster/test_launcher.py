@@ -288,7 +288,7 @@ def test_a_job_asks_for_what_its_params_name(queue: Queue, fake: FakeCluster, mo
     start(queue, fake, nodes=3)
     one, three, *without = fake.submitted
     assert (one["entrypoint_num_gpus"], one["entrypoint_num_cpus"]) == (2, 1)
-    assert (three["entrypoint_num_gpus"], three["entrypoint_num_cpus"]) == (0, 0.1)  # its machines ask for theirs
+    assert (three["entrypoint_num_gpus"], three["entrypoint_num_cpus"]) == (0, 0)  # its machines ask for theirs
     told = one["runtime_env"]["env_vars"]
     assert told["GROUNDPLAN_DATA"] == str(settings().data)
     assert told["GDAL_SKIP"] == "VRT OGR_VRT"
