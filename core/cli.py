@@ -5,26 +5,22 @@ Exit status 0, or 2 with one sentence on stderr.
 
 import errno
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import orjson
 import pandas as pd
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core import rasters
 from core.catalog import spacenet
-from core.catalog.checks import Place
-from core.catalog.register import as_moved, register, register_sample, remove
-from core.catalog.scan import Found, scan
+from core.catalog.register import as_moved
+from core.catalog.scan import scan
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
+from core.cli_catalog import catalog, catalog_sample
 from core.cli_jobs import jobs
 from core.errors import (
     AmbiguousTile,
@@ -40,18 +36,16 @@ from core.exports.footprints import check_format, write_footprints
 from core.exports.labels import write_labels
 from core.jobs.child import OUT_OF_MEMORY
 from core.labels import Labels
-from core.progress import Report, asked_to_end, silent
+from core.progress import asked_to_end
 from core.runs import Run, TrainingConfig
 from core.scoring import RULES, score_images
 from core.settings import settings
+from core.terminal import PLAIN, notes, print_json, progress, tell
 from core.vectors import read_footprints
 
-_PLAIN: dict[str, Any] = {"no_args_is_help": True, "rich_markup_mode": None, "pretty_exceptions_enable": False}
-app = typer.Typer(add_completion=False, help=__doc__, **_PLAIN)
-catalog = typer.Typer(help="Which tiles there are, and where.", **_PLAIN)
+app = typer.Typer(add_completion=False, help=__doc__, **PLAIN)
 app.add_typer(catalog, name="catalog")
 app.add_typer(jobs, name="jobs")
-_notes = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def main() -> None:
@@ -78,110 +72,6 @@ def _fail(sentence: str) -> None:
     sys.exit(2)
 
 
-@contextmanager
-def _progress() -> Iterator[Report]:
-    """A bar on stderr, so that stdout stays what was asked for; nothing where nobody watches."""
-    if not _notes.is_interactive:  # rich would leave an empty line
-        yield silent
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=_notes, transient=True) as bar:
-        task = bar.add_task("starting", total=1.0)
-        yield lambda share, doing: bar.update(task, completed=share, description=doing)
-
-
-def _print_json(value: object) -> None:
-    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY).decode())
-
-
-def _tell(found: Found) -> None:
-    for problem in found.problems:
-        _notes.print(problem, markup=False)
-    typer.echo(found.summary())
-
-
-@catalog.command("add")
-def catalog_add(
-    path: Annotated[Path, typer.Argument(help="A folder in any SpaceNet layout, one file of it, or any GeoTIFF.")],
-    attribution: Annotated[str, typer.Option(help="Who made the pictures, shown wherever they are.")] = "",
-    labels: Annotated[Path | None, typer.Option(help="Of one GeoTIFF: its buildings, .geojson or .csv.")] = None,
-    crs: Annotated[str, typer.Option(help="Of one GeoTIFF that names none: EPSG:32611 or so.")] = "",
-    edges: Annotated[str, typer.Option(help="Of one GeoTIFF without coordinates: west,south,east,north.")] = "",
-    name: Annotated[str, typer.Option(help="Of one GeoTIFF: what to call it.")] = "",
-) -> None:
-    """Registers the tiles of a folder, whose files stay where they are; or takes in one GeoTIFF of any size."""
-    from core.catalog.take_in import is_one_image, take_in
-    from core.catalog.uploads import Upload
-
-    if is_one_image(path, labels, crs, edges, name):
-        with _progress() as report:
-            tile = take_in(path, labels, Place.of(crs, edges), name, attribution, report)
-        for note in Upload.find(tile.id).facts.notes:
-            _notes.print(note, markup=False)
-        _tell(Found((tile,)))
-        return
-    with _progress() as report:
-        found = register(path, attribution, report)
-    _tell(found)
-
-
-@catalog.command("list")
-def catalog_list(
-    json: Annotated[bool, typer.Option("--json", help="All facts of every tile as JSON.")] = False,
-    aoi: Annotated[str | None, typer.Option(help="Only the tiles of one area.")] = None,
-) -> None:
-    """Lists the tiles of the catalogue."""
-    tiles = [tile for tile in read_catalog().tiles if aoi in (None, tile.aoi)]
-    if json:
-        _print_json([_facts(tile) for tile in tiles])
-        return
-    for tile in tiles:
-        typer.echo(f"{tile.id}\t{_in_words(tile)}")
-    if not tiles:
-        _notes.print("The catalogue is empty. Fill it with `python -m core catalog add FOLDER`.", markup=False)
-
-
-def _in_words(tile: Tile) -> str:
-    if not tile.is_here:
-        return "not downloaded"
-    buildings = "no labels" if tile.buildings is None else f"{tile.buildings} buildings"
-    return f"{tile.width} × {tile.height} px\t{tile.gsd_m:.2f} m\t{tile.bands} bands\t{buildings}"
-
-
-def _facts(tile: Tile) -> dict[str, object]:
-    facts = {name: getattr(tile, name) for name in Tile.__dataclass_fields__ if name != "footprint"}
-    products = {name: str(path) for name, path in tile.products.items()}
-    labels = str(tile.footprints) if tile.footprints else None
-    return facts | {"products": products, "footprints": labels, "bounds": tile.bounds}
-
-
-@catalog.command("remove")
-def catalog_remove(
-    tiles: Annotated[list[str] | None, typer.Argument(help="Their ids, as `catalog list` shows them.")] = None,
-    aoi: Annotated[str, typer.Option(help="All tiles of this area.")] = "",
-) -> None:
-    """Takes tiles out of the catalogue; their files stay where they are."""
-    if not tiles and not aoi:
-        raise typer.BadParameter("Name tiles, or an area with --aoi.")
-    gone = remove(tiles or (), aoi)
-    typer.echo(f"{len(gone)} tiles are no longer in the catalogue; their files stay")
-
-
-@catalog.command("sample")
-def catalog_sample(
-    seed: Annotated[int | None, typer.Option(help="Another number, another city; makes it anew.")] = None,
-) -> None:
-    """Makes the sample city where there is none yet, and registers it."""
-    with _progress() as report:
-        found = register_sample(seed, report)
-    _tell(found)
-
-
 @app.command()
 def fetch(
     aoi: Annotated[str, typer.Option(help="AOI_1_RIO, AOI_2_Vegas, AOI_3_Paris, AOI_4_Shanghai or AOI_5_Khartoum.")],
@@ -197,11 +87,11 @@ def fetch(
     if dry_run:
         plan = ask_bucket(request)
         typer.echo("\n".join(plan.lines()))
-        _notes.print(*plan.problems, sep="\n", markup=False)
+        notes.print(*plan.problems, sep="\n", markup=False)
         return
-    with _progress() as report:
+    with progress() as report:
         found = fetch_tiles(request, report)
-    _tell(found)
+    tell(found)
 
 
 @app.command()
@@ -217,7 +107,7 @@ def labels(
     made = Labels.of(rasters.describe(image).grid, buildings.of_image(name))
     for path in write_labels(made, out, name, _attribution(image)):
         typer.echo(path)
-    _notes.print(f"{len(made)} buildings, {made.built_share:.1%} built ({buildings.repairs})", markup=False)
+    notes.print(f"{len(made)} buildings, {made.built_share:.1%} built ({buildings.repairs})", markup=False)
 
 
 def _tile_name(image: Path) -> str:
@@ -271,7 +161,7 @@ def train(
         raise typer.BadParameter("Name a folder with --data, or tiles of the catalogue with --tiles.")
     found = read_catalog().tiles if data is None else _scanned(data)
     chosen = [_named(found, name) for name in wanted] or found
-    with _progress() as report, asked_to_end() as finish:
+    with progress() as report, asked_to_end() as finish:
         run = train_run(chosen, config, out, report, finish, resume=resume, parent=parent)
     typer.echo(run.metrics().to_string(index=False))
     typer.echo(out)
@@ -279,10 +169,10 @@ def train(
 
 def _scanned(folder: Path) -> Sequence[Tile]:
     """The tiles of a folder; labels that were moved in the catalogue are moved."""
-    with _progress() as report:
+    with progress() as report:
         found = scan(folder, report=report)
     for problem in found.problems:
-        _notes.print(problem, markup=False)
+        notes.print(problem, markup=False)
     return as_moved(found.tiles)
 
 
@@ -311,12 +201,12 @@ def predict(
 
     check_format(out)
     attribution = _attribution(image)
-    with TemporaryDirectory() as folder, _progress() as report:
+    with TemporaryDirectory() as folder, progress() as report:
         kept = probability or Path(folder) / "probability.tif"
         images = image, eight_bands or spacenet.eight_bands_beside(image)
         found = outlines(predict_image(Run(run), images, kept, report, attribution), threshold)
     write_footprints(found, out, rasters.describe(image).grid, _tile_name(image), attribution)
-    _notes.print(f"{len(found)} buildings, {found.area_m2.sum():,.0f} m² together", markup=False)
+    notes.print(f"{len(found)} buildings, {found.area_m2.sum():,.0f} m² together", markup=False)
     typer.echo(out)
 
 
@@ -334,7 +224,7 @@ def predict_area(
     if not found.tiles:
         raise NoSuchArea(aoi=aoi)
     area, queue = AreaPrediction(Run(settings().runs / Path(run).name), found.tiles), Queue(settings().queue)
-    _notes.print(f"{len(area.done)} of {len(area.tiles)} tiles are predicted, {area.unfit} cannot be", markup=False)
+    notes.print(f"{len(area.done)} of {len(area.tiles)} tiles are predicted, {area.unfit} cannot be", markup=False)
     for job in submit_area(area.run, area.tiles, queue, gpus):
         typer.echo(f"{job.id}\t{job.title}")
 
@@ -386,7 +276,7 @@ def score(
     ours, theirs = (side if side.crs is None else side.named(name) for side in sides)
     scores = score_images(ours, theirs, RULES[rule], gsd and gsd**2)
     if json:
-        _print_json(scores.as_dict())
+        print_json(scores.as_dict())
         return
     rows = {**scores.images, **scores.aois, "total": scores.total}
     facts = {name: counts.as_dict() for name, counts in rows.items()}
@@ -413,6 +303,6 @@ def app_command(
     from core.serve import serve
 
     if not read_catalog().tiles:
-        _notes.print("No tiles yet: making the sample city.", markup=False)
+        notes.print("No tiles yet: making the sample city.", markup=False)
         catalog_sample()
     serve(host, port)

@@ -9,15 +9,11 @@ from core.jobs.folder import JobFolder
 from core.jobs.job import Job, State
 from core.jobs.store import Queue
 from core.settings import settings
+from core.terminal import PLAIN
 
 NO_WORKER = "No worker is running, so nothing will start. Start one: python -m core worker"
 
-jobs = typer.Typer(
-    help="The queue of jobs: what waits, runs and is over.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
+jobs = typer.Typer(help="The queue of jobs: what waits, runs and is over.", **PLAIN)
 Number = Annotated[int, typer.Argument(help="The job's number, as `jobs list` shows it.")]
 
 

@@ -12,7 +12,7 @@ import pytest
 import rasterio
 from shapely import box
 
-from core import cli
+from core import cli, cli_catalog
 from core.catalog.register import move_labels
 from core.catalog.scan import Found
 from core.catalog.store import read_catalog, update_catalog
@@ -305,7 +305,7 @@ def test_training_shows_that_it_reads_the_folder(
     def progress() -> Iterator[Report]:
         yield lambda _share, doing: said.append(doing)
 
-    monkeypatch.setattr(cli, "_progress", progress)
+    monkeypatch.setattr(cli, "progress", progress)
     run("train", "--data", folder, "--out", tmp_path / "run", "--tiles", "img7")
     assert said == ["reading AOI_0_Made_img1", "reading AOI_0_Made_img2"]
 
@@ -341,7 +341,7 @@ def test_training_on_a_folder_has_its_labels_where_they_were_moved(
 
 def test_a_seed_makes_another_sample_city(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     seeds = []
-    monkeypatch.setattr(cli, "register_sample", lambda seed, _report: seeds.append(seed) or Found(()))
+    monkeypatch.setattr(cli_catalog, "register_sample", lambda seed, _report: seeds.append(seed) or Found(()))
     run("catalog", "sample")
     run("catalog", "sample", "--seed", 5)
     assert seeds == [None, 5]
