@@ -243,9 +243,9 @@ def sweep(
     nodes: Annotated[int, typer.Option(min=1, help="Machines of a cluster, for each training.")] = 1,
 ) -> None:
     """Puts a training for each learning rate, network and seed into the queue."""
+    from core.jobs.resources import Resources
     from core.jobs.store import Queue
     from core.sweeps import Sweep, submit
-    from core.training_jobs import Resources
 
     known = read_catalog().labelled
     chosen = known.of_aoi(aoi).tiles if aoi else [_named(known.tiles, one) for one in _parts(tiles)]

@@ -13,12 +13,12 @@ from typing import Any
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
 from core.errors import CatalogError, RasterError, TilesNotPredicted, TooFewBands, VectorError
+from core.jobs.resources import Resources
 from core.jobs.store import LOW, Job, Queue, State
 from core.prediction import made_with, predict_tile, prediction_folder, weights_hash
 from core.progress import Finish, Report, never
 from core.runs import Run
 from core.settings import settings
-from core.training_jobs import Resources
 
 #: Tiles of one job: enough that the start of a process does not count, few enough that a cluster has something to do.
 TILES_A_JOB = 32

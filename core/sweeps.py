@@ -12,11 +12,12 @@ from typing import TypeVar
 import pandas as pd
 
 from core.errors import DamagedRun, InvalidSetting, NoSuchRun
+from core.jobs.resources import Resources
 from core.jobs.store import LOW, Job, Queue
 from core.runs import TrainingConfig
 from core.settings import settings
 from core.training import check_network, networks
-from core.training_jobs import Resources, run_of, submit_training
+from core.training_jobs import run_of, submit_training
 
 Number = TypeVar("Number", int, float)
 #: More than this is a slip of the pen rather than a plan.

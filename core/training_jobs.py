@@ -3,7 +3,7 @@
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
@@ -11,6 +11,7 @@ from typing import Any
 
 from core.errors import DamagedRun, RunInUse
 from core.jobs.folder import JobFolder
+from core.jobs.resources import Resources
 from core.jobs.store import NORMAL, Job, Queue
 from core.runs import Run, TrainingConfig
 from core.settings import settings
@@ -18,23 +19,6 @@ from core.settings import settings
 #: No folder's name is longer than this, whatever somebody called a training.
 _LONGEST_NAME = 80
 _CONTINUED = " (continued)"
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What a training asks a cluster for; one machine gives all it has."""
-
-    gpus: int = 0  #: of each node
-    nodes: int = 1
-
-    @classmethod
-    def of(cls, job: Job) -> "Resources":
-        """What a job asked for."""
-        return cls(**{name: int(job.params[name]) for name in ("gpus", "nodes") if name in job.params})
-
-    def as_params(self) -> dict[str, int]:
-        """For a job's params: only what differs from the usual."""
-        return {key: value for key, value in asdict(self).items() if value != getattr(Resources, key)}
 
 
 def run_name(words: str) -> str:

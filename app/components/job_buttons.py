@@ -7,10 +7,11 @@ import streamlit as st
 from app import state
 from app.components.text import counted, plain
 from core.errors import GroundplanError, JobError
+from core.jobs.resources import Resources
 from core.jobs.store import Job, Queue, State
 from core.runs import Run
 from core.settings import settings
-from core.training_jobs import Resources, can_continue, delete_job, run_of, submit_more_epochs
+from core.training_jobs import can_continue, delete_job, run_of, submit_more_epochs
 
 
 def queue() -> Queue:
@@ -74,7 +75,7 @@ def _continue(run: Run, job: Job, place: str) -> None:
         epochs = st.number_input("More epochs", 1, 1000, 5, key=f"{place}more {job.id}")
         words = f"Continue for {counted(epochs, 'more epoch')}"
         if st.button(words, key=f"{place}continue {job.id}", icon=":material/play_arrow:"):
-            state.watch(submit_more_epochs(run, epochs, queue(), Resources.of(job)).id)
+            state.watch(submit_more_epochs(run, epochs, queue(), Resources.of(job.params)).id)
             st.rerun()
 
 

@@ -54,9 +54,8 @@ def _choose() -> None:
 
 def _in_order() -> list[Job]:
     """Running ones, then the waiting ones in the order in which they start, then the latest that are over."""
-    waiting, latest = queue().waiting(), queue().jobs(limit=1_000)
-    running = [job for job in latest if job.state is State.RUNNING]
-    return [*running, *waiting, *[job for job in latest if job.state.is_over][:_OVER]]
+    over = [job for job in queue().jobs(limit=1_000) if job.state.is_over]
+    return [*queue().running(), *queue().waiting(), *over[:_OVER]]
 
 
 def _row(job: Job, waiting: list[int]) -> dict[str, Any]:

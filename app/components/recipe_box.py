@@ -5,10 +5,10 @@ from typing import Any
 import streamlit as st
 
 from app import state
+from core.jobs.resources import Resources
 from core.runs import PRECISIONS
 from core.settings import settings
 from core.training import networks
-from core.training_jobs import Resources
 
 _SEED = "seed box"
 _SCALINGS = {

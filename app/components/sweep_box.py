@@ -11,11 +11,11 @@ from app.components.job_buttons import queue
 from app.components.job_card import WORDS
 from app.components.text import counted, duration, number, plain
 from core.catalog.tile import Tile
+from core.jobs.resources import Resources
 from core.jobs.store import State
 from core.runs import TrainingConfig
 from core.sweeps import MOST_TRAININGS, Sweep, results, stop, submit, sweep_names
 from core.training import networks
-from core.training_jobs import Resources
 
 _RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 _SHOWN: dict[str, Any] = {

@@ -1,5 +1,7 @@
 """One training, live: its job, its curves, what it sees. Polled from disk; the map elsewhere is not touched."""
 
+from contextlib import suppress
+
 import streamlit as st
 
 from app import state
@@ -14,8 +16,6 @@ from core.runs import Run
 from core.settings import settings
 from core.training_jobs import run_of
 
-#: So many of the newest trainings are offered, out of so many that are looked through.
-_OFFERED, _SEARCHED = 50, 5_000
 _EMPTY = """
 #### No training yet
 Choose labelled tiles at the right (one is enough) and press **Train**. The loss and the pixel scores appear here
@@ -39,9 +39,11 @@ def training_view() -> None:
 
 def _offered() -> list[Job]:
     """The newest trainings, and of the older ones those that run or were asked for; newest first."""
-    trainings = queue().jobs(limit=_SEARCHED, task="train")
-    asked = state.asked_to_watch()
-    return [job for n, job in enumerate(trainings) if n < _OFFERED or job.state is State.RUNNING or job.id == asked]
+    offered = [*queue().jobs(task="train"), *queue().running()]
+    with suppress(NoSuchJob):  # somebody may have deleted it
+        offered.append(queue().get(state.asked_to_watch() or 0))
+    by_number = {job.id: job for job in offered if job.task == "train"}
+    return [by_number[number] for number in sorted(by_number, reverse=True)]
 
 
 @st.fragment(run_every=0.7)

@@ -18,6 +18,7 @@ from core.backend import silent_stderr
 from core.errors import GroundplanError, InvalidSetting, NodesFailed
 from core.jobs.child import sentence_for
 from core.jobs.folder import JobFolder
+from core.jobs.resources import Resources
 from core.progress import Finish, Report, silent
 
 #: The job's number, in the environment of whatever core.jobs.ray starts.
@@ -36,23 +37,16 @@ _RESTARTS = 3
 _AGREE_S = 1.0
 
 
-def wanted(params: Mapping[str, Any]) -> str:
-    """What a job asks of the cluster, in words."""
-    gpus, nodes = int(params.get("gpus", 0)), int(params.get("nodes", 1))
-    each = f"{gpus} GPU{'s' if gpus > 1 else ''}" if gpus else "a CPU"
-    return f"{nodes} machines with {each}" if nodes > 1 else each
-
-
 def on_nodes(work: str, params: Mapping[str, Any], report: Report, _finish: Finish) -> None:
     """Does a task, "module:function", on params["nodes"] machines with params["gpus"] GPUs each.
 
     The function is called with strategy (a tf.distribute.Strategy) and chief (bool) besides the usual.
     Raises InvalidSetting where this is no job of a Ray cluster, NodesFailed with what the task itself says of it.
     """
-    nodes, gpus = int(params["nodes"]), int(params.get("gpus", 0))
+    asked = Resources.of(params)
     if JOB not in os.environ:
         detail = "several machines need a Ray cluster (GROUNDPLAN_LAUNCHER=ray, docs/CLUSTER.md)"
-        raise InvalidSetting(setting="the number of machines", value=nodes, detail=detail)
+        raise InvalidSetting(setting="the number of machines", value=asked.nodes, detail=detail)
     os.environ |= _ENVIRONMENT
     with silent_stderr():  # it imports TensorFlow
         import ray
@@ -60,13 +54,14 @@ def on_nodes(work: str, params: Mapping[str, Any], report: Report, _finish: Fini
         from ray.train.tensorflow import TensorflowTrainer
 
     folder = JobFolder.of(int(os.environ[JOB]))
-    report(0.0, f"waiting for {wanted(params)} of the cluster, and starting there")
+    report(0.0, f"waiting for {asked} of the cluster, and starting there")
     ray.init(address="auto", logging_level=logging.WARNING)
     trainer = TensorflowTrainer(
         _on_one,
         train_loop_config={"work": work, "params": dict(params)},
         scaling_config=ScalingConfig(
-            num_workers=nodes, use_gpu=gpus > 0, resources_per_worker={"CPU": 1, **({"GPU": gpus} if gpus else {})},
+            num_workers=asked.nodes, use_gpu=asked.gpus > 0,
+            resources_per_worker={"CPU": 1, **({"GPU": asked.gpus} if asked.gpus else {})},
             placement_strategy="SPREAD",
         ),
         run_config=RunConfig(
@@ -132,8 +127,8 @@ class _Agreement:
 
         now = time.monotonic()
         passed, self.since = now - self.since, now
-        fitting = min(max(round(self.steps * _AGREE_S / max(passed, 1e-3)), 1), 2 * self.steps)
-        self.said, self.steps = broadcast_from_rank_zero((self.folder.is_to_finish(), fitting) if self.chief else None)
+        wanted = min(max(round(self.steps * _AGREE_S / max(passed, 1e-3)), 1), 2 * self.steps)
+        self.said, self.steps = broadcast_from_rank_zero((self.folder.is_to_finish(), wanted) if self.chief else None)
         self.left = self.steps
 
 

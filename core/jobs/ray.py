@@ -15,7 +15,6 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 import orjson
 
@@ -25,8 +24,9 @@ from core.jobs.folder import JobFolder
 from core.jobs.job import Job, State
 from core.jobs.launcher import Outcome
 from core.jobs.local import KILLED, TOLD_TO_END, environment, outcome
-from core.jobs.nodes import JOB, wanted
+from core.jobs.nodes import JOB
 from core.jobs.ray_cluster import Cluster, RayJob
+from core.jobs.resources import Resources
 from core.settings import settings
 
 #: Seconds between two questions about a job, between two looks at its log, and between two counts of the machines.
@@ -134,15 +134,16 @@ class RayRun:
 
     def submit(self) -> None:
         """Puts it into Ray's queue; raises ClusterAway."""
-        params = self.job.params
+        asked = Resources.of(self.job.params)
+        alone = asked.nodes == 1
         self.cluster.submit(
             {
                 "submission_id": self.ticket.name,
                 "entrypoint": self._entrypoint(),
                 # Without any, Ray puts it on the head. What only waits for a training's machines takes none from them.
-                "entrypoint_num_cpus": 0 if _nodes(params) > 1 else params.get("cpus", 1),
-                "entrypoint_num_gpus": 0 if _nodes(params) > 1 else params.get("gpus", 0),
-                "runtime_env": {"env_vars": _passed_on() | _hidden(params) | {JOB: str(self.job.id)}},
+                "entrypoint_num_cpus": self.job.params.get("cpus", 1) if alone else 0,
+                "entrypoint_num_gpus": asked.gpus if alone else 0,
+                "runtime_env": {"env_vars": _passed_on() | _hidden(asked) | {JOB: str(self.job.id)}},
                 "metadata": {"job_name": self.job.title},
             }
         )
@@ -202,11 +203,8 @@ class RayRun:
 
     def _tell(self, said: RayJob) -> None:
         """Says that it waits, or that it waits no longer, as long as the job itself says nothing."""
-        doing = (
-            f"waiting for {wanted(self.job.params)} of the cluster"
-            if said.status == "PENDING"
-            else "starting on the cluster"
-        )
+        asked = Resources.of(self.job.params)
+        doing = f"waiting for {asked} of the cluster" if said.status == "PENDING" else "starting on the cluster"
         if doing != self._told and (said.status == "PENDING" or self._told):
             self._told = doing
             mine = self.folder.progress()
@@ -311,13 +309,9 @@ class Ray:
         return self._device
 
 
-def _nodes(params: dict[str, Any]) -> int:
-    return int(params.get("nodes", 1))
-
-
-def _hidden(params: dict[str, Any]) -> dict[str, str]:
+def _hidden(asked: Resources) -> dict[str, str]:
     """Of a job that asks for no GPU Ray hides none: it leaves this variable as the machine has it."""
-    return {} if params.get("gpus", 0) else {"CUDA_VISIBLE_DEVICES": ""}
+    return {} if asked.gpus else {"CUDA_VISIBLE_DEVICES": ""}
 
 
 def _passed_on() -> dict[str, str]:

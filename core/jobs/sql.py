@@ -43,6 +43,7 @@ CLAIM = f"""
 UPDATE jobs SET state = 'running', worker = :worker, started = :time, attempt = attempt + 1,
 heartbeat = :now, boot = :boot WHERE id = (SELECT id FROM ({WAITING} LIMIT 1)) RETURNING *
 """
+RUNNING = "SELECT * FROM jobs WHERE state = 'running' ORDER BY id DESC"
 LATEST = "SELECT * FROM jobs WHERE :task IS NULL OR task = :task ORDER BY id DESC LIMIT :limit"
 SEEN = """
 INSERT INTO workers (name, device, busy_with, seen, boot) VALUES (:worker, :device, :id, :now, :boot)

@@ -178,6 +178,11 @@ class Queue:
         with self._open() as database:
             return [_job(row) for row in database.execute(sql.WAITING)]
 
+    def running(self) -> list[Job]:
+        """The running jobs, newest first, however many are newer."""
+        with self._open() as database:
+            return [_job(row) for row in database.execute(sql.RUNNING)]
+
     def count(self, state: State) -> int:
         """How many jobs are in this state."""
         with self._open() as database:

@@ -4,6 +4,7 @@ from importlib import import_module
 
 from core.errors import UnknownTask
 from core.jobs.folder import Order
+from core.jobs.resources import Resources
 from core.progress import Finish, Report, never
 
 #: Task name to "module:function", imported only when it runs; a task is called with (params, report, finish).
@@ -21,7 +22,7 @@ def run_task(order: Order, report: Report, finish: Finish = never) -> None:
     """Does the job's work in this process; raises UnknownTask, and what the task raises."""
     if order.task not in TASKS:
         raise UnknownTask(task=order.task, known=", ".join(sorted(TASKS)))
-    if int(order.params.get("nodes", 1)) > 1:
+    if Resources.of(order.params).nodes > 1:
         from core.jobs.nodes import on_nodes
 
         return on_nodes(TASKS[order.task], order.params, report, finish)

@@ -7,11 +7,11 @@ import pytest
 from core.chips import Scaling
 from core.errors import DamagedRun, JobIsRunning, NoSuchJob, RunInUse
 from core.jobs.folder import JobFolder
+from core.jobs.resources import Resources
 from core.jobs.store import Queue, State
 from core.runs import Record, Run, TrainingConfig
 from core.settings import settings
 from core.training_jobs import (
-    Resources,
     can_continue,
     delete_job,
     run_name,
@@ -95,8 +95,8 @@ def test_a_run_with_a_damaged_file_is_not_gone_on_with(queue):
 
 def test_what_a_job_asked_a_cluster_for_is_known(queue):
     asked = Resources(gpus=1, nodes=3)
-    assert Resources.of(submit_training(queue, ["a"], TrainingConfig(), "area", asked)) == asked
-    assert Resources.of(submit_training(queue, ["a"], TrainingConfig(), "area")) == Resources()
+    assert Resources.of(submit_training(queue, ["a"], TrainingConfig(), "area", asked).params) == asked
+    assert Resources.of(submit_training(queue, ["a"], TrainingConfig(), "area").params) == Resources()
 
 
 def test_a_run_gone_on_with_twice_is_called_continued_once(queue):

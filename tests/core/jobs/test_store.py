@@ -576,3 +576,12 @@ def test_a_queue_of_a_newer_version_is_one_sentence(queue: Queue):
         database.execute("PRAGMA user_version = 99")
     with pytest.raises(NewerQueue, match="was made by a newer Groundplan"):
         queue.jobs()
+
+
+def test_running_jobs_are_known_however_many_are_newer(queue: Queue):
+    first = queue.submit("greet", {})
+    queue.claim("w")
+    for _ in range(3):
+        queue.submit("greet", {})
+    second = queue.claim("v")
+    assert [job.id for job in queue.running()] == [second.id, first.id]
