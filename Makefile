@@ -52,7 +52,7 @@ endef
 $(VENV)/.app: requirements.txt
 	$(call install,requirements.txt)
 
-$(VENV)/.dev: requirements.txt requirements-dev.txt requirements-ray.txt requirements-mlflow.txt
+$(VENV)/.dev: requirements.txt requirements-dev.txt requirements-ray.txt requirements-mlflow.txt requirements-openvino.txt
 	$(call install,requirements-dev.txt)
 	@touch $(VENV)/.app
 

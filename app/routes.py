@@ -20,10 +20,11 @@ from core import colours, pictures, predicted
 from core.catalog.spacenet import LABELS
 from core.catalog.store import read_catalog
 from core.errors import CatalogError, GroundplanError, NoSuchBands
+from core.footprints import Shaping
 from core.geojson import feature_collection
 from core.grids import LONLAT
 from core.labels import Labels
-from core.predicted import THRESHOLD
+from core.predicted import Predicted
 from core.vectors import Footprints
 
 
@@ -113,7 +114,7 @@ def _probability(request: Request) -> Response:
 def _predicted_outlines(request: Request) -> Response:
     found = predicted.find(request.path_params["run"], request.path_params["tile"])
     stretch = pictures.stretch_of(found.tile)
-    image, footprints = pictures.draw(found.tile, "image", stretch), found.footprints(_threshold(request))
+    image, footprints = pictures.draw(found.tile, "image", stretch), found.footprints(_shaping(request, found))
     pixels = image.grid.to_pixels(footprints.geometries, footprints.crs)
     picture = pictures.flat(pictures.outlined(image, pixels, colours.PREDICTION))
     return Response(picture.data, media_type=picture.media_type)
@@ -121,15 +122,22 @@ def _predicted_outlines(request: Request) -> Response:
 
 def _verdicts(request: Request) -> Response:
     found = predicted.find(request.path_params["run"], request.path_params["tile"])
-    return _geojson(found.verdicts_geojson(_threshold(request)))
+    return _geojson(found.verdicts_geojson(_shaping(request, found)))
 
 
-def _threshold(request: Request) -> float:
+def _shaping(request: Request, found: Predicted) -> Shaping:
+    """As the run was tuned, but for what the address says."""
+    asked = request.query_params
+    switches = {name: asked[name] == "1" if name in asked else None for name in ("square", "judged")}
+    return found.tuning.shaping.changed(_threshold(asked.get("t", "")), **switches)
+
+
+def _threshold(text: str) -> float | None:
     try:
-        asked = float(request.query_params.get("t", THRESHOLD))
+        asked = float(text)
     except ValueError:
-        return THRESHOLD
-    return min(max(asked, 0.01), 0.99) if isfinite(asked) else THRESHOLD
+        return None
+    return min(max(asked, 0.01), 0.99) if isfinite(asked) else None
 
 
 def _assets(package: object) -> StaticFiles:

@@ -23,10 +23,11 @@ from affine import Affine
 
 from core import rasters
 from core.backend import start_keras
-from core.chips import Scaling
+from core.engine import load_network
 from core.grids import Grid
-from core.prediction import load_network, predict
+from core.prediction import How, predict
 from core.runs import Record, Run, TrainingConfig
+from core.scenes import Scaling
 from models.registry import build
 
 SIZE, HALF_SIZE = 4096, 2048
@@ -85,7 +86,7 @@ def ours(run: Run, image: Path) -> dict[str, float]:
     """Files to file, the network's build and compilation included, importing keras not."""
     start_keras()
     with Clock() as clock:
-        predict(run, (image, eight_bands_of(image)), image.with_suffix(".probability.tif"))
+        predict(run, (image, eight_bands_of(image)), image.with_suffix(".probability.tif"), how=How("keras"))
     return clock.times(1)
 
 

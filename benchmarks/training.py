@@ -26,13 +26,15 @@ from affine import Affine
 
 from core.backend import start_keras
 from core.checkpoints import Standing
-from core.chips import Chips, Recipe, Scaling, Scene
+from core.chips import Chips
 from core.dataset import Dataset
-from core.fitting import Fit, order_of
+from core.drawing import Drawing
+from core.fitting import Fit
 from core.grids import Grid
 from core.learner import Learner
 from core.progress import never, silent
 from core.runs import Record, Run, TrainingConfig
+from core.scenes import Recipe, Scaling, Scene
 
 SCENES, BATCH, EPOCHS, CHECK = 8, 8, 3, 8
 
@@ -58,7 +60,8 @@ def scene(n: int, size: int, random: np.random.Generator) -> Scene:
     grid = Grid(size, size, Affine(0.5, 0, 500_000 + 300 * n, 0, -0.5, 4_000_000), pyproj.CRS.from_epsg(32611))
     target = np.kron(random.integers(0, 2, (size // 32, size // 32)), np.ones((32, 32))).astype(np.uint8)
     pixels = (random.random((size, size, 4)) * 0.5 + target[..., None]).astype(np.float32)
-    return Scene(f"scene {n}", pixels, target, np.ones((size, size), bool), grid, (1.0,) * 4)
+    nothing = np.empty(0, object)
+    return Scene(f"scene {n}", pixels, target[..., None], np.ones((size, size), bool), grid, (1.0,) * 4, nothing)
 
 
 Epoch: TypeAlias = Callable[[int], object]
@@ -89,7 +92,7 @@ def input_alone(data: Dataset, folder: Path) -> Epoch:
     fit = fit_of(data, folder / "input")
 
     def epoch(n: int) -> None:
-        for _ in fit._batches(fit.data.train, *order_of(fit.config, n, len(fit.data.train))):
+        for _ in fit._batches(fit.data.train, fit.drawing.epoch(n)):
             pass
 
     return epoch
@@ -99,11 +102,11 @@ def limit(data: Dataset, _folder: Path) -> Epoch:
     """The bare step on slices of one array that lies in memory, in order."""
     config = TrainingConfig(batch=BATCH)
     learner = Learner.build(config, 4)
-    numbers, turns = order_of(config, 0, len(data.train))
-    pixels, target, weight = data.train.cut(data.train.places(numbers, turns))
+    drawn = Drawing(config, data.train).epoch(0)
+    pixels, target, weight = data.train.cut(drawn.places)
 
     def epoch(_n: int) -> None:
-        for first in range(0, len(numbers), BATCH):
+        for first in range(0, len(drawn), BATCH):
             part = slice(first, first + BATCH)
             learner.steps.train((pixels[part], target[part], weight[part]), config.learning_rate)
 

@@ -33,10 +33,11 @@ class Standing:
 
     epoch: int = 0  #: whole epochs
     seen: int = 0  #: crops of the next epoch already learnt from
-    sums: tuple[float, ...] = (0.0,) * 6  #: of the pixels in those crops; see models.fitting.Sums
+    sums: tuple[float, ...] = ()  #: of the pixels in those crops; see models.fitting.Sums
     seconds: float = 0.0  #: spent on them
     best_epoch: int = 0  #: 0 before the first epoch is whole
-    best_score: float = nan  #: its building IoU on the validation ground
+    best_score: float = nan  #: its building IoU or F1 on the validation ground
+    spent: float = 0.0  #: seconds of training before this process, and in it until the last whole epoch
     batch: int = 0  #: crops a step, where memory did not permit the wanted ones; 0: as wanted
 
     @property

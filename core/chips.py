@@ -1,181 +1,21 @@
-"""From a tile to what a network is fed: one square picture with its target, and the crops cut from it.
+"""Crops of scenes: where they lie, and cutting them.
 
-The thesis recipe: red, green, blue and WorldView's eighth band on 512×512 pixels, a border of 2 pixels along every wall
-taken out of the building class so that adjoining houses come apart, 49 crops of 128 with half of each overlapping.
+The thesis cuts 49 crops of 128 pixels from a picture of 512, with half of each overlapping; drawn ones lie where
+buildings are, others each time.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
-from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
-from rasterio.features import rasterize
 
-from core import rasters
-from core.catalog.spacenet import colour_bands
-from core.catalog.tile import Tile
-from core.errors import DifferentGround, InvalidSetting
-from core.files import writing
 from core.grids import LONLAT, Grid, reproject
-from core.labels import Labels
-from core.types import Batch, Geometries, Mask, Where
-from core.vectors import Footprints
-
-#: The last of WorldView's eight bands, counted from 1.
-WORLDVIEW_LAST = 8
-#: Share of the pixels below and above the percentile scale, in percent.
-PERCENTILES = (2.0, 98.0)
-#: Every n-th pixel is looked at, so that no more than about so many are.
-SAMPLED_PIXELS = 4_000_000
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How tiles become crops. The defaults are the thesis's, but for the scaling; `scaling="thesis"` is its own."""
-
-    size: int = 512  #: rows and columns of the resampled tile
-    chip: int = 128  #: rows and columns of a crop
-    step: int = 64  #: pixels from one crop to the next
-    border_px: float = 2.0  #: taken out of the building class along every wall
-    scaling: Literal["percentile", "thesis"] = "percentile"
-
-    def __post_init__(self) -> None:
-        """Raises InvalidSetting."""
-        for name, right, detail in (
-            ("size", self.size >= 8, "it is at least 8 pixels"),
-            ("chip", 8 <= self.chip <= self.size and self.chip % 8 == 0, "it is a multiple of 8 no larger than size"),
-            ("step", 1 <= self.step <= self.chip, "it is between 1 and chip"),
-            ("border_px", 0 <= self.border_px <= 16, "it is between 0 and 16 pixels"),
-            ("scaling", self.scaling in ("percentile", "thesis"), "it is percentile or thesis"),
-        ):
-            if not right:
-                raise InvalidSetting(setting=name, value=getattr(self, name), detail=detail)
-
-    @property
-    def offsets(self) -> range:
-        """First pixels of the crops along one side."""
-        return range(0, self.size - self.chip + 1, self.step)
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """What becomes 0 and what becomes 1 in each band."""
-
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-
-    def apply(self, pixels: NDArray) -> NDArray[np.float32]:
-        """(…, bands) of any dtype to float32; kept within -1 to 2, so that one broken sensor value stays harmless.
-
-        What is no number becomes 0: a single one would spread through a network until every weight were none.
-        """
-        low, high = np.array(self.low, np.float32), np.array(self.high, np.float32)
-        span = np.where(high > low, high - low, 1)
-        scaled: NDArray[np.float32] = np.clip((pixels.astype(np.float32) - low) / span, -1, 2)
-        return np.nan_to_num(scaled, copy=False)
-
-    @classmethod
-    def thesis(cls, full_scale: tuple[float, ...]) -> "Scaling":
-        """By the largest value of the dtype: /255 and /65535."""
-        return cls((0.0,) * len(full_scale), full_scale)
-
-    @classmethod
-    def percentiles(cls, scenes: Sequence["Scene"]) -> "Scaling":
-        """From the 2nd to the 98th percentile of the finite pixels with a picture, over all scenes together."""
-        every = 1 + sum(scene.valid.size for scene in scenes) // SAMPLED_PIXELS
-        seen = np.concatenate([scene.pixels[scene.valid][::every] for scene in scenes])
-        low, high = zip(*map(_ends, seen.T), strict=True)
-        return cls(low, high)
-
-
-def _ends(band: NDArray[np.float32]) -> tuple[float, float]:
-    """What becomes 0 and 1 in one band, a row of pixels; 0 and 1 themselves where it has no finite ones."""
-    finite = band[np.isfinite(band)]
-    low, high = np.percentile(finite, PERCENTILES) if len(finite) else (0.0, 1.0)
-    return float(low), float(high)
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A tile resampled to (size, size), with what is to be learned from it."""
-
-    tile: str
-    pixels: NDArray[np.float32]  #: (rows, columns, bands), the files' own values until `scale`
-    target: Mask  #: (rows, columns) uint8, 1 in a building
-    valid: Where  #: (rows, columns), False where there is no picture
-    grid: Grid
-    full_scale: tuple[float, ...]  #: largest value of each band's dtype
-
-    def scale(self, scaling: Scaling) -> None:
-        """Makes the pixels what a network can take, in place: all tiles lie in memory, and not twice."""
-        self.pixels[...] = scaling.apply(self.pixels)
-
-    def on_disk(self, file: Path) -> "Scene":
-        """The same scene, its pixels in a memory-mapped file: the system keeps in memory what it has room for.
-
-        Raises CannotWrite, DiskFull.
-        """
-        with writing(file):
-            np.save(file, self.pixels)  # written before it is mapped: on a full disk a map is a bus error
-            return replace(self, pixels=np.load(file, mmap_mode="r+"))
-
-
-def read_scene(tile: Tile, recipe: Recipe, bands: int) -> Scene:
-    """A labelled tile by the recipe, with 3 channels (red, green, blue) or 4 (and WorldView's eighth band).
-
-    Raises NoImage, NoLabels, DifferentGround and what reading the files raises.
-    """
-    shape = (recipe.size, recipe.size)
-    eight = tile.eight_bands if bands == 4 else None
-    colour = rasters.read(tile.image, colour_bands(tile.image, rasters.describe(tile.image).bands), shape)
-    parts = [colour]
-    if eight is not None:
-        check_same_ground(tile.image, eight)
-        parts.append(rasters.read(eight, (WORLDVIEW_LAST,), shape))
-    pixels = np.concatenate([part.pixels.astype(np.float32) for part in parts])
-    full_scale = tuple(full_scale_of(part.pixels.dtype) for part in parts for _ in part.pixels)
-    target = building_target(_labels_on(colour.grid, tile), recipe.border_px)
-    return Scene(tile.id, np.moveaxis(pixels, 0, -1), target, colour.valid, colour.grid, full_scale)
-
-
-def full_scale_of(dtype: np.dtype) -> float:
-    """The largest value an integer dtype holds, 1 for floating point."""
-    return float(np.iinfo(dtype).max) if np.issubdtype(dtype, np.integer) else 1.0
-
-
-def check_same_ground(image: Path, eight_bands: Path) -> None:
-    """Raises DifferentGround where the rims lie more than one of the coarser pixels apart."""
-    fine, coarse = rasters.describe(image).grid, rasters.describe(eight_bands).grid
-    west, south, east, north = coarse.bounds
-    pixel = max((east - west) / coarse.width, (north - south) / coarse.height)
-    if max(abs(a - b) for a, b in zip(fine.bounds, coarse.bounds, strict=True)) > pixel:
-        raise DifferentGround(name=eight_bands, image=image)
-
-
-def _labels_on(grid: Grid, tile: Tile) -> Labels:
-    """The tile's labels on another grid of the same ground."""
-    labels = Labels.of_tile(tile)
-    return Labels.of(grid, Footprints.of(labels.ground, labels.grid.crs))
-
-
-def building_target(labels: Labels, border_px: float) -> Mask:
-    """(rows, columns) uint8: 1 where a pixel's centre is in a building and more than `border_px` from every wall.
-
-    Along the tile's rim there is no border: footprints are merely cut there.
-    """
-    target = np.minimum(labels.mask, 1)
-    inside = shapely.box(1, 1, labels.grid.width - 1, labels.grid.height - 1)
-    walls = shapely.intersection(shapely.boundary(labels.pixels), inside)
-    border = shapely.buffer(walls, border_px, quad_segs=16)
-    border = border[~shapely.is_empty(border)]
-    if len(border):
-        rasterize(border, out=target, default_value=0)
-    return target
+from core.scenes import Recipe, Scene
+from core.types import Batch, Geometries, Where
 
 
 def turned(window: NDArray, symmetry: int) -> NDArray:
@@ -188,6 +28,21 @@ def turned(window: NDArray, symmetry: int) -> NDArray:
     return window.swapaxes(0, 1) if symmetry & 4 else window
 
 
+def _pixels_of(row: int, column: int, side: int, degrees: int, chip: int) -> Any:
+    """Index of the pixels that a window shows in (chip, chip): the nearest ones, where it is enlarged or rotated."""
+    if degrees == 0 and side == chip:
+        return np.s_[row : row + side, column : column + side]
+    if degrees == 0:
+        nearest = (2 * np.arange(chip) + 1) * side // (2 * chip)
+        return np.ix_(row + nearest, column + nearest)
+    off = ((np.arange(chip, dtype=np.float32) + np.float32(0.5)) / chip - np.float32(0.5)) * side
+    cos, sin = np.float32(np.cos(np.radians(degrees))), np.float32(np.sin(np.radians(degrees)))
+    middle = np.float32(side / 2)
+    down = middle + off[:, None] * cos - off * sin
+    across = middle + off[:, None] * sin + off * cos
+    return row + np.floor(down).astype(np.intp), column + np.floor(across).astype(np.intp)
+
+
 @dataclass(frozen=True)
 class Chips:
     """Crops of scenes. They are cut when asked for: a scene lies in memory once, not four times over."""
@@ -195,14 +50,19 @@ class Chips:
     scenes: tuple[Scene, ...]
     where: NDArray[np.intp]  #: (n, 3): number of the scene, first row, first column
     chip: int
+    targets: tuple[str, ...] = ("inner",)  #: the layers of the scenes' targets
 
     @classmethod
-    def of(cls, scenes: Sequence[Scene], recipe: Recipe) -> "Chips":
-        """All crops that show something: those without any picture are left out."""
-        places = product(range(len(scenes)), recipe.offsets, recipe.offsets)
+    def of(cls, scenes: Sequence[Scene], recipe: Recipe, targets: tuple[str, ...] = ("inner",)) -> "Chips":
+        """All crops of the grid that show something: those without any picture are left out."""
         size = recipe.chip
-        seen = [(n, r, c) for n, r, c in places if scenes[n].valid[r : r + size, c : c + size].any()]
-        return cls(tuple(scenes), np.array(seen, np.intp).reshape(-1, 3), size)
+        places = [
+            (n, row, column)
+            for n, scene in enumerate(scenes)
+            for row, column in product(*map(recipe.offsets, scene.grid.shape))
+            if scene.valid[row : row + size, column : column + size].any()
+        ]
+        return cls(tuple(scenes), np.array(places, np.intp).reshape(-1, 3), size, targets)
 
     def __len__(self) -> int:
         return len(self.where)
@@ -225,34 +85,88 @@ class Chips:
         return self.scenes[scene].grid.window(column, row, self.chip, self.chip)
 
     def places(self, numbers: NDArray[np.intp], turns: NDArray[np.intp] | None = None) -> NDArray[np.int32]:
-        """(n, 4): number of the scene, first row, first column, and one of the square's eight symmetries."""
-        turned = np.zeros(len(numbers), np.intp) if turns is None else turns
-        return np.column_stack([self.where[numbers], turned]).astype(np.int32)
+        """(n, 6): number of the scene, first row, first column, one of the square's eight symmetries, side, degrees."""
+        count = len(numbers)
+        turned = np.zeros(count, np.intp) if turns is None else turns
+        plain = np.full(count, self.chip), np.zeros(count, np.intp)
+        return np.column_stack([self.where[numbers], turned, *plain]).astype(np.int32)
 
     def cut(self, places: NDArray[np.int32]) -> Batch:
-        """Pixels (n, chip, chip, bands) float32, target (n, chip, chip) uint8 and weight, 0 without a picture."""
-        pixels, target, weight = [], [], []
-        for n, row, column, turn in places:
-            scene, part = self.scenes[n], (slice(row, row + self.chip), slice(column, column + self.chip))
-            pixels.append(turned(scene.pixels[part], turn))
-            target.append(turned(scene.target[part], turn))
-            weight.append(turned(scene.valid[part], turn).astype(np.float32))
-        return np.stack(pixels), np.stack(target), np.stack(weight)
+        """Pixels (n, chip, chip, bands) float32, target (n, chip, chip, layers) and weight, 0 without a picture.
+
+        A window of another side than a crop's, or a rotated one, is brought to it by the nearest pixels, and its
+        distances with it.
+        """
+        windows = [self._window(*place) for place in places.tolist()]
+        pixels, target, weight = (np.stack(part) for part in zip(*windows, strict=True))
+        return pixels, target, weight
+
+    def _window(
+        self, n: int, row: int, column: int, turn: int, side: int, degrees: int
+    ) -> tuple[NDArray, NDArray, NDArray]:
+        scene = self.scenes[n]
+        here = _pixels_of(row, column, side, degrees, self.chip)
+        target = scene.target[here]
+        if side != self.chip:
+            target = self._longer(target, self.chip / side)
+        weight = scene.valid[here].astype(np.float32)
+        return turned(scene.pixels[here], turn), turned(target, turn), turned(weight, turn)
+
+    def _longer(self, target: NDArray[np.uint8], times: float) -> NDArray[np.uint8]:
+        """The target of a window that was enlarged so many times: distances grow with it."""
+        for n, name in enumerate(self.targets):
+            if name == "distance":
+                longer = np.round((target[..., n] - np.float32(128)) * np.float32(times)) + np.float32(128)
+                target[..., n] = np.clip(longer, 1, 255).astype(np.uint8)
+        return target
 
     @cached_property
     def built(self) -> Where:
         """(n,) whether there is a building in each crop."""
         size = self.chip
-        return np.array([self.scenes[n].target[r : r + size, c : c + size].any() for n, r, c in self.where], bool)
+        return np.array([self.building(n)[r : r + size, c : c + size].any() for n, r, c in self.where], bool)
+
+    def building(self, n: int) -> Where:
+        """(rows, columns) where the target of a scene tells of a building."""
+        return self.built_in(self.scenes[n].target)
+
+    def built_in(self, target: NDArray[np.uint8]) -> Where:
+        """(…) where the first layer of a target (…, layers) tells of a building."""
+        return np.asarray(target[..., 0] > (128 if self.targets[0] == "distance" else 0))
+
+    @cached_property
+    def boxes(self) -> dict[int, tuple[int, int, int, int]]:
+        """What the crops cover of each scene: first row and column, and those behind the last."""
+        found = {}
+        for n in np.unique(self.where[:, 0]).tolist():
+            mine = self.where[self.where[:, 0] == n, 1:]
+            found[n] = (*mine.min(axis=0).tolist(), *(mine.max(axis=0) + self.chip).tolist())
+        return found
 
     @property
     def bytes(self) -> int:
         """What the scenes take as one array."""
-        return sum(scene.pixels.nbytes + 5 * scene.valid.size for scene in self.scenes)
+        height, width = self._largest
+        each = [scene.pixels.shape[2] * 4 + len(self.targets) + 4 for scene in self.scenes]
+        return sum(each) * height * width
+
+    @property
+    def _largest(self) -> tuple[int, int]:
+        rows, columns = zip(*(scene.valid.shape for scene in self.scenes), strict=True)
+        return max(rows), max(columns)
 
     def stacked(self) -> Batch:
-        """All scenes as arrays (scenes, rows, columns, …): pixels, target and weight, for `places` to be cut from."""
-        pixels, target, valid = (
-            np.stack([getattr(s, name) for s in self.scenes]) for name in ("pixels", "target", "valid")
-        )
-        return pixels, target, valid.astype(np.float32)
+        """All scenes as arrays (scenes, rows, columns, …): pixels, target and weight, for `places` to be cut from.
+
+        Smaller scenes are filled up with nothing.
+        """
+        rows, columns = self._largest
+
+        def stack(name: str) -> NDArray:
+            parts = [getattr(scene, name) for scene in self.scenes]
+            fill = [[(0, rows - part.shape[0]), (0, columns - part.shape[1])] for part in parts]
+            return np.stack(
+                [np.pad(part, [*sides, *[(0, 0)] * (part.ndim - 2)]) for part, sides in zip(parts, fill, strict=True)]
+            )
+
+        return stack("pixels"), stack("target"), stack("valid").astype(np.float32)

@@ -5,8 +5,6 @@ Exit status 0, or 2 with one sentence on stderr.
 
 import errno
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
@@ -16,36 +14,38 @@ import typer
 
 from core import rasters
 from core.catalog import spacenet
-from core.catalog.register import as_moved
-from core.catalog.scan import scan
 from core.catalog.store import read_catalog
-from core.catalog.tile import Tile
 from core.cli_catalog import catalog, catalog_sample
 from core.cli_jobs import jobs
+from core.cli_train import ensemble, make_starter, sweep, train
+from core.engine import ENGINES
 from core.errors import (
-    AmbiguousTile,
     CannotUse,
     DiskFull,
     GroundplanError,
     ImageNotNamed,
     NoSuchArea,
-    NoSuchTile,
     is_out_of_memory,
 )
 from core.exports.footprints import check_format, write_footprints
 from core.exports.labels import write_labels
 from core.jobs.child import OUT_OF_MEMORY
 from core.labels import Labels
-from core.progress import asked_to_end
-from core.runs import Run, TrainingConfig
+from core.runs import Run
 from core.scoring import RULES, score_images
 from core.settings import settings
+from core.starter import install
 from core.terminal import PLAIN, notes, print_json, progress, tell
+from core.tuning import tuning_of
 from core.vectors import read_footprints
 
 app = typer.Typer(add_completion=False, help=__doc__, **PLAIN)
 app.add_typer(catalog, name="catalog")
 app.add_typer(jobs, name="jobs")
+app.command()(train)
+app.command()(ensemble)
+app.command()(sweep)
+app.command("starter")(make_starter)
 
 
 def main() -> None:
@@ -122,81 +122,22 @@ def _attribution(image: Path) -> str:
 
 
 @app.command()
-def train(
-    out: Annotated[Path, typer.Option(help="Folder of the run; it must not hold one yet.")],
-    data: Annotated[Path | None, typer.Option(help="A folder in any SpaceNet layout; else the catalogue.")] = None,
-    model: Annotated[str, typer.Option(help="The network.")] = "fcn",
-    epochs: Annotated[int, typer.Option(min=1)] = 10,
-    tiles: Annotated[str, typer.Option(help="Only these, by id, with commas between.")] = "",
-    batch: Annotated[int, typer.Option(min=1, help="Crops a step.")] = 8,
-    learning_rate: Annotated[float, typer.Option()] = 1e-3,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same losses.")] = 0,
-    schedule: Annotated[Literal["constant", "cosine"], typer.Option(help="Of the learning rate.")] = "constant",
-    patience: Annotated[int, typer.Option(min=0, help="Epochs without a better check before the end; 0: all.")] = 0,
-    augment: Annotated[bool, typer.Option("--augment", help="Mirror and turn the crops.")] = False,
-    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
-    scaling: Annotated[Literal["percentile", "thesis"], typer.Option(help="thesis: /255 and /65535.")] = "percentile",
-    batch_norm: Annotated[bool, typer.Option("--batch-norm", help="The text's variant of the thesis network.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
-    more_of: Annotated[Path | None, typer.Option("--from", help="A run that --epochs more are added to.")] = None,
-) -> None:
-    """Trains a network on the labelled tiles of a folder, or on tiles of the catalogue. Ctrl-C ends the epoch early."""
-    from core.training import train as train_run
-
-    parent = Run(more_of) if more_of else None
-    asked = {
-        "network": model, "options": {"batch_norm": True} if batch_norm else {}, "epochs": epochs, "batch": batch,
-        "learning_rate": learning_rate, "seed": seed, "recipe": {"scaling": scaling}, "name": out.name,
-        "schedule": schedule, "patience": patience, "augment": augment, "precision": precision,
-    }  # fmt: skip
-    config = TrainingConfig.of(asked)
-    if parent:
-        config = replace(parent.config, epochs=parent.epochs_done + epochs, name=out.name, patience=0)
-    if resume and Run(out).exists:
-        config = Run(out).config
-    wanted = [name.strip() for name in tiles.split(",") if name.strip()]
-    if data is None and not wanted and (parent or resume):
-        wanted = list((parent or Run(out)).record.tiles)
-    if data is None and not wanted:
-        raise typer.BadParameter("Name a folder with --data, or tiles of the catalogue with --tiles.")
-    found = read_catalog().tiles if data is None else _scanned(data)
-    chosen = [_named(found, name) for name in wanted] or found
-    with progress() as report, asked_to_end() as finish:
-        run = train_run(chosen, config, out, report, finish, resume=resume, parent=parent)
-    typer.echo(run.metrics().to_string(index=False))
-    typer.echo(out)
-
-
-def _scanned(folder: Path) -> Sequence[Tile]:
-    """The tiles of a folder; labels that were moved in the catalogue are moved."""
-    with progress() as report:
-        found = scan(folder, report=report)
-    for problem in found.problems:
-        notes.print(problem, markup=False)
-    return as_moved(found.tiles)
-
-
-def _named(found: Sequence[Tile], name: str) -> Tile:
-    """The tile of an id or a short id."""
-    tiles = [tile for tile in found if tile.id == name] or [tile for tile in found if tile.short_id == name]
-    if not tiles:
-        raise NoSuchTile(tile=name)
-    if len(tiles) > 1:
-        raise AmbiguousTile(tile=name, known=", ".join(tile.id for tile in tiles))
-    return tiles[0]
-
-
-@app.command()
 def predict(
     run: Annotated[Path, typer.Option(help="Folder of a run.")],
     image: Annotated[Path, typer.Option(help="A GeoTIFF of any size.")],
     out: Annotated[Path, typer.Option(help="Footprints: .geojson .gpkg .parquet or .csv (SpaceNet's columns).")],
     eight_bands: Annotated[Path | None, typer.Option(help="Its 8-band file, for runs with four channels.")] = None,
-    threshold: Annotated[float, typer.Option(min=0.01, max=0.99, help="Probability from which it is building.")] = 0.5,
-    probability: Annotated[Path | None, typer.Option(help="Keep the probability here, as GeoTIFF.")] = None,
+    threshold: Annotated[float | None, typer.Option(min=0.01, max=0.99, help="Probability of a building.")] = None,
+    seed: Annotated[float | None, typer.Option(min=0, help="Level that parts neighbours, as 1.5; 0: none.")] = None,
+    min_area: Annotated[float | None, typer.Option(min=0, help="Square metres of the smallest building.")] = None,
+    square: Annotated[bool, typer.Option("--square", help="Right angles.")] = False,
+    judged: Annotated[bool, typer.Option("--judge", help="Leave out what a second look finds unlikely.")] = False,
+    turned: Annotated[bool, typer.Option("--tta", help="The mean of eight turns, at eight times the cost.")] = False,
+    engine: Annotated[str, typer.Option(help=", ".join(ENGINES))] = "auto",
+    probability: Annotated[Path | None, typer.Option(help="Keep probability and distance here, as GeoTIFF.")] = None,
 ) -> None:
-    """Predicts the buildings of an image."""
-    from core.prediction import outlines
+    """Predicts the buildings of an image; thresholds are the run's own where none are named."""
+    from core.prediction import How, outlines
     from core.prediction import predict as predict_image
 
     check_format(out)
@@ -204,7 +145,8 @@ def predict(
     with TemporaryDirectory() as folder, progress() as report:
         kept = probability or Path(folder) / "probability.tif"
         images = image, eight_bands or spacenet.eight_bands_beside(image)
-        found = outlines(predict_image(Run(run), images, kept, report, attribution), threshold)
+        made = predict_image(Run(run), images, kept, report, attribution, How(engine, turned))
+        found = outlines(made, tuning_of(Run(run)).shaping.changed(threshold, seed, min_area, square, judged))
     write_footprints(found, out, rasters.describe(image).grid, _tile_name(image), attribution)
     notes.print(f"{len(found)} buildings, {found.area_m2.sum():,.0f} m² together", markup=False)
     typer.echo(out)
@@ -227,39 +169,6 @@ def predict_area(
     notes.print(f"{len(area.done)} of {len(area.tiles)} tiles are predicted, {area.unfit} cannot be", markup=False)
     for job in submit_area(area.run, area.tiles, queue, gpus):
         typer.echo(f"{job.id}\t{job.title}")
-
-
-@app.command()
-def sweep(
-    name: Annotated[str, typer.Argument(help="Of the sweep; more trainings under the same name join it.")],
-    tiles: Annotated[str, typer.Option(help="Of the catalogue, by id, with commas between.")] = "",
-    aoi: Annotated[str, typer.Option(help="Instead: all labelled tiles of this area.")] = "",
-    rates: Annotated[str, typer.Option(help="Learning rates, with commas between.")] = "0.001",
-    networks: Annotated[str, typer.Option(help="With commas between.")] = "fcn",
-    seeds: Annotated[str, typer.Option(help="Whole numbers, with commas between.")] = "0",
-    epochs: Annotated[int, typer.Option(min=1)] = 10,
-    batch: Annotated[int, typer.Option(min=1, help="Crops a step.")] = 8,
-    gpus: Annotated[int, typer.Option(min=0, help="Of a cluster, on each machine of a training.")] = 0,
-    nodes: Annotated[int, typer.Option(min=1, help="Machines of a cluster, for each training.")] = 1,
-) -> None:
-    """Puts a training for each learning rate, network and seed into the queue."""
-    from core.jobs.resources import Resources
-    from core.jobs.store import Queue
-    from core.sweeps import Sweep, submit
-
-    known = read_catalog().labelled
-    chosen = known.of_aoi(aoi).tiles if aoi else [_named(known.tiles, one) for one in _parts(tiles)]
-    if not chosen:
-        raise typer.BadParameter("Name tiles of the catalogue with --tiles, or an area with labels with --aoi.")
-    grid = Sweep.parse(name, [tile.id for tile in chosen], TrainingConfig(epochs=epochs, batch=batch),
-                       _parts(rates), _parts(networks), _parts(seeds))  # fmt: skip
-    for job in submit(replace(grid, resources=Resources(gpus, nodes)), Queue(settings().queue)):
-        typer.echo(f"{job.id}\t{job.params['run']}")
-
-
-def _parts(text: str) -> list[str]:
-    """What stands between commas."""
-    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 @app.command()
@@ -305,4 +214,5 @@ def app_command(
     if not read_catalog().tiles:
         notes.print("No tiles yet: making the sample city.", markup=False)
         catalog_sample()
+    install()
     serve(host, port)

@@ -13,10 +13,11 @@ import shapely
 from numpy.typing import NDArray
 
 from core.catalog.tile import Tile
-from core.chips import Chips, Recipe, Scaling, Scene, read_scene
+from core.chips import Chips
 from core.errors import DiskFull, GroundplanError, NoTrainingGround, TooFewTiles, UnreadableTiles
 from core.grids import LONLAT
 from core.progress import Report, silent
+from core.scenes import Recipe, Scaling, Scene, read_scene
 from core.settings import settings
 from core.split import SHARE, Split, split
 from core.types import Where
@@ -60,29 +61,30 @@ def read_dataset(
     report: Report = silent,
     scaling: Scaling | None = None,
     cache: Path | None = None,
+    targets: tuple[str, ...] = ("inner",),
 ) -> Dataset:
     """The crops of the labelled ones of these tiles, scaled and divided as `split` says; the same for the same seed.
 
     Tiles are decoded once: into memory, or into memory-mapped files in the folder `cache` where memory is too small.
-    `scaling` is that of a run that goes on. Tiles that cannot be read are left out and told; if that empties a side,
-    the rest is split anew. Raises TooFewTiles, UnreadableTiles, NoTrainingGround, CannotWrite, DiskFull.
+    The target has these layers (models.registry.TARGETS). `scaling` is that of a run that goes on. Tiles that cannot be
+    read are left out and told; if that empties a side, the rest is split anew. Raises TooFewTiles, UnreadableTiles,
+    NoTrainingGround, CannotWrite, DiskFull.
     """
     usable = list({tile.id: tile for tile in tiles if tile.is_labelled}.values())
     if not usable:
         raise TooFewTiles
     planned = split(usable, seed)
     used = [tile for tile in usable if tile.id not in planned.between]
-    bands = 4 if all(tile.eight_bands for tile in used) else 3
-    large = len(used) * recipe.size**2 * bands * 4 > settings().max_scene_bytes
-    scenes, problems = _read(used, recipe, bands, report, cache if large else None)
-    chips = Chips.of([*scenes.values()], recipe)
+    bands = recipe.bands or (4 if all(tile.eight_bands for tile in used) else 3)
+    scenes, problems = _read(used, recipe, bands, targets, report, cache if _is_large(used, recipe, bands) else None)
+    chips = Chips.of([*scenes.values()], recipe, targets)
     parted = _of_what_is_there(planned, used, chips, seed)
     train, validation = divide(chips, parted)
     scaling = scaling or _scaling(recipe, [train.scenes[n] for n in np.unique(train.where[:, 0])])
     for scene in train.scenes:
         scene.scale(scaling)
-    crops = sum(scene.tile not in parted.between for scene in chips.scenes) * len(recipe.offsets) ** 2
-    left_out = _left_out(tiles, usable, used, bands, crops - len(train) - len(validation))
+    crops = sum(_crops(scene, recipe) for scene in chips.scenes if scene.tile not in parted.between)
+    left_out = _left_out(tiles, usable, used, recipe.bands or bands == 4, crops - len(train) - len(validation))
     notes = *problems, *left_out, *_may_harm([tile for tile in used if tile.id in scenes], recipe), *parted.notes
     return Dataset(train, validation, scaling, bands, parted.between, notes)
 
@@ -94,15 +96,31 @@ def _of_what_is_there(planned: Split, used: Sequence[Tile], chips: Chips, seed: 
     return parted if parted.has_both_sides else split([tile for tile in used if tile.id in shown], seed)
 
 
+def _is_large(tiles: Sequence[Tile], recipe: Recipe, bands: int) -> bool:
+    """Whether their decoded pixels have no room in memory."""
+    shrink = [tile.gsd_m / recipe.gsd_m if recipe.gsd_m else 1.0 for tile in tiles]
+    sizes = [
+        tile.width * tile.height * by**2 if recipe.gsd_m else recipe.size**2
+        for tile, by in zip(tiles, shrink, strict=True)
+    ]
+    return sum(sizes) * bands * 4 > settings().max_scene_bytes
+
+
+def _crops(scene: Scene, recipe: Recipe) -> int:
+    """How many crops the grid cuts from a scene, shown or not."""
+    down, across = (len(recipe.offsets(side)) for side in scene.grid.shape)
+    return down * across
+
+
 def _read(
-    tiles: Sequence[Tile], recipe: Recipe, bands: int, report: Report, cache: Path | None
+    tiles: Sequence[Tile], recipe: Recipe, bands: int, targets: tuple[str, ...], report: Report, cache: Path | None
 ) -> tuple[dict[str, Scene], list[str]]:
     """The scenes by the tiles' ids, and a sentence for each tile that cannot be read; raises UnreadableTiles."""
     scenes, problems = {}, []
     for n, tile in enumerate(tiles):
         report(n / len(tiles), f"reading {tile.id}, tile {n + 1} of {len(tiles)}")
         try:
-            scene = read_scene(tile, recipe, bands)
+            scene = read_scene(tile, recipe, bands, targets)
             scenes[tile.id] = scene.on_disk(cache / f"{n}.npy") if cache else scene
         except DiskFull:
             raise
@@ -119,13 +137,15 @@ def _scaling(recipe: Recipe, scenes: Sequence[Scene]) -> Scaling:
     return Scaling.percentiles(scenes)
 
 
-def _left_out(tiles: Sequence[Tile], usable: Sequence[Tile], used: Sequence[Tile], bands: int, crops: int) -> list[str]:
+def _left_out(
+    tiles: Sequence[Tile], usable: Sequence[Tile], used: Sequence[Tile], as_wished: int, crops: int
+) -> list[str]:
     notes = []
     unlabelled = len({tile.id for tile in tiles}) - len(usable)
     with_eight = sum(tile.eight_bands is not None for tile in used)
     if unlabelled:
         notes.append(f"{unlabelled} tiles without labels or image were left out.")
-    if bands == 3 and with_eight:
+    if with_eight and not as_wished:
         notes.append(f"Only {with_eight} of {len(used)} tiles have eight bands: all are used with three channels.")
     if crops:
         notes.append(f"{crops} crops were left out: without a picture, or across the line between train and check.")
@@ -134,7 +154,8 @@ def _left_out(tiles: Sequence[Tile], usable: Sequence[Tile], used: Sequence[Tile
 
 def _may_harm(read: Sequence[Tile], recipe: Recipe) -> Iterator[str]:
     """A sentence about tiles squeezed into far fewer pixels, and one about pixels of several kinds."""
-    large = [tile for tile in read if max(tile.width, tile.height) > SQUEEZED * recipe.size]
+    squeezed = SQUEEZED * recipe.size if not recipe.gsd_m else np.inf
+    large = [tile for tile in read if max(tile.width, tile.height) > squeezed]
     if large:
         most = max(large, key=lambda tile: max(tile.width, tile.height))
         across, down = (most.gsd_m * side / recipe.size for side in (most.width, most.height))

@@ -9,7 +9,7 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from math import cos, isfinite, isnan, pi
+from math import isfinite, isnan, nan
 from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
@@ -19,12 +19,16 @@ from core.ahead import ahead
 from core.checkpoints import Standing
 from core.chips import Chips
 from core.dataset import Dataset
+from core.drawing import Drawing, Drawn
 from core.errors import Diverged
 from core.learner import Learner
 from core.live import MOST_STEPS, Live, end_live
 from core.progress import Finish, Report
 from core.runs import MEASURES, Run, TrainingConfig
+from core.schedule import Schedule
+from core.tuning import first_shaping, tune
 from core.types import Batch
+from core.validation import MOST_SCENES, check, grounds
 from core.watchers.watcher import MOST_WINDOWS, Epoch, Watcher, Windows
 
 if TYPE_CHECKING:
@@ -34,29 +38,8 @@ if TYPE_CHECKING:
 CHECKPOINT_S = 300.0
 #: Seconds between two words about the running epoch.
 LIVE_S = 1.0
-#: Share of an epoch's progress that learning takes; checking and saving take the rest.
-LEARNING = 0.9
-#: Under the cosine schedule: share of the training in which the rate climbs, and what it ends at, of the full rate.
-WARM_UP, COLD = 0.05, 0.01
 #: Batches cut before they are asked for.
 _AHEAD = 3
-
-
-def rate_at(config: TrainingConfig, share: float) -> float:
-    """The learning rate when this share of the training is over: constant, or a climb and then half a cosine down."""
-    if config.schedule == "constant":
-        return config.learning_rate
-    if share < WARM_UP:
-        return config.learning_rate * (COLD + (1 - COLD) * share / WARM_UP)
-    falling = (1 + cos(pi * min((share - WARM_UP) / (1 - WARM_UP), 1.0))) / 2
-    return config.learning_rate * (COLD + (1 - COLD) * falling)
-
-
-def order_of(config: TrainingConfig, epoch: int, crops: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The numbers of the crops as epoch `epoch` (from 0) sees them, and which symmetry each is turned by."""
-    random = np.random.default_rng((config.seed, epoch))
-    numbers = random.permutation(crops)
-    return numbers, random.integers(0, 8, crops) if config.augment else np.zeros(crops, np.intp)
 
 
 def parts_of(numbers: NDArray[np.intp], ranks: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
@@ -77,7 +60,7 @@ class Fit:
     learner: Learner
     standing: Standing
     watchers: Sequence[Watcher]
-    report: Report  #: of the share of all epochs
+    report: Report  #: of the share of the training
     finish: Finish
     finishing: bool = False  #: it was asked to end with what there is
     saved: float = field(default_factory=time.monotonic)  #: when the last checkpoint was made
@@ -89,16 +72,21 @@ class Fit:
         self.batch = self.standing.batch or self.config.batch
         # Where memory once ran out, batches come from the processor's.
         self.held = not self.standing.batch and self.learner.hold(self.data.train)
+        self.drawing = Drawing(self.config, self.data.train)
+        self.schedule = Schedule(self.config, len(self.drawing), self.standing.spent)
 
     @property
     def is_over(self) -> bool:
-        """Whether all epochs are trained, or patience has ended, or somebody asked for the end."""
-        waited = self.standing.epoch - self.standing.best_epoch
-        patient = not self.config.patience or waited < self.config.patience
-        return self.finishing or self.standing.epoch >= self.config.epochs or not patient
+        """Whether all epochs are trained, or the time is up, or patience has ended, or somebody asked for the end."""
+        enough = self.standing.epoch >= self.config.epochs or self.schedule.time_is_up
+        return self.finishing or enough or self._impatient
+
+    @property
+    def _impatient(self) -> bool:
+        return 0 < self.config.patience <= self.standing.epoch - self.standing.best_epoch
 
     def to_the_end(self) -> None:
-        """Trains what is left; raises Diverged."""
+        """Trains what is left, and looks for the best thresholds; raises Diverged."""
         failed = True
         windows = self._windows()
         try:
@@ -108,9 +96,10 @@ class Fit:
             self.finishing = bool(self.standing.epoch) and self.finish()  # asked for before it was interrupted
             while not self.is_over:
                 self._epoch(windows)
-            if self.standing.epoch < self.config.epochs and not self.finishing:
+            if self._impatient and not self.finishing:
                 best, patience = self.standing.best_epoch, self.config.patience
                 self.run.log(f"Ended: no epoch was better than {best} for {patience} epochs.")
+            self._tune()
             self.report(1.0, f"{self.standing.epoch} epochs trained")
             failed = False
         finally:
@@ -120,39 +109,44 @@ class Fit:
 
     def _say_where(self) -> None:
         """Two words without time between them: what was done before says nothing about the pace of the rest."""
-        for share in (0.0, self._share):
-            self.report(share, f"going on after {self.standing.epoch} epochs" if self._share else "starting")
+        done = self.schedule.share(self.standing)
+        for share in (0.0, done):
+            self.report(share, f"going on after {self.standing.epoch} epochs" if done else "starting")
 
-    @property
-    def _share(self) -> float:
-        """How much of the training is over."""
-        return (self.standing.epoch + LEARNING * self.standing.seen / len(self.data.train)) / self.config.epochs
+    def _tune(self) -> None:
+        """Looks for the thresholds that find most buildings of the validation ground, with the weights of the run."""
+        if not self.run.is_usable:
+            return
+        self.report(1.0, "looking for the best thresholds")
+        self.learner.model.load_weights(self.run.weights())
+        checked = check(grounds(self.data.validation), self.learner.layers, self.learner.network.stride)
+        self.run.put_tuning(tune(checked, first_shaping(self.config)).as_dict())
 
     def _epoch(self, windows: Windows) -> None:
-        number = self.standing.epoch + 1
         rate = self._learn()
-        learnt, seen, spent = self.standing.sums, self.standing.seen, self.standing.seconds
-        began = time.monotonic()
-        self.report(self._share, f"epoch {number} of {self.config.epochs}, checking")
-        checked = self._check()
-        if not self.learner.is_finite:
-            self._diverged("a weight")
-        row: dict[str, float] = {"epoch": number, "seconds": round(spent + time.monotonic() - began, 3)}
-        row |= _figures(learnt) | {f"val_{name}": value for name, value in _figures(checked).items()}
-        row |= {"learning_rate": rate, "images_s": round(seen / spent, 3) if spent else 0.0}
-        self._keep(row)
-        probability = self.learner.probability(windows.pixels)
+        number, learnt, began = self.standing.epoch + 1, self.standing, time.monotonic()
+        self.report(self.schedule.share(self.standing), f"{self.schedule.words(self.standing)}, checking")
+        with self.learner.averaged():
+            checked = self._figures(self._check()) | self._buildings()
+            if not self.learner.is_finite:
+                self._diverged("a weight")
+            row: dict[str, float] = {"epoch": number, "seconds": round(learnt.seconds + time.monotonic() - began, 3)}
+            row |= self._figures(learnt.sums) | {f"val_{name}": value for name, value in checked.items()}
+            row |= {"learning_rate": rate, "images_s": round(learnt.seen / learnt.seconds, 3) if learnt.seconds else 0}
+            self._keep(row)
+            probability = self.learner.layers(windows.pixels)[..., 0]
         for watcher in self.watchers:
             watcher.end_epoch(Epoch(number, row, probability))
-        self.run.log(_sentence(row, self.config.epochs))
+        self.run.log(_sentence(row, self.schedule.words(learnt)))
+        self.schedule.check_s = time.monotonic() - began
         # The checkpoint comes last: what was written before it may be written twice, never left out.
-        self.standing = replace(self.standing, epoch=number, seen=0, sums=(0.0,) * 6, seconds=0.0)
+        self.standing = replace(self.standing, epoch=number, seen=0, sums=(), seconds=0.0)
         self._save()
         self.finishing = self.finishing or self.finish()
 
     def _keep(self, row: dict[str, float]) -> None:
         """The figures, and the weights where they are the best; of equals the later."""
-        number, score = int(row["epoch"]), row["val_iou"]
+        number, score = int(row["epoch"]), row[f"val_{self.config.best_by}"]
         best = self.standing.best_score
         if isnan(best) or score >= best:
             self.run.put_weights(self.learner.model, number)
@@ -160,19 +154,19 @@ class Fit:
         self.run.add_metrics(row)
 
     def _save(self) -> None:
+        self.standing = replace(self.standing, spent=self.schedule.spent)
         self.learner.checkpoint(self.standing, self.config).save(self.run.path)
         self.saved = time.monotonic()
 
     def _learn(self) -> float:
         """Goes through what is left of an epoch's crops; the last learning rate. Raises Diverged."""
-        crops, began, before = len(self.data.train), time.monotonic(), self.standing
-        numbers, turns = order_of(self.config, self.standing.epoch, crops)
-        first = self.standing.seen
-        sums, rate = np.array(self.standing.sums), self.config.learning_rate
-        with closing(self._batches(self.data.train, numbers[first:], turns[first:])) as batches:
-            for size, batch in batches:
-                rate = rate_at(self.config, (self.standing.epoch + self.standing.seen / crops) / self.config.epochs)
-                sums = sums + self.learner.steps.train(batch, rate)
+        crops, began, before = len(self.drawing), time.monotonic(), self.standing
+        drawn = self.drawing.epoch(before.epoch)
+        sums, rate = np.array(before.sums or np.zeros(1)), self.config.learning_rate
+        with closing(self._batches(self.data.train, drawn, before.seen)) as batches:
+            for size, batch, looks in batches:
+                rate = self.schedule.rate(self.standing)
+                sums = sums + self.learner.steps.train(batch, rate, looks)
                 if not isfinite(sums[0]):
                     self._diverged("the loss")
                 seen = self.standing.seen + size
@@ -182,6 +176,8 @@ class Fit:
                 self._say(rate)
                 if self.finish():
                     self._end_early(crops)
+                    break
+                if self.schedule.time_is_up:
                     break
                 if time.monotonic() - self.saved >= CHECKPOINT_S and seen < crops:
                     self._save()
@@ -195,44 +191,61 @@ class Fit:
 
     def _check(self) -> "Sums":
         """The sums over the validation crops."""
-        numbers = np.arange(len(self.data.validation))
-        with closing(self._batches(self.data.validation, numbers, np.zeros_like(numbers))) as batches:
-            return sum((self.learner.steps.check(batch) for _, batch in batches), np.zeros(6))
+        chips = self.data.validation
+        with closing(self._batches(chips, Drawn.of(chips, np.arange(len(chips))))) as batches:
+            return sum((self.learner.steps.check(batch) for _, batch, _ in batches), np.zeros(1))
+
+    def _buildings(self) -> dict[str, float]:
+        """The F1 of buildings on the validation ground, where the best is chosen by it; NaN where there are none."""
+        if self.config.best_by != "f1":
+            return {}
+        checked = check(grounds(self.data.validation, MOST_SCENES), self.learner.layers, self.learner.network.stride)
+        score = checked.counts(first_shaping(self.config)).f1
+        return {"f1": nan if score is None else score}
+
+    def _figures(self, sums: "Sums | tuple[float, ...]") -> dict[str, float]:
+        from models.fitting import figures
+
+        return figures(np.asarray(sums), self.learner.network.heads)
 
     def _batches(
-        self, chips: Chips, numbers: NDArray[np.intp], turns: NDArray[np.intp]
-    ) -> "Generator[tuple[int, Batch | Places], None, None]":
-        """How many crops a batch has, and this process's part of it; cut by a thread where the device does not cut."""
+        self, chips: Chips, drawn: Drawn, first: int = 0
+    ) -> "Generator[tuple[int, Batch | Places, NDArray[np.float32]], None, None]":
+        """How many crops a batch has, this process's part of it, and how that is to look; from the first-th crop on.
 
-        def make(first: int) -> "tuple[int, Batch | Places]":
-            chosen = np.arange(first, min(first + self.batch, len(numbers)))
+        Cut by a thread where the device does not cut.
+        """
+
+        def make(start: int) -> "tuple[int, Batch | Places, NDArray[np.float32]]":
+            chosen = np.arange(start, min(start + self.batch, len(drawn)))
             parts, counts = parts_of(chosen, self.learner.steps.ranks)
             own = parts[self.learner.steps.own].ravel()
-            places = chips.places(numbers[own], turns[own])
-            if self.held:
-                return len(chosen), places
+            places, looks = drawn.places[own], drawn.looks[own]
+            if self.held and chips is self.data.train:
+                return len(chosen), places, looks
             pixels, target, weight = chips.cut(places)
-            return len(chosen), (pixels, target, weight * counts[self.learner.steps.own].reshape(-1, 1, 1))
+            weight = weight * counts[self.learner.steps.own].reshape(-1, 1, 1)
+            return len(chosen), (pixels, target, weight), looks
 
-        return ahead(make, range(0, len(numbers), self.batch), _AHEAD)
+        return ahead(make, range(first, len(drawn), self.batch), _AHEAD)
 
     def _say(self, rate: float) -> None:
         """Progress at every step, live.json about every second."""
-        crops, config, standing = len(self.data.train), self.config, self.standing
+        crops, config, standing = len(self.drawing), self.config, self.standing
         loss = standing.sums[0] / max(standing.sums[1], 1.0)
         batch, batches = -(-standing.seen // self.batch), -(-crops // self.batch)
-        doing = f"epoch {standing.epoch + 1} of {config.epochs}, batch {batch} of {batches}, loss {loss:.2f}"
-        self.report(self._share, doing)
+        share = self.schedule.share(standing)
+        self.report(share, f"{self.schedule.words(standing)}, batch {batch} of {batches}, loss {loss:.2f}")
         if time.monotonic() - self.said < LIVE_S and standing.seen < crops:
             return
         self.said = time.monotonic()
         live = Live(
-            standing.epoch + 1, config.epochs, batch, batches, loss, rate, self.pace, self.learner.memory_bytes,
-            datetime.now(UTC),
+            standing.epoch + 1, 0 if config.minutes else config.epochs, batch, batches, loss, rate, self.pace,
+            self.learner.memory_bytes, datetime.now(UTC),
         )  # fmt: skip
         live.write(self.run.path)
-        if self._share - self.drawn >= 1 / MOST_STEPS:
-            self.drawn = self._share
+        if share - self.drawn >= 1 / MOST_STEPS:
+            self.drawn = share
             live.note(self.run.path)
 
     def _windows(self) -> Windows:
@@ -241,22 +254,16 @@ class Fit:
         offered = np.flatnonzero(chips.built) if chips.built.any() else np.arange(len(chips))
         chosen = offered[np.unique(np.linspace(0, len(offered) - 1, MOST_WINDOWS).round().astype(int))]
         pixels, target, weight = chips.cut(chips.places(chosen))
-        return Windows(pixels, target, weight > 0)
+        return Windows(pixels, chips.built_in(target).astype(np.uint8), weight > 0)
 
     def _diverged(self, what: str) -> NoReturn:
         self.run.log(f"Epoch {self.standing.epoch + 1}: {what} is no number any more. Stopped.")
         raise Diverged(epoch=self.standing.epoch + 1)
 
 
-def _figures(sums: "Sums | tuple[float, ...]") -> dict[str, float]:
-    from models.fitting import figures
-
-    return figures(np.asarray(sums))
-
-
-def _sentence(row: dict[str, float], epochs: int) -> str:
+def _sentence(row: dict[str, float], words: str) -> str:
     said = ", ".join(
-        f"{name} {row[name]:.3f}" for prefix in ("", "val_") for m in MEASURES if (name := prefix + m) in row
+        f"{name} {row[name]:.3f}" for prefix in ("", "val_") for m in (*MEASURES, "f1") if (name := prefix + m) in row
     )
     pace = f"{row['images_s']:.1f} crops/s, learning rate {row['learning_rate']:.2g}"
-    return f"Epoch {row['epoch']} of {epochs} in {row['seconds']:.1f} s: {said}; {pace}"
+    return f"{words.capitalize()}, in {row['seconds']:.1f} s: {said}; {pace}"

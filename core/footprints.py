@@ -1,13 +1,13 @@
-"""Probability to polygons: outlines between the pixels, holes kept, each with its confidence.
+"""Probability to polygons: adjoining houses apart, outlines between the pixels, holes kept, each with its confidence.
 
 A raster is traced in blocks, so that memory does not grow with it. A block looks a margin beyond its edge, and a
 shape belongs to the block that holds the centre of its box.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import shapely
@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from rasterio.features import rasterize
 
 from core.grids import Grid, area_m2
+from core.parting import parted
 from core.rasters import grid_of, open_raster, read_window
+from core.squaring import squared
 from core.types import Geometries, Probability
 from core.vectors import Footprints
 
@@ -42,26 +44,69 @@ class _Box(NamedTuple):
         """First column and row, and those behind the last."""
         return self.column, self.row, self.column + self.width, self.row + self.height
 
-    def widened(self, by: int, grid: Grid) -> "_Box":
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Its rows and columns of an array of the whole raster."""
+        left, top, right, bottom = self.bounds
+        return slice(top, bottom), slice(left, right)
+
+    def widened(self, by: int, whole: "_Box") -> "_Box":
         """`by` pixels more on every side, as far as the raster reaches."""
         left, top, right, bottom = self.bounds
         column, row = max(left - by, 0), max(top - by, 0)
-        return _Box(column, row, min(right + by, grid.width) - column, min(bottom + by, grid.height) - row)
+        return _Box(column, row, min(right + by, whole.width) - column, min(bottom + by, whole.height) - row)
 
 
-#: The probabilities of a part of the raster, (rows, columns).
-_Reader: TypeAlias = Callable[[_Box], Probability]
+#: The layers of a part of the raster, (rows, columns, 1 or 2): probability, and metres to the nearest wall.
+_Reader: TypeAlias = Callable[[_Box], NDArray[np.float32]]
+
+
+class Look(Protocol):
+    """A second look at outlines before they are taken."""
+
+    def __call__(
+        self, polygons: Geometries, confidence: NDArray[np.float64], layers: NDArray[np.float32], pixel_m: float,
+        corner: tuple[int, int], /,
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:  # fmt: skip
+        """Which of them to keep, and the confidence of all of them; polygons in pixels, the first one is `corner`."""
+
+
+@dataclass(frozen=True)
+class Shaping:
+    """How probability becomes polygons."""
+
+    threshold: float = 0.5  #: probability from which it is building
+    seed: float = 0.0  #: times a building is deeper than the neck to its neighbour; 0: neighbours stay together
+    min_area_m2: float = 5.0  #: smaller ones are left out; 5 m² are SpaceNet's 20 pixels at 0.5 m
+    simplify_px: float = 0.6  #: vertices nearer than that to the straight line are dropped
+    grow_px: float = 0.0  #: outward, for networks that were taught to leave out a border
+    square: bool = False  #: with right angles, see core.squaring
+    judged: bool = False  #: after a second look, where the run has learned one, see core.judging
+
+    def changed(
+        self, threshold: float | None = None, seed: float | None = None, min_area_m2: float | None = None,
+        square: bool | None = None, judged: bool | None = None,
+    ) -> "Shaping":  # fmt: skip
+        """With what is named instead."""
+        named = {
+            "threshold": threshold, "seed": seed, "min_area_m2": min_area_m2, "square": square, "judged": judged
+        }  # fmt: skip
+        return replace(self, **{name: value for name, value in named.items() if value is not None})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)
-class _Outlines:
+class Traced:
     """Polygons in pixel coordinates of the whole raster, and the mean probability inside each."""
 
     polygons: Geometries
     confidence: NDArray[np.float64]
 
+    def only(self, chosen: NDArray[np.bool_]) -> "Traced":
+        """Some of them."""
+        return Traced(self.polygons[chosen], self.confidence[chosen])
+
     @classmethod
-    def joined(cls, parts: list["_Outlines"]) -> "_Outlines":
+    def joined(cls, parts: list["Traced"]) -> "Traced":
         """All of them from top left to bottom right, so that the order does not depend on the blocks."""
         polygons = np.concatenate([part.polygons for part in parts])
         confidence = np.concatenate([part.confidence for part in parts])
@@ -71,56 +116,50 @@ class _Outlines:
 
 
 def footprints(
-    probability: Probability,
-    grid: Grid,
-    threshold: float = 0.5,
-    min_area_m2: float = 5.0,
-    simplify_px: float = 0.6,
-    grow_px: float = 0.0,
-    block: int = BLOCK,
-) -> Footprints:
-    """Polygons around everything above `threshold`, in the grid's CRS, numbered from top left to bottom right.
+    layers: NDArray[np.float32], grid: Grid, shaping: Shaping | None = None, block: int = BLOCK,
+    look: "Look | None" = None,
+) -> Footprints:  # fmt: skip
+    """Polygons around what is probable, in the grid's CRS, numbered from top left to bottom right.
 
-    `probability` is (rows, columns), 0 to 1; NaN and what lies below count as 0. Outlines are marching squares
-    through pixel centres, so they run between pixels. `grow_px` moves them outward, for networks that were taught to
-    leave out a border, after `simplify_px` dropped vertices nearer than that to the straight line. Shapes smaller than
-    `min_area_m2` on the ground are left out (5 m² are SpaceNet's 20 pixels at 0.5 m). `confidence` is the mean
-    probability inside the outline before it grows. `block` is the side of the squares it is traced in.
+    `layers` is (rows, columns), the probability, 0 to 1, or (rows, columns, 2) with the metres to the nearest wall; NaN
+    and what lies below count as 0. Outlines are marching squares through pixel centres, so they run between pixels.
+    `confidence` is the mean probability inside the outline before it grows, or what a second `look` makes of it.
+    `block` is the side of the squares it is traced in.
     """
-
-    def read(box: _Box) -> Probability:
-        left, top, right, bottom = box.bounds
-        return probability[top:bottom, left:right]
-
-    return _footprints(read, grid, _Tracing(threshold, simplify_px, grow_px), min_area_m2, block)
+    stacked = layers if layers.ndim == 3 else layers[..., None]
+    return _footprints(lambda box: stacked[box.slices], grid, shaping or Shaping(), block, look)
 
 
 def footprints_of(
-    path: Path,
-    threshold: float = 0.5,
-    min_area_m2: float = 5.0,
-    simplify_px: float = 0.6,
-    grow_px: float = 0.0,
-    block: int = BLOCK,
+    path: Path, shaping: Shaping | None = None, block: int = BLOCK, look: "Look | None" = None
 ) -> Footprints:
-    """Like `footprints`, from the first band of a GeoTIFF, of which no more than a block is in memory.
+    """Like `footprints`, from the bands of a GeoTIFF, of which no more than a block is in memory.
 
     Raises what `open_raster` raises, and RasterWithoutCRS.
     """
     with open_raster(path) as dataset:
 
-        def read(box: _Box) -> Probability:
-            return np.asarray(read_window(dataset, box, (box.height, box.width))[0])
+        def read(box: _Box) -> NDArray[np.float32]:
+            return np.moveaxis(read_window(dataset, box, (box.height, box.width)), 0, -1)
 
-        tracing = _Tracing(threshold, simplify_px, grow_px)
-        return _footprints(read, grid_of(dataset, path), tracing, min_area_m2, block)
+        return _footprints(read, grid_of(dataset, path), shaping or Shaping(), block, look)
 
 
-def _footprints(read: _Reader, grid: Grid, tracing: "_Tracing", min_area_m2: float, block: int) -> Footprints:
-    outlines = _Outlines.joined([tracing.block(read, core, grid) for core in _blocks(grid, block)])
-    ground = grid.to_ground(outlines.polygons)
-    large = area_m2(ground, grid.crs) >= min_area_m2
-    return Footprints.of(ground[large], grid.crs, outlines.confidence[large])
+def trace(layers: NDArray[np.float32], shaping: Shaping, pixel_m: float) -> Traced:
+    """Polygons in pixels of an array (rows, columns, 1 or 2) whose pixels are so many metres wide and high."""
+    height, width = layers.shape[:2]
+    whole = _Box(0, 0, width, height)
+    found = _Tracing(shaping, whole).block(lambda box: layers[box.slices], whole)
+    return found.only(shapely.area(found.polygons) * pixel_m**2 >= shaping.min_area_m2)
+
+
+def _footprints(read: _Reader, grid: Grid, shaping: Shaping, block: int, look: "Look | None") -> Footprints:
+    tracing = _Tracing(shaping, _Box(0, 0, grid.width, grid.height), look, grid.gsd_m)
+    found = Traced.joined([tracing.block(read, core) for core in _blocks(grid, block)])
+    ground = grid.to_ground(found.polygons)
+    large = area_m2(ground, grid.crs) >= shaping.min_area_m2
+    made = Footprints.of(ground[large], grid.crs, found.confidence[large])
+    return squared(made) if shaping.square else made
 
 
 def _blocks(grid: Grid, side: int) -> Iterator[_Box]:
@@ -131,34 +170,44 @@ def _blocks(grid: Grid, side: int) -> Iterator[_Box]:
 
 @dataclass(frozen=True)
 class _Tracing:
-    """How outlines are drawn."""
+    """How outlines are drawn, and in what."""
 
-    threshold: float
-    simplify_px: float
-    grow_px: float
+    shaping: Shaping
+    whole: _Box
+    look: "Look | None" = None
+    pixel_m: float = 1.0
 
-    def block(self, read: _Reader, core: _Box, grid: Grid) -> _Outlines:
+    def block(self, read: _Reader, core: _Box) -> Traced:
         """The outlines that belong to one block."""
-        probability, window, polygons = self._owned(read, core, grid)
+        layers, window, polygons = self._owned(read, core)
         # Simplified before they grow: a mitre on each step of a traced outline would draw spikes.
-        polygons = np.asarray(shapely.simplify(polygons, self.simplify_px), dtype=object)
-        confidence = _mean_inside(polygons, probability, window)
-        if self.grow_px:
-            polygons = shapely.buffer(polygons, self.grow_px, join_style="mitre", mitre_limit=_MITRE_LIMIT)
-        return _solid(_within(polygons, shapely.box(0, 0, grid.width, grid.height)), confidence)
+        polygons = np.asarray(shapely.simplify(polygons, self.shaping.simplify_px), dtype=object)
+        confidence = _mean_inside(polygons, layers[..., 0], window)
+        if self.shaping.grow_px:
+            polygons = shapely.buffer(polygons, self.shaping.grow_px, join_style="mitre", mitre_limit=_MITRE_LIMIT)
+        if self.look:
+            kept, confidence = self.look(polygons, confidence, layers, self.pixel_m, (window.column, window.row))
+            polygons, confidence = polygons[kept], confidence[kept]
+        return _solid(_within(polygons, shapely.box(*self.whole.bounds)), confidence)
 
-    def _owned(self, read: _Reader, core: _Box, grid: Grid) -> tuple[Probability, _Box, Geometries]:
+    def _owned(self, read: _Reader, core: _Box) -> tuple[NDArray[np.float32], _Box, Geometries]:
         """The raw outlines whose box has its centre in the block, with the window they were seen in."""
         for margin in MARGINS:
-            window = core.widened(margin, grid)
-            probability = np.clip(np.nan_to_num(read(window)), 0, 1)
-            polygons = self._contours(probability, window)
+            window = core.widened(margin, self.whole)
+            layers = np.nan_to_num(read(window))
+            np.clip(layers[..., 0], 0, 1, out=layers[..., 0])
+            polygons = self._contours(self._apart(layers), window)
             polygons = polygons[_centred(polygons, core)]
-            cut = _cut(polygons, window, grid)
+            cut = _cut(polygons, window, self.whole)
             if not cut.any():
-                return probability, window, polygons
+                return layers, window, polygons
         polygons[cut] = shapely.intersection(polygons[cut], shapely.box(*core.bounds))
-        return probability, window, polygons[~shapely.is_empty(polygons)]
+        return layers, window, polygons[~shapely.is_empty(polygons)]
+
+    def _apart(self, layers: NDArray[np.float32]) -> Probability:
+        if layers.shape[-1] < 2 or not self.shaping.seed:
+            return layers[..., 0]
+        return parted(layers, self.shaping.threshold, self.shaping.seed)
 
     def _contours(self, probability: Probability, window: _Box) -> Geometries:
         """Polygons by marching squares; a rim of zeros closes those that reach the window's edge."""
@@ -168,7 +217,7 @@ class _Tracing:
             z=np.pad(probability, 1),
             fill_type=FillType.ChunkCombinedOffsetOffset,
         )
-        points, rings, outers = (chunks[0] for chunks in contours.filled(self.threshold, np.inf))
+        points, rings, outers = (chunks[0] for chunks in contours.filled(self.shaping.threshold, np.inf))
         if points is None or rings is None or outers is None:
             return np.empty(0, object)
         made = shapely.from_ragged_array(shapely.GeometryType.POLYGON, np.asarray(points), (rings, outers))
@@ -183,12 +232,12 @@ def _centred(polygons: Geometries, core: _Box) -> NDArray[np.bool_]:
     return np.asarray((left <= x) & (x < right) & (top <= y) & (y < bottom))
 
 
-def _cut(polygons: Geometries, window: _Box, grid: Grid) -> NDArray[np.bool_]:
+def _cut(polygons: Geometries, window: _Box, whole: _Box) -> NDArray[np.bool_]:
     """Which shapes go on beyond the window: they hold the centre of a pixel at one of its edges inside the raster."""
     left, top, right, bottom = window.bounds
     west, north, east, south = shapely.bounds(polygons).T
-    across = (west <= left + 0.5) & (left > 0) | (east >= right - 0.5) & (right < grid.width)
-    down = (north <= top + 0.5) & (top > 0) | (south >= bottom - 0.5) & (bottom < grid.height)
+    across = (west <= left + 0.5) & (left > 0) | (east >= right - 0.5) & (right < whole.width)
+    down = (north <= top + 0.5) & (top > 0) | (south >= bottom - 0.5) & (bottom < whole.height)
     return np.asarray(across | down)
 
 
@@ -222,7 +271,7 @@ def _at(polygons: Geometries, probability: Probability, window: _Box) -> np.ndar
     return np.asarray(probability[rows, columns])
 
 
-def _solid(polygons: Geometries, confidence: NDArray[np.float64]) -> _Outlines:
+def _solid(polygons: Geometries, confidence: NDArray[np.float64]) -> Traced:
     """Valid polygons only; a shape that falls apart gives all its parts the same confidence."""
     bad = ~shapely.is_valid(polygons)
     polygons = polygons.copy()
@@ -230,4 +279,4 @@ def _solid(polygons: Geometries, confidence: NDArray[np.float64]) -> _Outlines:
     parts, whole = shapely.get_parts(polygons, return_index=True)
     parts, inner = shapely.get_parts(parts, return_index=True)  # a collection holds multipolygons
     solid = (shapely.get_type_id(parts) == shapely.GeometryType.POLYGON) & (shapely.area(parts) > 0)
-    return _Outlines(parts[solid], confidence[whole[inner]][solid])
+    return Traced(parts[solid], confidence[whole[inner]][solid])

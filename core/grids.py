@@ -158,6 +158,12 @@ class Grid:
         scale = Affine.scale(self.width / width, self.height / height)
         return replace(self, width=width, height=height, transform=self.transform @ scale)
 
+    def at_gsd(self, gsd_m: tuple[float, float]) -> "Grid":
+        """The same ground in pixels of so many metres across and down, as nearly as whole pixels can be."""
+        across, down = self.pixel_m
+        width, height = round(self.width * across / gsd_m[0]), round(self.height * down / gsd_m[1])
+        return self.resized(max(width, 1), max(height, 1))
+
     def window(self, column: int, row: int, width: int, height: int) -> "Grid":
         """A part of the grid; (column, row) is its first pixel."""
         return replace(self, width=width, height=height, transform=self.transform @ Affine.translation(column, row))

@@ -14,6 +14,7 @@ import edt
 import numpy as np
 import pyproj
 import shapely
+from numpy.typing import NDArray
 from rasterio.enums import MergeAlg
 from rasterio.features import rasterize
 
@@ -111,6 +112,19 @@ class Labels:
         return signed_distance(self.mask, self.grid.pixel_m)
 
     @cached_property
+    def own_distance(self) -> Distance:
+        """(rows, columns) float32: as `distance`, but inside a building to its own wall, also where others adjoin."""
+        return signed_distance(self._numbered, self.grid.pixel_m)
+
+    @cached_property
+    def _numbered(self) -> NDArray[np.uint32]:
+        """(rows, columns): the number of the building that a pixel's centre lies in, from 1; 0 outside."""
+        if len(self) == 0:
+            return np.zeros(self.grid.shape, np.uint32)
+        numbers = zip(self.pixels, range(1, len(self) + 1), strict=True)
+        return np.asarray(rasterize(numbers, out_shape=self.grid.shape, dtype="uint32"))
+
+    @cached_property
     def boundary(self) -> Mask:
         """(rows, columns) uint8: 255 on a line of 1.5 m along every wall, also between adjoining houses.
 
@@ -178,17 +192,20 @@ def _burn(shapes: Geometries, grid: Grid, value: int = INSIDE, merge: MergeAlg =
     return rasterize(shapes, out_shape=grid.shape, default_value=value, merge_alg=merge, dtype="uint8")
 
 
-def signed_distance(mask: Mask, pixel_m: tuple[float, float], clip_m: float = CLIP_M) -> Distance:
-    """Metres from every pixel to the nearest pixel of the other kind, less half a pixel; positive where mask is set.
+def signed_distance(
+    buildings: Mask | NDArray[np.uint32], pixel_m: tuple[float, float], clip_m: float = CLIP_M
+) -> Distance:
+    """Metres from every pixel to the nearest pixel of another kind, less half a pixel; positive where not 0.
 
-    One exact Euclidean transform (Felzenszwalb and Huttenlocher 2012, package edt) of the two-label image instead of
-    one a side. Where a side has no pixel at all the distance is the clip.
+    `buildings` is (rows, columns): a mask, or the number of the building at each pixel; then walls between adjoining
+    ones count. One exact Euclidean transform (Felzenszwalb and Huttenlocher 2012, package edt) of the image of labels
+    instead of one a side. Where there is but one kind of pixel the distance is the clip.
     """
-    inside = mask != 0
-    if not inside.any() or inside.all():
-        return np.full(mask.shape, clip_m if inside.any() else -clip_m, np.float32)
+    inside = buildings != 0
+    if not inside.any() or (buildings == buildings.flat[0]).all():
+        return np.full(buildings.shape, clip_m if inside.any() else -clip_m, np.float32)
     across, down = pixel_m
-    labels = inside.view(np.uint8) + np.uint8(1)
+    labels = inside.view(np.uint8) + np.uint8(1) if buildings.dtype == np.uint8 else buildings + np.uint32(1)
     distance: Distance = edt.edt(labels, anisotropy=(down, across), black_border=False)
     # Half a pixel, but never so much of a long thin one that a distance changes its sign.
     distance -= min((across + down) / 4, across, down)

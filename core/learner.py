@@ -1,6 +1,7 @@
 """A network that learns: with its optimiser, its steps, and all of their state. Keras is woken inside functions."""
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from core.checkpoints import Checkpoint, Standing
 from core.chips import Chips
 from core.errors import DamagedCheckpoint
 from core.runs import TrainingConfig
-from models.registry import build
+from models.registry import NETWORKS, Network, build
 
 if TYPE_CHECKING:
     import keras
@@ -81,6 +82,7 @@ class Learner:
     steps: "Steps"
     device: Device
     precision: str
+    network: Network
 
     @classmethod
     def build(cls, config: TrainingConfig, bands: int, strategy: Any = None) -> "Learner":
@@ -96,11 +98,12 @@ class Learner:
         keras.config.set_dtype_policy(precision if precision == "float32" else f"mixed_{precision}")
         try:
             with strategy.scope() if strategy else nullcontext():
-                model, optimizer = build(config.network, bands, **config.options), optimizer_for(precision)
+                model = build(config.network, bands, **config.options)
+                optimizer = optimizer_for(precision, config.weight_decay, config.average)
         finally:
             keras.config.set_dtype_policy(before)
-        xla = device.is_gpu and strategy is None
-        return cls(model, optimizer, steps(model, optimizer, strategy, xla), device, precision)
+        xla, network = device.is_gpu and strategy is None, NETWORKS[config.network]
+        return cls(model, optimizer, steps(model, optimizer, network.heads, strategy, xla), device, precision, network)
 
     def hold(self, chips: Chips) -> bool:
         """Puts the scenes on the GPU, where there is one with room for them; whether that was done."""
@@ -133,10 +136,31 @@ class Learner:
         """Whether every weight is a number: behind a ReLU one can be lost without a trace in the loss."""
         return all(np.isfinite(weight).all() for weight in self.model.get_weights())
 
-    def probability(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(n, rows, columns, bands) to (n, rows, columns), of "building"."""
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """With the moving average of the weights instead of the last ones, where there is one."""
+        means = getattr(self._adam, "_model_variables_moving_average", None) if self._adam.use_ema else None
+        if not means or not int(_array(self._adam.iterations)):
+            yield
+            return
+        weights = self.model.trainable_variables
+        kept = [_array(weight) for weight in weights]
+        for weight, mean in zip(weights, means, strict=True):
+            weight.assign(mean)
+        try:
+            yield
+        finally:
+            for weight, values in zip(weights, kept, strict=True):
+                weight.assign(values)
+
+    def layers(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(n, rows, columns, bands) to (n, rows, columns, 1 or 2): the probability of "building", and the distance to
+        the nearest wall in metres where the network tells it.
+        """
+        from models.heads import layers
+
         # Not by predict_on_batch: that gives what every device of a strategy says, one after the other.
-        return _array(self.model(pixels, training=False))[..., 1].astype(np.float32)
+        return _array(layers(self.network.heads, self.model(pixels, training=False))).astype(np.float32)
 
     @property
     def memory_bytes(self) -> int | None:

@@ -1,4 +1,4 @@
-"""What a run predicted for a tile, as it lies on disk: the probability, and what follows from it at any threshold."""
+"""What a run predicted for a tile, as it lies on disk: layers, and what follows from them as they are shaped."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,17 +9,16 @@ import numpy as np
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
 from core.errors import NoSuchPrediction
-from core.footprints import footprints_of
+from core.footprints import Shaping
 from core.geojson import feature_collection
 from core.grids import LONLAT
 from core.labels import Labels
-from core.prediction import prediction_folder, score_tile
+from core.prediction import prediction_folder, score_tile, shaped
 from core.runs import Run
 from core.scoring import Score
 from core.settings import settings
+from core.tuning import Tuning, tuning_of
 from core.vectors import Footprints
-
-THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -48,22 +47,27 @@ class Predicted:
             return "in part trained on"
         return {True: "trained on", False: "not trained on"}[self.tile.id in record.train_tiles]
 
-    def footprints(self, threshold: float = THRESHOLD) -> Footprints:
-        """Buildings in the CRS of the tile, with confidence."""
+    @property
+    def tuning(self) -> Tuning:
+        """What was found for the run on its validation ground."""
+        return tuning_of(self.run)
+
+    def footprints(self, shaping: Shaping | None = None) -> Footprints:
+        """Buildings in the CRS of the tile, with confidence; shaped as the run was tuned where nothing else is said."""
         changed = self.probability.stat().st_mtime_ns
-        return _footprints(self.probability, changed, threshold, self.run.config.recipe.border_px)
+        return _footprints(self.probability, changed, self.run, shaping or self.tuning.shaping)
 
-    def score(self, threshold: float = THRESHOLD) -> Score | None:
+    def score(self, shaping: Shaping | None = None) -> Score | None:
         """By SpaceNet's rule; None where the tile has no labels."""
-        return score_tile(self.footprints(threshold), self.tile) if self.tile.is_labelled else None
+        return score_tile(self.footprints(shaping), self.tile) if self.tile.is_labelled else None
 
-    def verdicts_geojson(self, threshold: float = THRESHOLD) -> bytes:
+    def verdicts_geojson(self, shaping: Shaping | None = None) -> bytes:
         """Every footprint as TP or FP and every missed building as FN, with its IoU; plain predictions without labels.
 
         Longitude and latitude; `words` is what a person reads.
         """
-        found = self.footprints(threshold).to_crs(LONLAT)
-        score = self.score(threshold)
+        found = self.footprints(shaping).to_crs(LONLAT)
+        score = self.score(shaping)
         areas = found.area_m2
         if score is None:
             words = [_words("predicted", area, c) for area, c in zip(areas, found.confidence, strict=True)]
@@ -91,8 +95,8 @@ def _words(verdict: str, area_m2: float, confidence: float | None = None) -> str
 
 
 @lru_cache(maxsize=64)
-def _footprints(probability: Path, _changed: int, threshold: float, border_px: float) -> Footprints:
-    return footprints_of(probability, threshold, grow_px=border_px)
+def _footprints(probability: Path, _changed: int, run: Run, shaping: Shaping) -> Footprints:
+    return shaped(probability, run, shaping)
 
 
 def predicted(run: str, tile: str) -> Predicted:

@@ -1,13 +1,12 @@
 """A run's network over a whole image of any size: large windows, no seams, memory that does not grow with the image."""
 
 import hashlib
-import warnings
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import numpy as np
 import orjson
@@ -16,38 +15,52 @@ from rasterio.windows import Window
 
 from core import rasters
 from core.ahead import ahead
-from core.backend import start_keras
+from core.blending import Canvas
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
-from core.chips import check_same_ground
-from core.errors import DamagedRun, TooFewBands
+from core.engine import Engine, engine_of
+from core.errors import TooFewBands
 from core.exports.footprints import write_footprints
 from core.files import replacing
-from core.footprints import footprints_of
+from core.footprints import Shaping, footprints_of
 from core.grids import Grid
 from core.labels import Labels
 from core.progress import Finish, Report, never, silent
 from core.runs import Run
+from core.scenes import check_same_ground
 from core.scoring import DEFAULT_RULE, Score, score
 from core.settings import settings
-from core.types import Probability, Where
+from core.strips import strips
+from core.tuning import second_look, tuning_of
+from core.types import Where
 from core.vectors import Footprints
 from core.windows import Box, Picture, open_picture, windows
-from models.registry import NETWORKS, Network, build, build_for_windows
+from models.registry import NETWORKS, Network
 
-if TYPE_CHECKING:
-    import keras
-
-T = TypeVar("T")
 #: Share of the progress that the network takes; the rest is outlines, files and score.
 NETWORK = 0.9
 #: In a prediction's folder: which weights made it.
 _NOTE = "weights.sha256"
+#: Rows that are copied at once.
+_ROWS = 512
+_Input = tuple[NDArray[np.float32], Where]
+
+
+@dataclass(frozen=True)
+class How:
+    """How a network is asked, beside its weights."""
+
+    engine: str = "auto"  #: see core.engine.ENGINES
+    turned: bool = False  #: the mean over the eight symmetries of every window, at eight times the cost
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A probability of "building" for each pixel, on disk as GeoTIFF: one float32 band, 0 to 1, 0 without a picture."""
+    """What a run says of each pixel, on disk as a float32 GeoTIFF; 0 without a picture.
+
+    The first band is the probability of "building", 0 to 1; the second, of networks that tell it, the distance to the
+    nearest wall in metres, positive inside.
+    """
 
     path: Path
     grid: Grid  #: the image's ground in the run's pixels
@@ -56,30 +69,99 @@ class Prediction:
 
 
 def predict(
-    run: Run, images: tuple[Path, Path | None], out: Path, report: Report = silent, attribution: str = ""
+    run: Run,
+    images: tuple[Path, Path | None],
+    out: Path,
+    report: Report = silent,
+    attribution: str = "",
+    how: How | None = None,
 ) -> Prediction:
-    """Writes the probability of an image (and the file of its eight bands, where the run has 4 channels) to `out`, with
+    """Writes what a run says of an image (and the file of its eight bands, where the run has 4 channels) to `out`, with
     the attribution of its pixels.
 
-    The image is resampled to the run's ground sample distance in each axis. Raises NoSuchRun, DamagedRun, TooFewBands,
-    DifferentGround, CannotWrite, DiskFull, and what reading the image raises.
+    The image is resampled to the run's ground sample distance in each axis. A large one that was interrupted goes on
+    where it was. Raises NoSuchRun, DamagedRun, TooFewBands, DifferentGround, InvalidSetting, CannotWrite, DiskFull, and
+    what reading the image raises.
     """
+    how = how or How()
     check_channels(run, images)
     report(0.0, "building the network")
-    network, model = NETWORKS[run.config.network], load_network(run, for_windows=True)
-    grid = network_grid(rasters.describe(images[0]).grid, run.record.gsd_m)
-    boxes = list(windows(grid, network.stride))
-    with (
-        open_picture(*images, run.record.bands, grid) as picture,
-        closing(ahead(lambda core: _input(run, network, picture, core), boxes)) as inputs,
-        rasters.writer(out, grid, 1, "float32", attribution=attribution) as file,
-    ):
-        for n, (core, (scaled, valid)) in enumerate(zip(boxes, inputs, strict=True)):
-            report(n / len(boxes), f"window {n + 1} of {len(boxes)}")
-            part = core.within(grid)
-            probability = _window(model, scaled, valid)[: part.height, : part.width]
-            file.write(probability, 1, window=Window(part.column, part.row, part.width, part.height))
+    network = NETWORKS[run.config.network]
+    grid = rasters.describe(images[0]).grid.at_gsd(run.record.gsd_m)
+    rows = [list(row) for _, row in groupby(windows(grid, network.stride, network.core), lambda box: box.row)]
+    with open_picture(*images, run.record.bands, grid) as picture:
+        pass_ = _Pass(run, network, picture, engine_of(run, how.engine, how.turned), report, sum(map(len, rows)))
+        if len(rows) == 1:
+            with rasters.writer(out, grid, network.layers, "float32", attribution=attribution) as file:
+                _write(file, 0, pass_.strip(rows[0], None).finished)
+            return Prediction(out, grid, run, images[0])
+        told = [weights_hash(run), *map(_identity, images), how.engine, how.turned]
+        with strips(out, told, (*grid.shape, network.layers)) as done:
+            for row in rows[done.done :]:
+                canvas = pass_.strip(row, done.carried)
+                done.put(canvas.top, canvas.finished, canvas.rest)
+            with rasters.writer(out, grid, network.layers, "float32", attribution=attribution) as file:
+                for first in range(0, grid.height, _ROWS):
+                    _write(file, first, done.read(first, min(_ROWS, grid.height - first)))
     return Prediction(out, grid, run, images[0])
+
+
+def _identity(image: Path | None) -> list[Any]:
+    """What tells a file from another one of its name."""
+    return [str(image.resolve()), image.stat().st_mtime_ns, image.stat().st_size] if image else []
+
+
+def _write(file: Any, first: int, rows: NDArray[np.float32]) -> None:
+    file.write(np.moveaxis(rows, -1, 0), window=Window(0, first, rows.shape[1], rows.shape[0]))
+
+
+@dataclass
+class _Pass:
+    """One way over a picture, window by window."""
+
+    run: Run
+    network: Network
+    picture: Picture
+    engine: Engine
+    report: Report
+    count: int  #: windows in all
+
+    def strip(self, row: list[Box], carried: NDArray[np.float32] | None) -> Canvas:
+        """What the network says of one row of windows; the next one is read meanwhile."""
+        canvas = Canvas(self.picture.grid, row[0], self.network.blend, carried)
+        across = -(-self.picture.grid.width // row[0].width)
+        with closing(ahead(self._input, row)) as inputs:
+            for n, (core, (scaled, valid)) in enumerate(zip(row, inputs, strict=True)):
+                number = core.row // core.height * across + n
+                self.report(number / self.count, f"window {number + 1} of {self.count}")
+                canvas.add(core, _window(self.engine, scaled, valid, self.network.layers))
+        return canvas
+
+    def _input(self, core: Box) -> _Input:
+        """What the network is given for a window, (rows, columns, bands) with the halo, and where it has a picture.
+
+        Beyond the image's rim the picture goes on mirrored.
+        """
+        told = core.widened(self.network.blend)
+        box = told.widened(self.network.halo)
+        inside = box.within(self.picture.grid)
+        pixels, valid = self.picture.read(inside)
+        before = inside.row - box.row, inside.column - box.column
+        after = box.height - inside.height - before[0], box.width - inside.width - before[1]
+        around = list(zip(before, after, strict=True))
+        scaled = self.run.record.scaling.apply(pixels)
+        if any(map(any, around)):
+            scaled, valid = np.pad(scaled, [*around, (0, 0)], mode="reflect"), np.pad(valid, around)
+        halo = self.network.halo
+        return scaled, valid[halo : halo + told.height, halo : halo + told.width]
+
+
+def _window(engine: Engine, scaled: NDArray[np.float32], valid: Where, layers: int) -> NDArray[np.float32]:
+    """(rows, columns, layers) of a window without its halo, 0 where there is no picture."""
+    if not valid.any():
+        return np.zeros((*valid.shape, layers), np.float32)
+    said = engine(scaled)
+    return said if valid.all() else np.where(valid[..., None], said, np.float32(0))
 
 
 def check_channels(run: Run, images: tuple[Path, Path | None]) -> None:
@@ -91,67 +173,6 @@ def check_channels(run: Run, images: tuple[Path, Path | None]) -> None:
         check_same_ground(image, eight_bands)
 
 
-def load_network(run: Run, for_windows: bool = False) -> "keras.Model":
-    """The run's network with its weights, the last one kept for the next image; raises NoSuchRun, DamagedRun."""
-    weights, config = run.weights(), run.config
-    start_keras()
-    try:
-        options = tuple(sorted(config.options.items()))
-        return _loaded(weights, weights.stat().st_mtime_ns, for_windows, config.network, run.record.bands, options)
-    except (ValueError, UserWarning) as error:
-        raise DamagedRun(name=run.path, detail="its weights do not fit its network") from error
-
-
-@lru_cache(maxsize=1)
-def _loaded(
-    weights: Path,
-    _changed_ns: int,
-    for_windows: bool,
-    network: str,
-    bands: int,
-    options: tuple[tuple[str, Any], ...],
-) -> "keras.Model":
-    model = build(network, bands, **dict(options))
-    with warnings.catch_warnings():
-        # Layers that the file does not know would keep their fresh weights, with no more than a warning.
-        warnings.filterwarnings("error", message="Skipping", category=UserWarning)
-        model.load_weights(weights)
-    if not for_windows:
-        return model
-    windowed = build_for_windows(network, bands, **dict(options))
-    windowed.set_weights(model.get_weights())
-    return windowed
-
-
-def network_grid(grid: Grid, gsd_m: tuple[float, float]) -> Grid:
-    """The same ground in pixels as large as those the network was trained on."""
-    across, down = grid.pixel_m
-    width, height = round(grid.width * across / gsd_m[0]), round(grid.height * down / gsd_m[1])
-    return grid.resized(max(width, 1), max(height, 1))
-
-
-def _input(run: Run, network: Network, picture: "Picture", core: Box) -> tuple[NDArray[np.float32], Where]:
-    """What the network is given for a window, (rows, columns, bands) with the halo, and where its core has a picture.
-
-    Beyond the image's rim the picture goes on mirrored.
-    """
-    box = core.widened(network.halo)
-    inside = box.within(picture.grid)
-    pixels, valid = picture.read(inside)
-    before = inside.row - box.row, inside.column - box.column
-    around = [(before[0], box.height - inside.height - before[0]), (before[1], box.width - inside.width - before[1])]
-    scaled = np.pad(run.record.scaling.apply(pixels), [*around, (0, 0)], mode="reflect")
-    own = slice(network.halo, network.halo + core.height), slice(network.halo, network.halo + core.width)
-    return scaled, np.pad(valid, around)[own]
-
-
-def _window(model: "keras.Model", scaled: NDArray[np.float32], valid: Where) -> Probability:
-    """(rows, columns) float32 of a window without its halo, 0 where there is no picture."""
-    if not valid.any():
-        return np.zeros(valid.shape, np.float32)
-    return np.where(valid, model.predict_on_batch(scaled[None])[0, ..., 0], np.float32(0))
-
-
 @dataclass(frozen=True)
 class Found:
     """What a prediction gives a person to take home; the files lie in one folder."""
@@ -161,7 +182,7 @@ class Found:
     score: Score | None  #: None where the tile has no labels
 
 
-def predict_tile(run: Run, tile: Tile, folder: Path, report: Report = silent) -> Found:
+def predict_tile(run: Run, tile: Tile, folder: Path, report: Report = silent, how: How | None = None) -> Found:
     """Probability, footprints and, for a labelled tile, the score, as files in `folder`.
 
     Writes probability.tif, footprints.geojson, footprints.gpkg, score.json, and at last which weights made them; raises
@@ -170,7 +191,7 @@ def predict_tile(run: Run, tile: Tile, folder: Path, report: Report = silent) ->
     out, note, weights = folder / "probability.tif", folder / _NOTE, weights_hash(run)
     note.unlink(missing_ok=True)
     images = tile.image, tile.eight_bands
-    prediction = predict(run, images, out, lambda share, doing: report(NETWORK * share, doing), tile.attribution)
+    prediction = predict(run, images, out, lambda share, doing: report(NETWORK * share, doing), tile.attribution, how)
     report(NETWORK, "tracing the footprints")
     found = outlines(prediction)
     for name in ("footprints.geojson", "footprints.gpkg"):
@@ -184,9 +205,19 @@ def predict_tile(run: Run, tile: Tile, folder: Path, report: Report = silent) ->
     return Found(prediction, found, points)
 
 
-def outlines(prediction: Prediction, threshold: float = 0.5) -> Footprints:
-    """The footprints above a threshold, grown by the border that the network was taught to leave out."""
-    return footprints_of(prediction.path, threshold, grow_px=prediction.run.config.recipe.border_px)
+def outlines(prediction: Prediction, shaping: Shaping | None = None) -> Footprints:
+    """The footprints, shaped as the run was tuned to where nothing else is said."""
+    return shaped(prediction.path, prediction.run, shaping)
+
+
+def shaped(probability: Path, run: Run, shaping: Shaping | None = None) -> Footprints:
+    """The footprints of a run's prediction in a file; their confidence is calibrated as the run was tuned.
+
+    Raises what reading the file raises.
+    """
+    tuning = tuning_of(run)
+    shaping = shaping or tuning.shaping
+    return footprints_of(probability, shaping, look=second_look(tuning, shaping.judged))
 
 
 def score_tile(found: Footprints, tile: Tile) -> Score:

@@ -4,6 +4,7 @@ config.json    what was trained on what, and how (`Record`)
 metrics.jsonl  one line an epoch
 steps.jsonl    points of the curves within epochs; live.json how it goes at this second (core/live.py)
 log.txt        one line an event
+tuning.json    the thresholds that found most buildings of the validation ground (core/tuning.py)
 weights.json   which file holds the weights of the best epoch so far, and its SHA-256
 epoch-N.weights.h5
 checkpoint-*   what training goes on from (core/checkpoints.py)
@@ -24,10 +25,10 @@ from typing import Any, Literal
 import orjson
 import pandas as pd
 
-from core.chips import Recipe, Scaling
 from core.errors import DamagedRun, InvalidSetting, NoSuchRun, RunExists
 from core.files import add_line, keep_lines, read_lines, replacing, writing
 from core.live import STEPS, Live, read_steps
+from core.scenes import Recipe, Scaling
 from core.watchers.film import Film
 
 #: Columns of `Run.metrics`; each but epoch and seconds also with the prefix val_.
@@ -52,6 +53,11 @@ class TrainingConfig:
     schedule: Literal["constant", "cosine"] = "constant"  #: of the learning rate; see core.fitting.rate_at
     patience: int = 0  #: epochs without a better validation IoU after which training ends; 0 for never
     augment: bool = False  #: each crop in one of the eight symmetries of the square, another one each time
+    vary: bool = False  #: each crop from nearer or farther, in other light, with a hole; see core.drawing
+    minutes: float = 0.0  #: on the wall, in which the training and its schedule end; 0: when all epochs are trained
+    weight_decay: float = 0.0  #: above 0, Adam is AdamW
+    average: float = 0.0  #: above 0, predictions are made with the moving average of the weights, of this momentum
+    best_by: Literal["iou", "f1"] = "iou"  #: of pixels, or of buildings by the SpaceNet rule, on the validation ground
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  #: of the arithmetic; auto: the device's
 
     def __post_init__(self) -> None:
@@ -63,6 +69,10 @@ class TrainingConfig:
             ("seed", 0 <= self.seed < 2**32, "it is a whole number from 0 to 4294967295"),
             ("schedule", self.schedule in ("constant", "cosine"), "it is constant or cosine"),
             ("patience", self.patience >= 0, "it is 0 or more epochs"),
+            ("minutes", 0 <= self.minutes <= 100_000, "it is 0 or more minutes"),
+            ("weight_decay", 0 <= self.weight_decay <= 1, "it is between 0 and 1"),
+            ("average", 0 <= self.average < 1, "it is at least 0 and below 1"),
+            ("best_by", self.best_by in ("iou", "f1"), "it is iou or f1"),
             ("precision", self.precision in PRECISIONS, f"it is one of {', '.join(PRECISIONS)}"),
         ):
             if not right:
@@ -160,11 +170,12 @@ class Run:
             raise DamagedRun(name=self.path, detail="it does not say when it was trained") from error
 
     def metrics(self) -> pd.DataFrame:
-        """One row an epoch: epoch, seconds, MEASURES and val_ MEASURES; NaN where something was divided by nothing.
+        """One row an epoch: epoch, seconds, MEASURES and val_ MEASURES, val_f1; NaN where something was divided by
+        nothing or not asked for.
 
         A line that is not whole yet is left out.
         """
-        columns = ["epoch", "seconds", *MEASURES, *(f"val_{name}" for name in MEASURES), *_PACE]
+        columns = ["epoch", "seconds", *MEASURES, *(f"val_{name}" for name in (*MEASURES, "f1")), *_PACE]
         try:
             rows = read_lines(self._file("metrics.jsonl"))
         except ValueError as error:
@@ -243,7 +254,19 @@ class Run:
         """Whether all epochs were trained, or as many as patience had it."""
         waited = self.epochs_done - self.best_epoch
         enough = self.epochs_done >= self.config.epochs or 0 < self.config.patience <= waited
-        return self.is_usable and enough
+        return self.is_usable and (enough or bool(self.config.minutes and self.tuned))
+
+    @property
+    def tuned(self) -> dict[str, Any] | None:
+        """What core.tuning found, as plain values; None before it looked, and in runs that are older than it."""
+        try:
+            return self._read("tuning.json")
+        except (OSError, ValueError):
+            return None
+
+    def put_tuning(self, values: Mapping[str, Any]) -> None:
+        """Keeps what core.tuning found; raises CannotWrite, DiskFull."""
+        self._write("tuning.json", dict(values))
 
     def weights(self) -> Path:
         """The file with the weights, verified against its SHA-256; raises NoSuchRun, DamagedRun."""

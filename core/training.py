@@ -18,6 +18,7 @@ from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
 from core.checkpoints import Standing, latest
 from core.dataset import Dataset, read_dataset
+from core.drawing import Drawing
 from core.errors import InvalidSetting, NoSuchCheckpoint, RunBusy, UnknownNetwork
 from core.files import writing
 from core.fitting import Fit
@@ -27,7 +28,7 @@ from core.progress import Finish, Report, never, silent
 from core.runs import Record, Run, TrainingConfig, refuse_existing
 from core.settings import settings
 from core.watchers.watcher import watchers
-from models.registry import NETWORKS, Network
+from models.registry import NETWORKS, Network, pretrain
 
 #: Share of the progress that reading the tiles takes.
 READING = 0.1
@@ -137,7 +138,8 @@ def _read(tiles: Sequence[Tile], config: TrainingConfig, before: Run | None, cac
     def reading(share: float, doing: str) -> None:
         report(READING * share, doing)
 
-    return read_dataset(tiles, config.recipe, config.seed, reading, scaling, cache)
+    targets = NETWORKS[config.network].targets
+    return read_dataset(tiles, config.recipe, config.seed, reading, scaling, cache, targets)
 
 
 def _fit(job: _Lesson, batch: int) -> int:
@@ -166,10 +168,12 @@ def _stand(job: _Lesson, learner: Learner) -> Standing:
     run, told, data = job.run, job.told, job.data
     if not run.exists:
         record = _record(job, learner)
+        begun = "" if job.parent else pretrain(job.config.network, learner.model, **job.config.options)
         standing = _take_over(told, job.parent, learner) if job.parent else Standing()
-        Run.create(told.path, record)
-        for note in (f"{len(data.train)} crops to train on, {len(data.validation)} to check on.", *data.notes):
-            told.log(note)
+        Run.create(told.path, replace(record, notes=(*record.notes, begun) if begun else record.notes))
+        for note in (begun, f"{len(data.train)} crops to train on, {len(data.validation)} to check on.", *data.notes):
+            if note:
+                told.log(note)
         if job.parent:
             _tell_changes(told, job.parent.record, data, learner)
         return standing
@@ -181,7 +185,7 @@ def _stand(job: _Lesson, learner: Learner) -> Standing:
     done = f"{standing.epoch} whole epochs and {standing.seen} crops" if standing.seen else f"{standing.epoch} epochs"
     told.log(f"Going on after {done}." if standing.order > (0, 0) else "Starting again: no epoch was whole.")
     _tell_changes(told, run.record, data, learner)
-    told.drop_after(standing.epoch, standing.seen / len(data.train))
+    told.drop_after(standing.epoch, standing.seen / len(Drawing(job.config, data.train)))
     return standing
 
 
@@ -209,10 +213,10 @@ def _take_over(told: Run, parent: Run, learner: Learner) -> Standing:
         standing = _restore(parent, told, learner)
     except NoSuchCheckpoint:
         learner.model.load_weights(parent.weights())
-        metrics = parent.metrics().set_index("epoch")["val_iou"]
+        metrics = parent.metrics().set_index("epoch")[f"val_{parent.config.best_by}"]
         score = float(metrics.get(parent.best_epoch, float("nan")))
         standing = Standing(parent.epochs_done, best_epoch=parent.best_epoch, best_score=score)
-    standing = replace(standing, batch=0)
+    standing = replace(standing, batch=0, spent=0.0)
     told.drop_after(standing.epoch, 1.0 if standing.seen else 0.0)
     learner.checkpoint(standing, parent.config).save(told.path)
     return standing

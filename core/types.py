@@ -19,5 +19,5 @@ Where: TypeAlias = NDArray[np.bool_]
 Geometries: TypeAlias = NDArray[np.object_]
 #: (west, south, east, north).
 Bounds: TypeAlias = tuple[float, float, float, float]
-#: Pixels (n, rows, columns, bands), target (n, rows, columns) 0 or 1, weight (n, rows, columns) 0 without a picture.
+#: Pixels (n, rows, columns, bands), target (n, rows, columns, layers), weight (n, rows, columns) 0 without a picture.
 Batch: TypeAlias = tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]

@@ -15,13 +15,11 @@ from rasterio.windows import Window
 
 from core import rasters
 from core.catalog.spacenet import colour_bands
-from core.chips import WORLDVIEW_LAST
 from core.errors import MissingBand, TruncatedRaster
 from core.grids import Grid
+from core.scenes import WORLDVIEW_LAST
 from core.types import Where
 
-#: Rows and columns a window adds to the result, at the most. Larger ones cost memory and are no faster.
-CORE = 1024
 #: Large GeoTIFFs are written in blocks of so many pixels: windows that keep to them write each block once.
 BLOCK = 512
 
@@ -46,20 +44,22 @@ class Box:
         return Box(column, row, width - column, height - row)
 
 
-def windows(grid: Grid, stride: int) -> Iterator[Box]:
-    """Boxes of one size that cover the grid from its first pixel; those at the end may reach beyond it.
+def windows(grid: Grid, stride: int, most: int) -> Iterator[Box]:
+    """Boxes of one size, at most so many pixels long, that cover the grid from its first pixel; those at the end may
+    reach beyond it.
 
     One size, so that the network is compiled once; on the stride, so that pooling groups the same pixels everywhere.
     """
-    height, width = (_core(side, BLOCK if max(grid.shape) > 2048 else stride) for side in grid.shape)
+    unit = BLOCK if max(grid.shape) > 2048 and most >= BLOCK else stride
+    height, width = (_core(side, unit, most) for side in grid.shape)
     for row in range(0, grid.height, height):
         for column in range(0, grid.width, width):
             yield Box(column, row, width, height)
 
 
-def _core(side: int, unit: int) -> int:
-    """The side cut into equal parts no longer than CORE, each a multiple of `unit`."""
-    return ceil(side / ceil(side / CORE) / unit) * unit
+def _core(side: int, unit: int, most: int) -> int:
+    """The side cut into equal parts no longer than `most`, each a multiple of `unit`."""
+    return ceil(side / ceil(side / most) / unit) * unit
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ Long, Shelhamer, Darrell: Fully Convolutional Networks for Semantic Segmentation
 import keras
 from keras import layers
 
+from models.fitted_size import Filled, Trimmed
+
 #: Filters of the two 3×3 convolutions before each pooling.
 STAGES = (32, 64, 128)
 
@@ -13,8 +15,8 @@ STAGES = (32, 64, 128)
 def build(bands: int, batch_norm: bool = False) -> keras.Model:
     """(batch, rows, columns, bands) float32 to (batch, rows, columns, 2) softmax; channel 1 is "building".
 
-    Rows and columns are multiples of 8. With `batch_norm` every convolution is normalised before its activation and
-    carries no bias, which the normalisation would cancel.
+    With `batch_norm` every convolution is normalised before its activation and carries no bias, which the normalisation
+    would cancel.
     """
     return _network(bands, batch_norm, "same")
 
@@ -30,7 +32,7 @@ def build_for_windows(bands: int, batch_norm: bool = False) -> keras.Model:
 
 def _network(bands: int, batch_norm: bool, padding: str) -> keras.Model:
     picture = keras.Input((None, None, bands), name="picture")
-    x = picture
+    x = picture if padding == "valid" else Filled(8)(picture)
     for filters in STAGES:
         x = _convolution(x, filters, 3, batch_norm, padding)
         x = _convolution(x, filters, 3, batch_norm, padding)
@@ -40,7 +42,8 @@ def _network(bands: int, batch_norm: bool, padding: str) -> keras.Model:
     if padding == "valid":
         return keras.Model(picture, _InnerProbability(2, 16, strides=8, name="upsampled")(x), name="thesis_fcn_inner")
     x = layers.Conv2DTranspose(2, 16, strides=8, padding="same", name="upsampled")(x)
-    return keras.Model(picture, layers.Softmax(name="probability", dtype="float32")(x), name="thesis_fcn")
+    x = layers.Softmax(name="probability", dtype="float32")(x)
+    return keras.Model(picture, Trimmed()([x, picture]), name="thesis_fcn")
 
 
 def _convolution(x: keras.KerasTensor, filters: int, kernel: int, batch_norm: bool, padding: str) -> keras.KerasTensor:
@@ -61,7 +64,7 @@ class _InnerProbability(layers.Conv2DTranspose):  # type: ignore[misc]
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         ops, stride, (_, rows, columns, _) = keras.ops, self.strides[0], keras.ops.shape(inputs)
         taps = ops.reshape(self.kernel[:, :, 1] - self.kernel[:, :, 0], (2, stride, 2, stride, -1))
-        blocks = ops.reshape(ops.transpose(ops.flip(taps, (0, 2)), (0, 2, 4, 1, 3)), (2, 2, taps.shape[-1], -1))
+        blocks = ops.reshape(ops.transpose(ops.flip(ops.flip(taps, 0), 2), (0, 2, 4, 1, 3)), (2, 2, taps.shape[-1], -1))
         x = ops.reshape(ops.conv(inputs, blocks, padding="valid"), (-1, rows - 1, columns - 1, stride, stride))
         x = ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4)), (-1, (rows - 1) * stride, (columns - 1) * stride, 1))
         half = stride // 2

@@ -1,13 +1,16 @@
 """Steps of training in JAX: the same figures as in TensorFlow, for a machine that has JAX and no TensorFlow."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import keras
 import numpy as np
 from jax import numpy as jnp
+from numpy.typing import NDArray
 
 from models.fitting import Batch, Places, Sums, cut, sums
+from models.looks import changed
 
 
 class JaxSteps:
@@ -16,8 +19,8 @@ class JaxSteps:
     ranks = 1
     own = slice(0, 1)
 
-    def __init__(self, model: keras.Model, optimizer: keras.Optimizer) -> None:
-        self._model, self._optimizer = model, optimizer
+    def __init__(self, model: keras.Model, optimizer: keras.Optimizer, heads: Sequence[str]) -> None:
+        self._model, self._optimizer, self._heads = model, optimizer, tuple(heads)
         self._held: tuple[jax.Array, ...] = ()
         self._chip = 0
         optimizer.build(model.trainable_variables)
@@ -32,10 +35,10 @@ class JaxSteps:
         self._chip = chip
         return True
 
-    def train(self, batch: Batch | Places, rate: float) -> Sums:
+    def train(self, batch: Batch | Places, rate: float, looks: NDArray[np.float32] | None = None) -> Sums:
         """See Steps."""
         self._optimizer.learning_rate.assign(rate)
-        total, state = self._run(self._train, batch)
+        total, state = self._run(self._train, batch, looks)
         for variables, values in zip(self._variables(), state, strict=True):
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
@@ -45,10 +48,12 @@ class JaxSteps:
         """See Steps."""
         return np.asarray(self._run(self._check, batch), np.float64)
 
-    def _run(self, step: Any, batch: Batch | Places) -> Any:
+    def _run(self, step: Any, batch: Batch | Places, looks: NDArray[np.float32] | None = None) -> Any:
+        arrays = batch if isinstance(batch, tuple) else (batch,)
+        unchanged = np.zeros((len(arrays[0]), 0), np.float32)
         state = [[variable.value for variable in variables] for variables in self._variables()]
         try:
-            result = step(state, batch, self._held)
+            result = step(state, (*arrays, unchanged if looks is None else looks), self._held)
             jax.tree_util.tree_leaves(result)[0].block_until_ready()  # where memory ran out is told only here
             return result
         except jax.errors.JaxRuntimeError as error:
@@ -60,15 +65,16 @@ class JaxSteps:
         return self._model.trainable_variables, self._model.non_trainable_variables, self._optimizer.variables
 
     def _arrays(self, batch: Any, held: Any) -> Any:
-        return cut(held, batch, self._chip) if held else batch
+        return cut(held, batch[0], self._chip, self._heads) if held else batch[:3]
 
     def _learn(self, state: Any, batch: Any, held: Any) -> Any:
         trainable, others, optimizer = state
         pixels, target, weight = self._arrays(batch, held)
 
         def loss(trainable: Any) -> Any:
-            guess, moved = self._model.stateless_call(trainable, others, pixels, training=True)
-            total = sums(target, guess, weight)
+            seen = changed(pixels, batch[-1])
+            guess, moved = self._model.stateless_call(trainable, others, seen, training=True)
+            total = sums(self._heads, target, guess, weight)
             value = total[0] / jnp.maximum(total[1], 1.0)
             return self._scaled(value, optimizer), (total, moved)
 
@@ -83,4 +89,5 @@ class JaxSteps:
     def _look(self, state: Any, batch: Any, held: Any) -> Any:
         trainable, others, _ = state
         pixels, target, weight = self._arrays(batch, held)
-        return sums(target, self._model.stateless_call(trainable, others, pixels, training=False)[0], weight)
+        output = self._model.stateless_call(trainable, others, pixels, training=False)[0]
+        return sums(self._heads, target, output, weight)

@@ -3,20 +3,26 @@
 `Model.fit` of Keras 3 fails under MultiWorkerMirroredStrategy (Keras issue 20585), so the step is our own everywhere.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from models.fitting import Batch, Places, Sums, cut, sums
+from models.looks import changed
 
 
 class TensorflowSteps:
     """See models.fitting.Steps."""
 
-    def __init__(self, model: keras.Model, optimizer: keras.Optimizer, strategy: Any = None, xla: bool = False) -> None:
-        self._model, self._optimizer = model, optimizer
+    def __init__(
+        self, model: keras.Model, optimizer: keras.Optimizer, heads: Sequence[str], strategy: Any = None,
+        xla: bool = False,
+    ) -> None:  # fmt: skip
+        self._model, self._optimizer, self._heads = model, optimizer, tuple(heads)
         self._strategy = strategy or tf.distribute.get_strategy()
         self._held: tuple[tf.Tensor, ...] = ()
         self._chip = 0
@@ -41,24 +47,25 @@ class TensorflowSteps:
         self._chip = chip
         return True
 
-    def train(self, batch: Batch | Places, rate: float) -> Sums:
+    def train(self, batch: Batch | Places, rate: float, looks: NDArray[np.float32] | None = None) -> Sums:
         """See Steps."""
         self._optimizer.learning_rate.assign(rate)
-        return self._run(self._train, batch)
+        return self._run(self._train, batch, looks)
 
     def check(self, batch: Batch | Places) -> Sums:
         """See Steps."""
         return self._run(self._check, batch)
 
-    def _run(self, step: Any, batch: Batch | Places) -> Sums:
+    def _run(self, step: Any, batch: Batch | Places, looks: NDArray[np.float32] | None = None) -> Sums:
+        arrays = batch if isinstance(batch, tuple) else (batch,)
+        unchanged = np.zeros((len(arrays[0]), 0), np.float32)
         try:
-            return np.asarray(step(self._spread(batch)), np.float64)
+            return np.asarray(step(self._spread((*arrays, unchanged if looks is None else looks))), np.float64)
         except tf.errors.ResourceExhaustedError as error:
             raise MemoryError("the device has no room for a batch of this size") from error
 
-    def _spread(self, batch: Batch | Places) -> Any:
+    def _spread(self, arrays: tuple[NDArray, ...]) -> Any:
         """The batch, cut into equal parts for the devices of this process."""
-        arrays = batch if isinstance(batch, tuple) else (batch,)
         if self.ranks == 1:
             return tuple(tf.constant(part) for part in arrays)
         here = self.own.stop - self.own.start
@@ -74,12 +81,13 @@ class TensorflowSteps:
         return self._strategy.reduce("SUM", self._strategy.run(step, args=(batch,)), axis=None)
 
     def _arrays(self, batch: Any) -> Any:
-        return cut(self._held, batch[0], self._chip) if self._held else batch
+        return cut(self._held, batch[0], self._chip, self._heads) if self._held else batch[:3]
 
     def _learn(self, batch: Any) -> tf.Tensor:
         pixels, target, weight = self._arrays(batch)
         with tf.GradientTape() as tape:
-            total = sums(target, self._model(pixels, training=True), weight)
+            seen = changed(pixels, batch[-1])
+            total = sums(self._heads, target, self._model(seen, training=True), weight)
             # Over all devices: a pixel counts the same wherever it is, and gradients are summed.
             everywhere = tf.distribute.get_replica_context().all_reduce("SUM", tf.stop_gradient(total[1]))
             loss = self._optimizer.scale_loss(total[0] / tf.maximum(everywhere, 1.0))
@@ -89,7 +97,7 @@ class TensorflowSteps:
 
     def _look(self, batch: Any) -> tf.Tensor:
         pixels, target, weight = self._arrays(batch)
-        return sums(target, self._model(pixels, training=False), weight)
+        return sums(self._heads, target, self._model(pixels, training=False), weight)
 
 
 def _place_in_cluster(strategy: Any) -> tuple[int, int]:

@@ -23,24 +23,55 @@ from app.components.tile_map import (
 )
 from core import colours, pictures, rasters
 from core.exports.footprints import write_footprints
+from core.footprints import Shaping
 from core.predicted import Predicted
+from core.runs import Run
 from core.scoring import Score
+from core.starter import is_starter
 
 _FORMATS = {".geojson": "GeoJSON", ".gpkg": "GeoPackage", ".parquet": "GeoParquet", ".csv": "SpaceNet CSV"}
 
 
-def prediction_map(found: Predicted, threshold: float) -> None:
+def prediction_map(found: Predicted, shaping: Shaping) -> None:
     """Image, truth, probability and prediction of the chosen tile, each with its opacity."""
     tile = found.tile
     layers = [item for item in tile_layers(tile) if item.key in ("image", "outlines")]
     if found.exists:
         base = ("predictions", found.run.name, tile.id)
         heat = layer_url(*base, "probability") + version(found.probability)
-        verdicts = layer_url(*base, "verdicts.geojson") + _state(found, threshold)
+        verdicts = layer_url(*base, "verdicts.geojson") + _state(found, shaping)
         style = VERDICT_STYLE if tile.is_labelled else PREDICTION_STYLE
         layers.append(MapLayer("probability", heat, "image", pictures.map_bounds(found.probability), z=3))
         layers.append(MapLayer("verdicts", verdicts, "vector", hover=True, style=style))
     tile_map(layers, ("image", "outlines", "probability", "verdicts"), state.focus(), tile.id, key="predict")
+
+
+def starter_note(run: Run) -> None:
+    """What the network that comes with Groundplan can be expected to know, and the way to a better one."""
+    if not is_starter(run):
+        return
+    st.info(
+        "This network comes with Groundplan and was trained on the made-up sample city alone: it has never seen a "
+        "photograph. Two minutes of training on real tiles make a better one.", icon=":material/school:",
+    )  # fmt: skip
+    if st.button("Train on real tiles", icon=":material/model_training:", width="stretch"):
+        st.switch_page("app/pages/train.py")
+
+
+def shaping_box(found: Predicted) -> Shaping:
+    """The sliders and switches that turn the probability into polygons; they begin as the run was tuned."""
+    tuning = found.tuning
+    threshold = st.slider(
+        "Building from probability", 0.05, 0.95, tuning.shaping.threshold, 0.05,
+        help="Begins where most buildings of the run's validation ground were found.",
+        key=f"threshold {found.run.name}",
+    )  # fmt: skip
+    with st.container(horizontal=True):
+        square = st.toggle("Right angles", help="Outlines as somebody would draw them; both sides are scored.")
+        judged = tuning.judge is not None and st.toggle(
+            "Second look", help="Leaves out footprints that are unlikely to be a building, going by shape and pixels."
+        )
+    return tuning.shaping.changed(threshold, square=square, judged=judged)
 
 
 def score_view(score: Score | None, buildings: int, seen_before: str) -> None:
@@ -71,11 +102,11 @@ def score_view(score: Score | None, buildings: int, seen_before: str) -> None:
         st.caption("The network has seen this ground in training: the score says little about new ground.")
 
 
-def truth_beside(found: Predicted, threshold: float) -> None:
+def truth_beside(found: Predicted, shaping: Shaping) -> None:
     """Ground truth and prediction as two linked pictures of the same tile."""
     tile = found.tile
-    guess = page_url("predictions", found.run.name, tile.id, "outlines") + _state(found, threshold)
-    views = [View(guess, "Prediction", f"probability above {threshold:g}")]
+    guess = page_url("predictions", found.run.name, tile.id, "outlines") + _state(found, shaping)
+    views = [View(guess, "Prediction", f"probability above {shaping.threshold:g}")]
     if tile.is_labelled:
         truth = page_url("tiles", tile.id, "outlines") + labels_version(tile) + "&pixels=1"
         views.insert(0, View(truth, "Ground truth", "footprints of the label file"))
@@ -83,18 +114,21 @@ def truth_beside(found: Predicted, threshold: float) -> None:
     attribution(tile.attribution)
 
 
-def _state(found: Predicted, threshold: float) -> str:
+def _state(found: Predicted, shaping: Shaping) -> str:
     """Tells one state of a prediction from another in its addresses."""
-    return labels_version(found.tile, found.probability) + f"&t={threshold:g}"
+    return (
+        labels_version(found.tile, found.probability)
+        + f"&t={shaping.threshold:g}&square={shaping.square:d}&judged={shaping.judged:d}"
+    )
 
 
-def prediction_downloads(found: Predicted, threshold: float) -> None:
+def prediction_downloads(found: Predicted, shaping: Shaping) -> None:
     """The footprints in four formats and the probability."""
     st.markdown("**Take them home**")
     columns = st.columns(2) * 3
     for column, (suffix, name) in zip(columns, _FORMATS.items(), strict=False):
         column.download_button(
-            name, _footprint_file(found, threshold, suffix), f"{found.tile.id}{suffix}", width="stretch",
+            name, _footprint_file(found, shaping, suffix), f"{found.tile.id}{suffix}", width="stretch",
             on_click="ignore", icon=":material/download:", key=f"take {suffix}",
         )  # fmt: skip
     columns[4].download_button(
@@ -103,14 +137,14 @@ def prediction_downloads(found: Predicted, threshold: float) -> None:
     )  # fmt: skip
 
 
-def _footprint_file(found: Predicted, threshold: float, suffix: str) -> Callable[[], bytes]:
+def _footprint_file(found: Predicted, shaping: Shaping, suffix: str) -> Callable[[], bytes]:
     def make() -> bytes:
         grid = rasters.describe(found.tile.image).grid
         # A folder of its own: the job's files stay those of its own threshold, and no visitor gets another's.
         with TemporaryDirectory() as folder:
             path = Path(folder) / f"footprints{suffix}"
             return write_footprints(
-                found.footprints(threshold), path, grid, found.tile.id, found.tile.attribution
+                found.footprints(shaping), path, grid, found.tile.id, found.tile.attribution
             ).read_bytes()
 
     return make

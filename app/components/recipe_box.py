@@ -1,16 +1,22 @@
 """The part of a training's configuration that most people leave as it is."""
 
+from dataclasses import asdict
 from typing import Any
 
 import streamlit as st
 
 from app import state
 from core.jobs.resources import Resources
-from core.runs import PRECISIONS
+from core.presets import recommended
+from core.runs import PRECISIONS, TrainingConfig
 from core.settings import settings
 from core.training import networks
 
 _SEED = "seed box"
+_OPTIONS = {
+    "batch_norm": "Batch-normalised variant", "width": "Width: filters of the first layers",
+    "imagenet": "Begin with ImageNet's weights, if they can be had", "members": "Networks, with + between",
+}  # fmt: skip
 _SCALINGS = {
     "percentile": "2nd to 98th percentile of the training tiles",
     "thesis": "the thesis's: /255, and /65535 for 16 bits",
@@ -23,30 +29,54 @@ _PRECISION_WORDS = {
 
 
 def recipe_box() -> dict[str, Any]:
-    """Network, learning and recipe, as `TrainingConfig.of` takes them."""
+    """Network, learning and recipe, as `TrainingConfig.of` takes them; they begin as is best for the network."""
     with st.expander("Network and recipe"):
         network = st.selectbox("Network", list(networks()), format_func=lambda name: networks()[name].title)
-        options = {}
-        if "batch_norm" in networks()[network].options:
-            words = "The variant the thesis's text describes."
-            options["batch_norm"] = st.checkbox("Batch-normalised variant", help=words)
+        best = recommended(network)
+        options = {name: _option(network, name, value) for name, value in networks()[network].options.items()}
         scaling = st.selectbox("Scaling of the pixels", _SCALINGS, format_func=_SCALINGS.__getitem__)
-        return {"network": network, "options": options, "recipe": {"scaling": scaling}, **_learning()}
+        gsd = st.number_input(
+            "Metres a pixel of the network", 0.0, 10.0, best.recipe.gsd_m, 0.05, key=f"gsd of {network}",
+            help="Tiles are resampled to it; 0 makes every tile a picture of 512 × 512 pixels, as in the thesis.",
+        )  # fmt: skip
+        recipe = asdict(best.recipe) | {"scaling": scaling, "gsd_m": gsd}
+        return asdict(best) | {"network": network, "options": options, "recipe": recipe, **_learning(best)}
 
 
-def _learning() -> dict[str, Any]:
+def _option(network: str, name: str, value: Any) -> Any:
+    """One of the network's own options."""
+    words, key = _OPTIONS.get(name, name), f"{name} of {network}"
+    if isinstance(value, bool):
+        return st.checkbox(words, value, key=key)
+    if isinstance(value, int):
+        return st.number_input(words, 4, 256, value, 4, key=key)
+    return st.text_input(words, value, key=key)
+
+
+def _learning(best: TrainingConfig) -> dict[str, Any]:
+    """How it learns; the boxes are others for every network, since they begin elsewhere."""
+    network = best.network
     batch = st.number_input(
-        "Crops a step", 1, 256, 8, help="Halved by itself where the memory is not enough; the log says so."
-    )
-    rate = st.number_input("Learning rate", 1e-6, 1.0, 1e-3, format="%.6f")
-    schedule = st.selectbox("The learning rate …", _SCHEDULES, format_func=_SCHEDULES.__getitem__)
+        "Crops a step", 1, 256, best.batch, help="Halved by itself where the memory is not enough; the log says so.",
+        key=f"batch of {network}",
+    )  # fmt: skip
+    rate = st.number_input("Learning rate", 1e-6, 1.0, best.learning_rate, format="%.6f", key=f"rate of {network}")
+    schedule = st.selectbox(
+        "The learning rate …", _SCHEDULES, [*_SCHEDULES].index(best.schedule), format_func=_SCHEDULES.__getitem__,
+        key=f"schedule of {network}",
+    )  # fmt: skip
     patience = st.number_input(
         "Stop after so many epochs without a better one", 0, 1000, 0,
-        help="Early stopping by the building IoU on the validation ground; 0 trains all epochs.",
+        help="Early stopping by what is found on the validation ground; 0 trains all epochs.",
     )  # fmt: skip
     augment = st.checkbox(
-        "Turn and mirror the crops", help="Augmentation: each crop in one of the eight symmetries of the square."
-    )
+        "Turn and mirror the crops", best.augment, key=f"augment of {network}",
+        help="Augmentation: each crop in one of the eight symmetries of the square.",
+    )  # fmt: skip
+    vary = st.checkbox(
+        "Other scale, angle and light", best.vary, key=f"vary of {network}",
+        help="Augmentation: nearer or farther, rotated, brighter, hazier, with a hole.",
+    )  # fmt: skip
     precision = st.selectbox("Arithmetic", PRECISIONS, format_func=_PRECISION_WORDS.__getitem__)
     seed = st.number_input(
         "Seed", 0, 2**32 - 1, state.seed(), key=_SEED, on_change=_keep_seed,
@@ -54,7 +84,7 @@ def _learning() -> dict[str, Any]:
     )  # fmt: skip
     return {
         "batch": batch, "learning_rate": rate, "schedule": schedule, "patience": patience, "augment": augment,
-        "precision": precision, "seed": seed,
+        "vary": vary, "precision": precision, "seed": seed,
     }  # fmt: skip
 
 

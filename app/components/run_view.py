@@ -9,7 +9,7 @@ import streamlit as st
 from app.components.inspector import big_numbers, table
 from app.components.text import counted, number, plain, share
 from core import colours
-from core.runs import Run
+from core.runs import Run, TrainingConfig
 from core.units import megabytes
 
 _BEST = "#8B949E"
@@ -20,7 +20,7 @@ _REMARKS = 2
 _PACE_COLOUR = "#8B949E"
 _EPOCHS = alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d"))
 
-_CURVES = {"loss": "Loss (cross-entropy)", "iou": "Building IoU (pixels)"}
+_CURVES = {"loss": "Loss", "iou": "Building IoU (pixels)"}
 _PACE = {"learning_rate": ("Learning rate", ".1e"), "images_s": ("Images a second", ".0f")}
 _GROUNDS = {"training": colours.TRAIN, "validation": colours.VALIDATION}
 
@@ -31,7 +31,7 @@ def live_figures(run: Run) -> None:
     if live is None:
         return
     figures = {
-        f"epoch of {number(live.epochs)}": number(live.epoch),
+        f"epoch of {number(live.epochs)}" if live.epochs else "epoch": number(live.epoch),
         f"batch of {number(live.batches)}": number(live.batch),
         "loss": number(live.loss),
         "learning rate": f"{live.learning_rate:.2g}",
@@ -109,6 +109,10 @@ def _last(row: pd.Series | None, name: str) -> str:
     return share(float(row[name])) if row is not None and pd.notna(row[name]) else "–"
 
 
+def _asked(config: TrainingConfig) -> str:
+    return f", {config.minutes:g} min" if config.minutes else f" of {config.epochs}"
+
+
 def _best(run: Run) -> str:
     return f", predicts with epoch {run.best_epoch}" if run.is_usable else ""
 
@@ -126,7 +130,7 @@ def run_facts(run: Run) -> None:
             "Trained on": counted(len(record.train_tiles), "tile"),
             "Validated on": ", ".join(record.validation_tiles) or "nothing",
             "Pixels of the network": f"{across:.3f} × {down:.3f} m",
-            "Epochs": f"{run.epochs_done} of {record.config.epochs}{_best(run)}",
+            "Epochs": f"{run.epochs_done}{_asked(record.config)}{_best(run)}",
             **({"Goes on from": record.continues} if record.continues else {}),
             "An epoch": f"{number(float(metrics['seconds'].mean()), 's')}" if len(metrics) else "–",
             **{f"{name}, validation": _last(last, f"val_{key}") for name, key in _PIXELS.items()},

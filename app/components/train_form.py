@@ -1,6 +1,8 @@
 """What to train on, and how: the form that submits a training job."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 import streamlit as st
 
@@ -11,9 +13,11 @@ from app.components.sweep_box import sweep_box
 from app.components.text import counted, distinct, duration, number, plain
 from core.catalog.store import Catalog
 from core.catalog.tile import Tile
+from core.presets import MANY, PRESETS, Preset
 from core.runs import TrainingConfig, seconds_a_tile
 from core.settings import settings
 from core.split import split
+from core.training import networks
 from core.training_jobs import submit_training
 
 #: Seconds for one tile and epoch on two cores without a GPU: 2 were seen for one tile alone, 4 for ten together.
@@ -23,6 +27,8 @@ MOST_TILES = 32
 #: No more than this are offered by name: the names travel to the browser at every click.
 _OFFERED = 200
 _BASKET, _AREA = "Basket", "An area"
+#: The choice beside the presets.
+OWN = "own"
 
 
 def train_form(catalog: Catalog) -> None:
@@ -32,9 +38,8 @@ def train_form(catalog: Catalog) -> None:
     buildings = sum(tile.buildings or 0 for tile in chosen)
     st.caption(f"{counted(len(chosen), 'tile')}, {counted(buildings, 'building')}, {_channels(chosen)}")
     _say_split(chosen)
-    epochs = st.number_input("Epochs", 1, 1000, 10, help="How often every crop is seen.")
-    _say_how_long(len(chosen) * epochs)
-    config = {"epochs": epochs, **recipe_box()}
+    preset = _preset()
+    config = asdict(preset.config) | {"seed": state.seed()} if preset else _own(len(chosen))
     resources = resources_box()
     name = st.text_input("Name", placeholder="made from area and time", max_chars=60).strip()
     config["name"] = name or f"{aoi}, {counted(len(chosen), 'tile')}"
@@ -42,7 +47,34 @@ def train_form(catalog: Catalog) -> None:
         job = submit_training(queue(), [tile.id for tile in chosen], TrainingConfig.of(config), aoi, resources)
         state.watch(job.id)
         st.toast(f"Job {job.id} is in the queue.")
-    sweep_box(chosen, config, resources, _seconds(len(chosen) * epochs)[0])
+    minutes = config["minutes"]
+    seconds = 60 * minutes if minutes else _seconds(len(chosen) * config["epochs"])[0]
+    sweep_box(chosen, config, resources, seconds)
+
+
+def _preset() -> Preset | None:
+    """The ready-made choice, None for one's own settings."""
+    words = {name: one.title for name, one in PRESETS.items()} | {OWN: "My own settings"}
+    name = st.selectbox("How well", list(words), format_func=words.__getitem__, key="preset")
+    if name == OWN:
+        return None
+    chosen = PRESETS[name]
+    st.caption(
+        f"{networks()[chosen.network].title}. Trains {chosen.minutes:g} minutes on the clock on whatever this machine "
+        "has; the tiles are read before that."
+    )
+    return chosen
+
+
+def _own(tiles: int) -> dict[str, Any]:
+    """Epochs, or minutes, and everything else that can be chosen."""
+    by_clock = st.toggle("End by the clock", help="The learning rate's schedule then ends with the minutes.")
+    if by_clock:
+        minutes = st.number_input("Minutes", 1, 10_000, 10)
+        return recipe_box() | {"minutes": float(minutes), "epochs": MANY}
+    epochs = st.number_input("Epochs", 1, 1000, 10, help="How often as many crops as the tiles have are seen.")
+    _say_how_long(tiles * epochs)
+    return recipe_box() | {"epochs": epochs, "minutes": 0.0}
 
 
 def _choose(catalog: Catalog) -> list[Tile]:

@@ -6,9 +6,16 @@ from app.components.area_view import area_view
 from app.components.empty import empty_catalog, no_runs, not_downloaded
 from app.components.inspector import choose_tile, tile_name
 from app.components.predict_form import choose_run, predict_button, tile_needs_bands
-from app.components.prediction_view import prediction_downloads, prediction_map, score_view, truth_beside
+from app.components.prediction_view import (
+    prediction_downloads,
+    prediction_map,
+    score_view,
+    shaping_box,
+    starter_note,
+    truth_beside,
+)
 from core.catalog.store import read_catalog
-from core.predicted import THRESHOLD, predicted
+from core.predicted import predicted
 from core.runs import usable_runs
 from core.settings import settings
 
@@ -23,21 +30,22 @@ if not runs:
 map_side, facts = st.columns([2, 1], gap="medium")
 with facts:
     run = choose_run(runs)
+    starter_note(run)
     tile = choose_tile(catalog)
     tile_name(tile)
     if not tile.is_readable:
         not_downloaded(tile)
         st.stop()
     found = predicted(run.name, tile.id)
-    threshold = THRESHOLD
+    shaping = found.tuning.shaping
     if not tile_needs_bands(tile, run):
         predict_button(found)
     area_view(run, catalog.of_aoi(tile.aoi).here.tiles)
     if found.exists:
-        threshold = st.slider("Building from probability", 0.05, 0.95, THRESHOLD, 0.05)
-        score_view(found.score(threshold), len(found.footprints(threshold)), found.seen_before)
-        prediction_downloads(found, threshold)
+        shaping = shaping_box(found)
+        score_view(found.score(shaping), len(found.footprints(shaping)), found.seen_before)
+        prediction_downloads(found, shaping)
 with map_side:
-    prediction_map(found, threshold)
+    prediction_map(found, shaping)
     if found.exists:
-        truth_beside(found, threshold)
+        truth_beside(found, shaping)

@@ -211,6 +211,7 @@ def test_a_nudge_does_not_make_browsers_load_the_grid_again(open_page: OpenPage,
 
 def test_the_seed_of_train_changes_the_split_that_is_told(open_page: OpenPage, city: Catalog) -> None:
     page = open_page("train")
+    page.selectbox(key="preset").select("own").run()
     page.number_input(key="seed box").set_value(5).run()
     page.number_input(key="seed box").set_value(7).run()
     assert page.number_input(key="seed box").value == 7

@@ -10,12 +10,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.catalog.store import Catalog
-from core.chips import Scaling
 from core.jobs.folder import JobFolder
 from core.jobs.store import HIGH, LOW, NORMAL, Job, Queue, State
 from core.live import Live
 from core.prediction import prediction_folder, weights_hash
+from core.presets import recommended
 from core.runs import Record, Run, TrainingConfig
+from core.scenes import Scaling
 from core.settings import settings
 from core.sweeps import Sweep, submit
 from core.watchers.watcher import Windows
@@ -389,12 +390,36 @@ def test_a_reload_shows_the_same(open_page: OpenPage, queue: Queue) -> None:
     assert html(first) == html(second)
 
 
+def own_settings(page: AppTest) -> AppTest:
+    """Instead of a ready-made choice."""
+    return page.selectbox(key="preset").select("own").run()
+
+
+def test_a_ready_made_choice_trains_so_many_minutes(open_page: OpenPage, queue: Queue) -> None:
+    page = open_page("train")
+    assert [box.label for box in page.number_input if box.label == "Epochs"] == []
+    assert any("Trains 2 minutes on the clock" in caption.value for caption in page.caption)
+    press(page, "Train")
+    config = TrainingConfig.of(queue.jobs()[0].params["config"])
+    assert (config.network, config.minutes, config.best_by) == ("unet", 2, "f1")
+
+
+def test_settings_begin_as_is_best_for_the_network(open_page: OpenPage, queue: Queue) -> None:
+    page = own_settings(open_page("train"))
+    next(box for box in page.toggle if box.label == "End by the clock").set_value(True).run()
+    press(page, "Train")
+    config = TrainingConfig.of(queue.jobs()[0].params["config"])
+    wanted = recommended("unet")
+    assert (config.minutes, config.schedule, config.vary) == (10, wanted.schedule, wanted.vary)
+    assert config.recipe == wanted.recipe
+
+
 def press(page: AppTest, label: str) -> AppTest:
     return next(button for button in page.button if button.label == label).click().run()
 
 
 def test_a_sweep_says_how_many_trainings_it_is_and_submits_them_all(open_page: OpenPage, queue: Queue) -> None:
-    page = open_page("train")
+    page = own_settings(open_page("train"))
     page.number_input[0].set_value(2).run()
     next(box for box in page.number_input if box.label == "Seeds").set_value(2).run()
     assert any(caption.value.startswith("6 trainings, about") for caption in page.caption)
@@ -427,7 +452,8 @@ def test_the_results_of_a_sweep_are_a_row_a_run(open_page: OpenPage, queue: Queu
 
 
 def test_the_form_trains_with_what_was_chosen_in_the_recipe(open_page: OpenPage, queue: Queue) -> None:
-    page = open_page("train")
+    page = own_settings(open_page("train"))
+    next(box for box in page.selectbox if box.label == "Network").select("fcn").run()
     next(box for box in page.selectbox if box.label == "The learning rate …").select_index(1).run()
     next(box for box in page.number_input if box.label.startswith("Stop after")).set_value(3).run()
     next(box for box in page.checkbox if box.label.startswith("Turn")).check().run()

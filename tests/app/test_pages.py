@@ -134,6 +134,7 @@ def test_labels_of_an_unlabelled_tile_say_so(open_page: OpenPage) -> None:
 @pytest.mark.usefixtures("city")
 def test_train_puts_a_job_into_the_queue_with_what_was_chosen(open_page: OpenPage) -> None:
     page = open_page("train")
+    page.selectbox(key="preset").select("own").run()
     page.number_input[0].set_value(2).run()
     next(button for button in page.button if button.label == "Train").click().run()
     assert not page.exception

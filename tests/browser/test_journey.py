@@ -78,6 +78,8 @@ def test_from_a_vegas_tile_on_the_map_to_its_score(page: Page, site: Site) -> No
     expect(page.get_by_text("pixel centres inside a footprint")).to_be_visible()
     page.get_by_role("button", name="Train on it").click()
 
+    page.get_by_role("combobox", name="How well").click()
+    page.get_by_role("option", name="My own settings").click()
     page.get_by_role("spinbutton", name="Epochs").fill("2")
     page.get_by_role("spinbutton", name="Epochs").press("Enter")
     page.get_by_role("button", name="Train", exact=True).click()

@@ -14,8 +14,8 @@ from shapely import Polygon, box
 
 from core import rasters
 from core.catalog.tile import Tile
-from core.chips import Recipe
 from core.grids import LONLAT, Grid, reproject
+from core.scenes import Recipe
 
 UTM = pyproj.CRS.from_epsg(32611)
 #: Crops of 32 pixels on tiles resampled to 64: one second an epoch.

@@ -10,10 +10,11 @@ from shapely import Polygon, box
 
 from core import rasters
 from core.catalog.tile import Tile
-from core.chips import Chips, Recipe, Scaling, building_target, read_scene
+from core.chips import Chips
 from core.errors import CannotWrite, DifferentGround, InvalidSetting, MissingBand
 from core.grids import LONLAT
 from core.labels import Labels
+from core.scenes import Recipe, Scaling, building_target, read_scene
 from core.vectors import Footprints
 from tests.core.made_up import SMALL, grid_at, make_tile
 
@@ -24,8 +25,8 @@ def labels_of(*houses: Polygon, size: int = 64) -> Labels:
 
 
 def test_the_thesis_recipe_gives_49_crops_of_128_at_half_overlap():
-    assert list(Recipe().offsets) == [0, 64, 128, 192, 256, 320, 384]
-    assert len(Recipe().offsets) ** 2 == 49
+    assert Recipe().offsets(512).tolist() == [0, 64, 128, 192, 256, 320, 384]
+    assert len(Recipe().offsets(512)) ** 2 == 49
 
 
 @pytest.mark.parametrize(
@@ -95,11 +96,11 @@ def test_a_scene_has_three_channels_or_a_fourth_from_the_eighth_band(tmp_path):
 def test_a_scene_is_resampled_with_its_labels(tmp_path):
     tile = make_tile(tmp_path, houses=[box(16, 16, 48, 48)])
     scene = read_scene(tile, replace(SMALL, size=128), 3)
-    assert scene.grid.shape == scene.target.shape == (128, 128)
+    assert (*scene.grid.shape, 1) == scene.target.shape == (128, 128, 1)
     assert scene.grid.pixel_m == pytest.approx((0.25, 0.25), rel=1e-3)
     expected = np.zeros((128, 128), np.uint8)
     expected[33:95, 33:95] = 1
-    np.testing.assert_array_equal(scene.target, expected)
+    np.testing.assert_array_equal(scene.target[..., 0], expected)
 
 
 def test_eight_bands_of_another_tile_are_refused(tmp_path):

@@ -12,16 +12,16 @@ import pytest
 import rasterio
 from shapely import box
 
-from core import cli, cli_catalog
+from core import cli, cli_catalog, cli_train
 from core.catalog.register import move_labels
 from core.catalog.scan import Found
 from core.catalog.store import read_catalog, update_catalog
 from core.catalog.tile import Tile
-from core.chips import Scaling
 from core.errors import TooFewTiles
 from core.progress import Report
 from core.runs import Record, TrainingConfig
 from core.runs import Run as TrainedRun
+from core.scenes import Scaling
 from core.settings import settings
 from core.vectors import read_footprints
 from tests.core.made_up import make_tile
@@ -305,7 +305,7 @@ def test_training_shows_that_it_reads_the_folder(
     def progress() -> Iterator[Report]:
         yield lambda _share, doing: said.append(doing)
 
-    monkeypatch.setattr(cli, "progress", progress)
+    monkeypatch.setattr(cli_train, "progress", progress)
     run("train", "--data", folder, "--out", tmp_path / "run", "--tiles", "img7")
     assert said == ["reading AOI_0_Made_img1", "reading AOI_0_Made_img2"]
 

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from shapely import box
 
 from core import dataset
-from core.chips import Chips, Recipe, Scaling, Scene, read_scene
+from core.chips import Chips
 from core.dataset import divide, read_dataset
 from core.errors import NoTrainingGround, TooFewTiles
+from core.scenes import Recipe, Scaling, Scene, read_scene
 from core.split import split
 from tests.core.made_up import HOUSES, SMALL, grid_at, make_tile
 
@@ -106,7 +107,15 @@ def test_no_crop_to_train_on_shares_ground_with_one_to_check_on(tmp_path, places
     houses = np.zeros((64, 64), np.uint8)
     grids = [grid_at(column, row) for column, row, _ in places]
     scenes = [
-        Scene(f"t{n}", np.zeros((64, 64, 3), np.float32), houses + built, np.ones((64, 64), bool), grid, (255.0,) * 3)
+        Scene(
+            f"t{n}",
+            np.zeros((64, 64, 3), np.float32),
+            (houses + built)[..., None],
+            np.ones((64, 64), bool),
+            grid,
+            (255.0,) * 3,
+            np.empty(0, object),
+        )
         for n, (grid, (_, _, built)) in enumerate(zip(grids, places, strict=True))
     ]
     template = make_tile(tmp_path)

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from core import footprints as tracing
 from core.errors import NoSuchPath
-from core.footprints import footprints, footprints_of
+from core.footprints import Shaping, footprints, footprints_of
 from core.grids import LONLAT, Grid
 from core.rasters import Raster, write
 
@@ -29,9 +29,10 @@ def drawn(shape, size=64):
     return shapely.area(shapely.intersection(pixels, shape)).reshape(size, size).astype(np.float32)
 
 
-def in_pixels(probability, **options):
+def in_pixels(probability, block=tracing.BLOCK, **options):
     grid = grid_of(probability.shape)
-    return grid.to_pixels(footprints(probability, grid, **({"min_area_m2": 0} | options)).geometries)
+    shaping = Shaping(**({"min_area_m2": 0} | options))
+    return grid.to_pixels(footprints(probability, grid, shaping, block).geometries)
 
 
 def iou(a, b):
@@ -84,7 +85,7 @@ def test_small_shapes_are_left_out():
     mask = np.zeros((64, 64), np.float32)
     mask[5:9, 5:9], mask[30:50, 30:50] = 1, 1
     assert len(footprints(mask, grid_of(mask.shape))) == 1
-    assert len(footprints(mask, grid_of(mask.shape), min_area_m2=0)) == 2
+    assert len(footprints(mask, grid_of(mask.shape), Shaping(min_area_m2=0))) == 2
     assert len(footprints(mask, grid_of(mask.shape, pixel=2))) == 2
 
 
@@ -127,7 +128,7 @@ def test_shrinking_away_leaves_nothing():
 def test_confidence_does_not_depend_on_growing():
     mask = drawn(CIRCLE) * 0.9
     grid = grid_of(mask.shape)
-    assert footprints(mask, grid, grow_px=2).confidence == footprints(mask, grid).confidence
+    assert footprints(mask, grid, Shaping(grow_px=2)).confidence == footprints(mask, grid).confidence
 
 
 def test_a_sliver_without_a_pixel_centre_takes_its_pixel_s_value():
@@ -178,8 +179,8 @@ def test_a_file_gives_what_its_pixels_give(tmp_path):
     probability = blotches(128)
     grid = grid_of(probability.shape)
     path = write(tmp_path / "probability.tif", Raster(probability[None], grid))
-    expected = footprints(probability, grid, simplify_px=0.3, grow_px=1)
-    found = footprints_of(path, simplify_px=0.3, grow_px=1, block=50)
+    expected = footprints(probability, grid, Shaping(simplify_px=0.3, grow_px=1))
+    found = footprints_of(path, Shaping(simplify_px=0.3, grow_px=1), block=50)
     assert len(found) == len(expected) > 0
     assert shapely.area(shapely.symmetric_difference(found.geometries, expected.geometries)).max() < 1e-6
 

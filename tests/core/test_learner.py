@@ -35,7 +35,7 @@ def test_half_the_bits_are_taken_where_the_devices_are_made_for_them(device, alo
 def stepped(config: TrainingConfig) -> Learner:
     learner = Learner.build(config, 3)
     shape = (2, 16, 16)
-    target = np.zeros(shape, np.uint8)
+    target = np.zeros((*shape, 1), np.uint8)
     learner.steps.train((np.ones((*shape, 3), np.float32), target, np.ones(shape, np.float32)), 1e-4)
     return learner
 

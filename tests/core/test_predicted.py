@@ -10,10 +10,10 @@ import pytest
 
 from core import rasters
 from core.catalog.store import Catalog, write_catalog
-from core.chips import Scaling
 from core.errors import NoSuchPrediction, NoSuchTile
 from core.predicted import Predicted, find, predicted
 from core.runs import Record, Run, TrainingConfig
+from core.scenes import Scaling
 from core.settings import settings
 from tests.core.made_up import SMALL, grid_at, make_tile
 
@@ -40,25 +40,29 @@ def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Predicted
 
 
 def test_the_threshold_decides_what_is_a_building(found: Predicted) -> None:
-    assert [len(found.footprints(threshold)) for threshold in (0.3, 0.5, 0.85)] == [3, 2, 1]
+    assert [len(found.footprints(found.tuning.shaping.changed(threshold))) for threshold in (0.3, 0.5, 0.85)] == [
+        3,
+        2,
+        1,
+    ]
 
 
 def test_footprints_are_grown_by_the_border_the_run_was_taught_to_leave_out(found: Predicted) -> None:
-    [area] = found.footprints(0.85).area_m2
+    [area] = found.footprints(found.tuning.shaping.changed(0.85)).area_m2
     assert area == pytest.approx(16 * 16 * 0.25, rel=0.15)  # not grown it would be 42 m²
 
 
 def test_the_score_is_that_of_the_footprints_at_the_threshold(found: Predicted) -> None:
-    score = found.score(0.5)
+    score = found.score(found.tuning.shaping.changed(0.5))
     assert score is not None
     assert (score.tp, score.fp, score.fn) == (1, 1, 1)
-    score = found.score(0.3)
+    score = found.score(found.tuning.shaping.changed(0.3))
     assert score is not None
     assert (score.tp, score.fp, score.fn) == (2, 1, 0)
 
 
 def test_verdicts_name_every_building_once(found: Predicted) -> None:
-    features = json.loads(found.verdicts_geojson(0.5))["features"]
+    features = json.loads(found.verdicts_geojson(found.tuning.shaping.changed(0.5)))["features"]
     verdicts = sorted(feature["properties"]["verdict"] for feature in features)
     assert verdicts == ["FN", "FP", "TP"]
     words = {f["properties"]["verdict"]: f["properties"]["words"] for f in features}

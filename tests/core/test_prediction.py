@@ -9,10 +9,12 @@ import rasterio
 from core import prediction, rasters, windows
 from core.backend import start_keras
 from core.catalog.store import Catalog
-from core.chips import Scaling
+from core.engine import load_network
 from core.errors import DamagedRun, DifferentGround, TooFewBands, TruncatedRaster
-from core.prediction import load_network, network_grid, outlines, predict, predict_task, predict_tile, score_tile
+from core.footprints import Shaping
+from core.prediction import outlines, predict, predict_task, predict_tile, score_tile
 from core.runs import Record, Run, TrainingConfig
+from core.scenes import Scaling
 from core.settings import settings
 from models.registry import NETWORKS, build
 from tests.core.made_up import SMALL, grid_at, make_real_tile, make_tile
@@ -30,6 +32,11 @@ def make_run(folder, bands: int = 3, gsd_m: tuple[float, float] = (0.5, 0.5)) ->
     model.set_weights([weight * 1.5 for weight in model.get_weights()])
     run.put_weights(model, 1)
     return run
+
+
+def small_windows(monkeypatch) -> None:
+    """Windows of 32 pixels."""
+    monkeypatch.setattr(prediction, "NETWORKS", {"fcn": replace(NETWORKS["fcn"], core=32)})
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +63,7 @@ def one_pass(run: Run, tile, out) -> np.ndarray:
 @pytest.mark.parametrize("side", [120, 157])
 @pytest.mark.parametrize("bands", [3, 4])
 def test_windows_give_what_one_pass_gives(run, run_of_four, tmp_path, monkeypatch, side, bands):
-    monkeypatch.setattr(windows, "CORE", 32)
+    small_windows(monkeypatch)
     run = run if bands == 3 else run_of_four
     tile = make_tile(tmp_path, grid=grid_at(size=side), eight=True)
     out = predict(run, (tile.image, tile.eight_bands), tmp_path / "out.tif")
@@ -78,13 +85,13 @@ def test_any_size_from_40_pixels_is_predicted(run, tmp_path, size):
 
 
 def test_the_image_is_resampled_to_the_runs_pixels_in_each_axis():
-    grid = network_grid(grid_at(), (0.25, 1.0))
+    grid = grid_at().at_gsd((0.25, 1.0))
     assert grid.shape == (32, 128)
     assert grid.footprint.equals_exact(grid_at().footprint, 1e-9)
 
 
 def test_where_there_is_no_picture_there_is_no_building(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(windows, "CORE", 32)
+    small_windows(monkeypatch)
     tile = make_tile(tmp_path, empty_columns=40)
     pixels = rasters.read(predict(run, (tile.image, None), tmp_path / "out.tif").path).pixels[0]
     assert not pixels[:, :40].any()
@@ -92,7 +99,7 @@ def test_where_there_is_no_picture_there_is_no_building(run, tmp_path, monkeypat
 
 
 def test_a_band_that_is_no_number_is_predicted_as_black(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(windows, "CORE", 32)
+    small_windows(monkeypatch)
     lost = make_real_tile(tmp_path).image
     image = rasters.read(lost)
     black = rasters.write(tmp_path / "black.tif", replace(image, pixels=np.nan_to_num(image.pixels), nodata=None))
@@ -105,7 +112,7 @@ def test_a_band_that_is_no_number_is_predicted_as_black(run, tmp_path, monkeypat
 
 
 def test_progress_counts_the_windows(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(windows, "CORE", 32)
+    small_windows(monkeypatch)
     said = []
     predict(run, (make_tile(tmp_path).image, None), tmp_path / "out.tif", lambda *now: said.append(now[1]))
     assert said == ["building the network", *(f"window {n} of 4" for n in range(1, 5))]
@@ -143,9 +150,9 @@ def test_weights_of_another_network_are_a_damaged_run(tmp_path, change):
 def test_a_tile_gives_probability_footprints_and_a_score(run, tmp_path, monkeypatch):
     level = run.record.scaling.apply(np.full((1, 1, 3), 100.0))[0, 0, 0]
 
-    def bright(_model, scaled, valid):
+    def bright(_engine, scaled, valid, _layers):
         """As if the network knew: houses are bright."""
-        return ((scaled[HALO:-HALO, HALO:-HALO, 0] > level) & valid).astype(np.float32)
+        return ((scaled[HALO:-HALO, HALO:-HALO, 0] > level) & valid).astype(np.float32)[..., None]
 
     monkeypatch.setattr(prediction, "_window", bright)
     tile = make_tile(tmp_path)
@@ -159,7 +166,7 @@ def test_a_tile_gives_probability_footprints_and_a_score(run, tmp_path, monkeypa
     assert found.score is not None
     assert found.score.f1 == 1
     assert (found.footprints.area_m2 > 16 * 16 * 0.25).all(), "grown by the border of the recipe"
-    assert score_tile(outlines(found.prediction, threshold=1.1), tile).fn == 2
+    assert score_tile(outlines(found.prediction, Shaping(threshold=1.1)), tile).fn == 2
 
 
 def test_the_probability_carries_who_made_the_picture(run, tmp_path):
@@ -207,7 +214,7 @@ def test_an_image_stays_open_until_the_reader_has_ended(run, tmp_path, monkeypat
             raise KeyboardInterrupt
 
     read, closed = windows.Picture._part, []
-    monkeypatch.setattr(windows, "CORE", 32)
+    small_windows(monkeypatch)
     monkeypatch.setattr(windows.Picture, "_part", slowly)
     tile = make_tile(tmp_path)
     with pytest.raises(KeyboardInterrupt):

@@ -5,9 +5,9 @@ import numpy as np
 import orjson
 import pytest
 
-from core.chips import Recipe, Scaling
 from core.errors import DamagedRun, InvalidSetting, NoSuchRun, RunExists
 from core.runs import Record, Run, TrainingConfig, damaged, runs
+from core.scenes import Recipe, Scaling
 
 
 class Weights:

@@ -8,11 +8,11 @@ import pytest
 
 from core import cli
 from core.catalog.store import Catalog, write_catalog
-from core.chips import Scaling
 from core.errors import InvalidSetting, UnknownNetwork
 from core.jobs.resources import Resources
 from core.jobs.store import HIGH, LOW, Queue, State
 from core.runs import Record, Run, TrainingConfig
+from core.scenes import Scaling
 from core.settings import settings
 from core.sweeps import MOST_TRAININGS, Sweep, results, stop, submit, sweep_names
 from core.training_jobs import run_of

@@ -10,10 +10,10 @@ from core import dataset, fitting, training
 from core.backend import start_keras
 from core.catalog.store import Catalog
 from core.checkpoints import latest
+from core.engine import load_network
 from core.errors import Diverged, InvalidSetting, RunBusy, RunExists, TooFewTiles, UnknownNetwork
 from core.fitting import Fit
 from core.learner import Learner
-from core.prediction import load_network
 from core.progress import silent
 from core.runs import Run, TrainingConfig
 from core.settings import settings
@@ -58,8 +58,10 @@ def test_a_run_tells_everything_that_was_trained(tiles, tmp_path):
     shares = [share for share, _ in said]
     assert shares == sorted(shares)
     assert shares[-1] == 1
-    assert said[-3][1].startswith("epoch 2 of 2, batch 3 of 3, loss ")
-    assert [doing for _, doing in said[-2:]] == ["epoch 2 of 2, checking", "2 epochs trained"]
+    assert said[-4][1].startswith("epoch 2 of 2, batch 3 of 3, loss ")
+    assert [doing for _, doing in said[-3:]] == [
+        "epoch 2 of 2, checking", "looking for the best thresholds", "2 epochs trained",
+    ]  # fmt: skip
 
 
 def test_the_same_seed_gives_the_same_losses(tiles, tmp_path):
@@ -240,11 +242,11 @@ def test_training_ends_when_patience_does(tiles, tmp_path, monkeypatch):
 def test_where_memory_ends_half_the_batch_is_tried(tiles, tmp_path, monkeypatch):
     tried = []
 
-    def train_batch(self, batch, rate):
+    def train_batch(self, batch, rate, looks):
         tried.append(len(batch[0]))
         if len(batch[0]) > 4:
             raise MemoryError
-        return real(self, batch, rate)
+        return real(self, batch, rate, looks)
 
     def hold(self, chips):
         held.append(True)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from core.chips import Scaling
 from core.errors import DamagedRun, JobIsRunning, NoSuchJob, RunInUse
 from core.jobs.folder import JobFolder
 from core.jobs.resources import Resources
 from core.jobs.store import Queue, State
 from core.runs import Record, Run, TrainingConfig
+from core.scenes import Scaling
 from core.settings import settings
 from core.training_jobs import (
     can_continue,

@@ -8,23 +8,23 @@ from hypothesis import strategies as st
 from core import rasters
 from core.catalog.spacenet import eight_bands_beside
 from core.errors import MissingBand, TruncatedRaster
-from core.windows import CORE, Box, open_picture, windows
+from core.windows import Box, open_picture, windows
 from tests.core.made_up import grid_at, make_tile
 
 
 @given(st.integers(1, 5000), st.integers(1, 5000))
 def test_windows_of_one_size_cover_every_pixel_once(width, height):
     grid = grid_at().resized(width, height)
-    boxes = list(windows(grid, 8))
+    boxes = list(windows(grid, 8, 1024))
     assert len({(box.width, box.height) for box in boxes}) == 1
     assert all(not number % 8 for box in boxes for number in (box.column, box.row, box.width, box.height))
-    assert max(boxes[0].width, boxes[0].height) <= CORE
+    assert max(boxes[0].width, boxes[0].height) <= 1024
     assert sum(part.width * part.height for part in (box.within(grid) for box in boxes)) == width * height
     assert all(min(box.within(grid).width, box.within(grid).height) > 0 for box in boxes)
 
 
 def test_windows_of_a_large_scene_keep_to_the_blocks_of_its_file():
-    assert {box.column % 512 for box in windows(grid_at(size=5000), 8)} == {0}
+    assert {box.column % 512 for box in windows(grid_at(size=5000), 8, 1024)} == {0}
 
 
 def test_a_widened_box_is_cut_at_the_rim():

@@ -11,27 +11,28 @@ import numpy as np
 
 from core.fitting import parts_of
 from models.fitting import optimizer_for, steps
-from models.registry import build
+from models.registry import NETWORKS, build
 
 
 def scenes() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Two noisy scenes of 32×32, bright where the building is; a corner without picture."""
     random = np.random.default_rng(0)
-    target = np.zeros((2, 32, 32), np.uint8)
+    target = np.zeros((2, 32, 32, 1), np.uint8)
     target[:, 4:20, 8:24] = 1
     weight = np.ones((2, 32, 32), np.float32)
     weight[:, :3] = 0
-    pixels = (random.random((2, 32, 32, 3)) * 0.3 + target[..., None]).astype(np.float32)
+    pixels = (random.random((2, 32, 32, 3)) * 0.3 + target).astype(np.float32)
     return pixels, target, weight
 
 
 def windows(places: np.ndarray, chip: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The windows of the places, not turned."""
-    parts = [[scene[n, r : r + chip, c : c + chip] for n, r, c, _ in places] for scene in scenes()]
+    parts = [[scene[n, r : r + chip, c : c + chip] for n, r, c, *_ in places] for scene in scenes()]
     return tuple(np.stack(part) for part in parts)
 
 
-PLACES = np.array([[0, 0, 0, 0], [1, 8, 8, 0], [0, 16, 16, 0], [1, 0, 16, 0], [0, 3, 5, 0]], np.int32)
+CORNERS = [(0, 0, 0), (1, 8, 8), (0, 16, 16), (1, 0, 16), (0, 3, 5)]
+PLACES = np.array([(*corner, 0, 16, 0) for corner in CORNERS], np.int32)
 
 
 def losses(how: str) -> list[list[float]]:
@@ -52,7 +53,7 @@ def losses(how: str) -> list[list[float]]:
     else:
         model, optimizer = build("fcn", 3), optimizer_for(precision)
     model.set_weights([np.random.default_rng(n).normal(0, 0.05, w.shape) for n, w in enumerate(model.get_weights())])
-    steps_ = steps(model, optimizer, strategy, xla=how == "xla")
+    steps_ = steps(model, optimizer, NETWORKS["fcn"].heads, strategy, xla=how == "xla")
     held = how == "held" and steps_.hold(scenes(), 16)
     numbers, counts = parts_of(np.arange(len(PLACES)), steps_.ranks)
     mine = PLACES[numbers[steps_.own].ravel()]

@@ -1,5 +1,6 @@
 """What every network of the registry owes the rest of the product."""
 
+import os
 import subprocess
 import sys
 
@@ -7,76 +8,140 @@ import keras
 import numpy as np
 import pytest
 
+from models.encoders import _widened
+from models.ensemble import _parsed, named
 from models.fitting import optimizer_for, steps
-from models.registry import NETWORKS, build, build_for_windows
+from models.heads import channels, layers
+from models.registry import NETWORKS, build, build_for_windows, pretrain
 
-VARIANTS = [(name, {}) for name in NETWORKS] + [
-    (name, {option: not default})
-    for name, network in NETWORKS.items()
-    for option, default in network.options.items()
-    if isinstance(default, bool)
+#: The large ones are as they are but for their width.
+SMALL = {"unet": {"width": 8}, "distance": {"width": 8}, "ensemble": {"members": "unet:width=8+fcn"}}
+VARIANTS = [
+    *((name, SMALL.get(name, {})) for name in NETWORKS),
+    ("fcn", {"batch_norm": True}),
+    ("ensemble", {"members": "fcn+fcn:batch_norm=True"}),
 ]
+#: Those in which nothing beyond the halo changes a window.
+EXACT = [(name, options) for name, options in VARIANTS if not NETWORKS[name].blend]
 
 every_network = pytest.mark.parametrize(("name", "options"), VARIANTS, ids=str)
 
 
-def batch(bands: int = 3, rows: int = 32, columns: int = 32) -> tuple[np.ndarray, np.ndarray]:
-    """Noise, bright where the building is."""
+def batch(name: str, bands: int = 3, rows: int = 64, columns: int = 64) -> tuple[np.ndarray, np.ndarray]:
+    """Noise, bright where the building is; what each head is told of it."""
     random = np.random.default_rng(0)
-    target = np.zeros((2, rows, columns), np.uint8)
-    target[:, : rows // 2] = 1
-    return (random.random((2, rows, columns, bands)) * 0.2 + target[..., None]).astype(np.float32), target
+    built = np.zeros((2, rows, columns, 1), np.uint8)
+    built[:, : rows // 2] = 1
+    layers = {"distance": 100 + 60 * built, "edge": np.zeros_like(built)}
+    target = np.concatenate([layers.get(layer, built) for layer in NETWORKS[name].targets], axis=-1)
+    return (random.random((2, rows, columns, bands)) * 0.2 + built).astype(np.float32), target
 
 
 @every_network
 @pytest.mark.parametrize("bands", [3, 4, 8])
-def test_the_output_has_two_classes_for_each_pixel_at_any_size(name, options, bands):
-    model = build(name, bands, **options)
-    stride = NETWORKS[name].stride
-    for rows, columns in [(stride * 2, stride * 2), (stride * 5, stride * 3)]:
-        out = keras.ops.convert_to_numpy(model(batch(bands, rows, columns)[0]))
-        assert out.shape == (2, rows, columns, 2)
-        np.testing.assert_allclose(out.sum(-1), 1, atol=1e-5)
+def test_every_pixel_of_a_picture_of_any_size_has_all_heads(name, options, bands):
+    model, heads = build(name, bands, **options), NETWORKS[name].heads
+    for rows, columns in [(64, 96), (65, 97), (33, 70)]:
+        out = model(batch(name, bands, rows, columns)[0])
+        assert tuple(out.shape) == (2, rows, columns, channels(heads))
+        told = keras.ops.convert_to_numpy(layers(heads, out))
+        assert told.shape == (2, rows, columns, NETWORKS[name].layers)
+        assert ((told[..., 0] >= 0) & (told[..., 0] <= 1)).all()
 
 
 @every_network
 def test_an_optimisation_step_lowers_the_loss_and_moves_every_weight(name, options):
     keras.utils.set_random_seed(1)
     model, optimizer = build(name, 3, **options), optimizer_for("float32")
-    stepping = steps(model, optimizer)
-    pixels, target = batch()
-    whole = np.ones(target.shape, np.float32)
+    stepping = steps(model, optimizer, NETWORKS[name].heads)
+    pixels, target = batch(name)
+    whole = np.ones(target.shape[:3], np.float32)
     before = [keras.ops.convert_to_numpy(w).copy() for w in model.trainable_weights]
     first = stepping.train((pixels, target, whole), 1e-4)
+    assert stepping.train((pixels, target, whole), 1e-4)[0] < first[0]
+    for _ in range(3):  # EfficientNet leaves out whole blocks now and then
+        stepping.train((pixels, target, whole), 1e-4)
     for weight, old in zip(model.trainable_weights, before, strict=True):
         assert (keras.ops.convert_to_numpy(weight) != old).any(), f"no gradient reaches {weight.path}"
-    assert stepping.train((pixels, target, whole), 1e-4)[0] < first[0]
 
 
 @every_network
 def test_saved_weights_give_the_same_output(name, options, tmp_path):
     model, twin = build(name, 4, **options), build(name, 4, **options)
-    pixels = batch(4)[0]
+    pixels = batch(name, 4)[0]
     model.save_weights(tmp_path / "net.weights.h5")
     twin.load_weights(tmp_path / "net.weights.h5")
     np.testing.assert_array_equal(model(pixels), twin(pixels))
 
 
 @every_network
-def test_windows_cut_on_the_stride_with_the_halo_agree_with_the_whole(name, options):
+def test_a_window_gives_its_inner_part_and_so_does_the_whole(name, options):
     network = NETWORKS[name]
     model, windowed = build(name, 3, **options), build_for_windows(name, 3, **options)
     windowed.set_weights(model.get_weights())
-    halo, core, size = network.halo, 2 * network.stride, 16 * network.stride
-    pixels = np.random.default_rng(0).random((1, size, size, 3), np.float32)
-    whole = keras.ops.convert_to_numpy(model(pixels))
+    halo, core = network.halo, 2 * network.stride
     first = -(-halo // network.stride) * network.stride
+    size = 2 * first + core
+    pixels = np.random.default_rng(0).random((1, size, size, 3), np.float32)
+    whole = keras.ops.convert_to_numpy(layers(network.heads, model(pixels)))
     part = pixels[:, first - halo : first + core + halo, first - halo : first + core + halo]
     window = keras.ops.convert_to_numpy(windowed(part))
     own = slice(first, first + core)
-    assert window.shape == (1, core, core, 1)
-    np.testing.assert_allclose(window, whole[:, own, own, 1:], atol=1e-5)
-    assert np.ptp(window) > 1e-4, "otherwise nothing is compared"
+    assert window.shape == (1, core, core, network.layers)
+    assert np.ptp(window) > 1e-5, "otherwise nothing is compared"
+    if not network.blend:
+        np.testing.assert_allclose(window, whole[:, own, own], atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_every_network_learns_with_either_backend(backend):
+    names = [name for name in NETWORKS if name in ("unet", "distance", "ensemble")]
+    code = """
+import sys, keras, numpy as np
+from models.fitting import optimizer_for, steps
+from models.registry import NETWORKS, build
+for name in sys.argv[1:]:
+    options = {"ensemble": {"members": "unet:width=4+fcn"}}.get(name, {"width": 4})
+    keras.utils.set_random_seed(1)
+    stepping = steps(build(name, 3, **options), optimizer_for("float32", 0.01, 0.9), NETWORKS[name].heads)
+    pixels = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
+    target = np.full((2, 32, 32, len(NETWORKS[name].heads)), 1, np.uint8)
+    looks = np.random.default_rng(0).uniform(0.9, 1, (2, 12)).astype(np.float32)
+    losses = [stepping.train((pixels, target, np.ones((2, 32, 32), np.float32)), 1e-3, looks)[0] for _ in range(4)]
+    assert losses[-1] < losses[0], (name, losses)
+    print(name, keras.backend.backend())
+"""
+    quiet = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, "-c", code, *names]
+    said = subprocess.run(command, env=quiet, stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert said.split() == [word for name in names for word in (name, backend)]
+
+
+def test_the_weights_of_imagenet_are_told_of_where_they_cannot_be_had(monkeypatch):
+    def refused(*_: object, **__: object) -> None:
+        raise OSError("no network here")
+
+    monkeypatch.setattr("keras.utils.get_file", refused)
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", refused)
+    monkeypatch.setattr("socket.create_connection", refused)
+    model = build("unet-mobilenetv3", 4)
+    said = pretrain("unet-mobilenetv3", model, imagenet=True)
+    assert "cannot be had here" in said
+    assert "random" in said
+    assert pretrain("unet-mobilenetv3", model, imagenet=False) == ""
+    assert pretrain("unet", build("unet", 3, width=4)) == ""
+
+
+def test_the_first_layer_is_widened_so_that_grey_looks_as_it_did():
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 3, 5)).astype(np.float32)
+    wide = keras.ops.convert_to_numpy(_widened(kernel, 8))
+    assert wide.shape == (3, 3, 8, 5)
+    np.testing.assert_allclose(wide.sum(axis=2), kernel.sum(axis=2), rtol=1e-4, atol=1e-5)
+
+
+def test_members_of_an_ensemble_are_written_as_they_are_read():
+    members = [("unet", {"width": 24}), ("fcn", {"batch_norm": True}), ("fcn", {})]
+    assert _parsed(named(members)) == members
 
 
 def test_the_thesis_network_has_the_layers_and_parameters_of_the_thesis():

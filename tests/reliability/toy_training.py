@@ -1,19 +1,22 @@
 """A training that takes no time: core.fitting with all that looks on, around a learner that is none."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
 from core.checkpoints import Checkpoint, Standing, latest
-from core.chips import Chips, Scaling, Scene
+from core.chips import Chips
 from core.dataset import Dataset
 from core.errors import NoSuchCheckpoint
 from core.fitting import Fit
 from core.progress import never, silent
 from core.runs import Record, Run, TrainingConfig
+from core.scenes import Scaling, Scene
 from core.watchers.watcher import watchers
-from tests.core.made_up import SMALL, grid_at
+from models.registry import NETWORKS
+from tests.core.made_up import HOUSES, SMALL, grid_at
 
 CONFIG = TrainingConfig(epochs=3, batch=4, recipe=SMALL)
 
@@ -23,19 +26,25 @@ class ToyLearner:
 
     def __init__(self) -> None:
         self.weights = np.zeros(3, np.float32)
-        self.steps = SimpleNamespace(ranks=1, own=slice(0, 1), train=self._step, check=lambda _: np.ones(6))
-        self.model = SimpleNamespace(save_weights=lambda path: Path(path).write_bytes(self.weights.tobytes()))
+        self.steps = SimpleNamespace(ranks=1, own=slice(0, 1), train=self._step, check=lambda _: np.ones(7))
+        self.model = SimpleNamespace(
+            save_weights=lambda path: Path(path).write_bytes(self.weights.tobytes()), load_weights=lambda _path: None
+        )
+        self.network = NETWORKS["fcn"]
         self.is_finite, self.memory_bytes = True, None
 
-    def _step(self, _batch: object, _rate: float) -> np.ndarray:
+    def _step(self, _batch: object, _rate: float, _looks: object) -> np.ndarray:
         self.weights = self.weights + 1
-        return np.array([1 / self.weights[0], 1, 1, 1, 1, 1])
+        return np.array([1 / self.weights[0], 1, 1, 1, 1, 1, 1])
 
     def hold(self, _chips: Chips) -> bool:
         return False
 
-    def probability(self, pixels: np.ndarray) -> np.ndarray:
-        return pixels[..., 0].clip(0, 1)
+    def averaged(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def layers(self, pixels: np.ndarray) -> np.ndarray:
+        return pixels[..., :1].clip(0, 1)
 
     def checkpoint(self, standing: Standing, _config: TrainingConfig) -> Checkpoint:
         return Checkpoint(standing, [self.weights], [])
@@ -43,7 +52,8 @@ class ToyLearner:
 
 def toy_data() -> Dataset:
     pixels = np.random.default_rng(0).random((64, 64, 3), np.float32)
-    scene = Scene("img1", pixels, np.eye(64, dtype=np.uint8), np.ones((64, 64), bool), grid_at(), (1.0,) * 3)
+    target = np.eye(64, dtype=np.uint8)[..., None]
+    scene = Scene("img1", pixels, target, np.ones((64, 64), bool), grid_at(), (1.0,) * 3, np.array(HOUSES, object))
     chips = Chips.of([scene], SMALL)
     return Dataset(chips.only(np.arange(6)), chips.only(np.arange(6, 9)), Scaling((0,) * 3, (1,) * 3), 3)
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.chips import Recipe, Scaling
 from core.runs import Record, Run, TrainingConfig
+from core.scenes import Recipe, Scaling
 from core.watchers.watcher import Epoch, Windows
 
 SIDE = 32

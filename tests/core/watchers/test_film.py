@@ -6,8 +6,8 @@ from PIL import Image
 
 from core import colours
 from core.catalog.scan import scan
-from core.chips import Recipe, read_scene
 from core.errors import DiskFull, NoSuchFrame
+from core.scenes import Recipe, read_scene
 from core.watchers import film as film_module
 from core.watchers.film import GAP_PX, WINDOW_PX, Film, FilmStrip
 from core.watchers.watcher import Windows
@@ -169,7 +169,7 @@ def test_real_windows_make_a_picture(run, shared):
     tile = scan(shared / "spacenet" / "SN2_buildings" / "AOI_2_Vegas_Train").tiles[0]
     scene = read_scene(tile, Recipe(), 3)
     cut = (slice(128, 256), slice(128, 256))
-    real = Windows(scene.pixels[cut][None] / 2047, scene.target[cut][None], scene.valid[cut][None])
+    real = Windows(scene.pixels[cut][None] / 2047, scene.target[cut][None, ..., 0], scene.valid[cut][None])
     film = Film(run.path / "film")
     film.begin(real, 0)
     film.add(1, real.target.astype(np.float32))

@@ -1,0 +1,153 @@
+"""What computes a run's network when it predicts: Keras, or OpenVINO where that is installed and there is no GPU.
+
+An engine takes a window with its halo, (rows, columns, bands) scaled pixels, and gives its inner part, (rows, columns,
+1 or 2): the probability of "building", and the metres to the nearest wall where the network tells them.
+"""
+
+import warnings
+from collections.abc import Callable
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.backend import silent_stderr, start_keras
+from core.errors import DamagedRun, InvalidSetting
+from core.runs import Run
+from models.registry import build, build_for_windows
+
+if TYPE_CHECKING:
+    import keras
+
+Engine: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+#: auto: OpenVINO in 32 bits where it is installed and Keras has no GPU.
+ENGINES = ("auto", "keras", "openvino", "openvino-bf16")
+
+
+def engine_of(run: Run, name: str = "auto", turned: bool = False) -> Engine:
+    """The run's network with its weights, ready for windows; with `turned` the mean over the square's eight symmetries.
+
+    Raises NoSuchRun, DamagedRun, and InvalidSetting for an engine that is unknown or not installed.
+    """
+    chosen = _chosen(name)
+    engine = _keras(run) if chosen == "keras" else _openvino(run, chosen)
+    return turning(engine) if turned else engine
+
+
+def _chosen(name: str) -> str:
+    if name not in ENGINES:
+        raise InvalidSetting(setting="engine", value=name, detail=f"it is one of {', '.join(ENGINES)}")
+    installed = find_spec("openvino") is not None
+    if name == "auto":
+        return "openvino" if installed and _is_tensorflow_without_gpu() else "keras"
+    if name.startswith("openvino") and not installed:
+        detail = "it is not installed (pip install -r requirements-openvino.txt)"
+        raise InvalidSetting(setting="engine", value=name, detail=detail)
+    return name
+
+
+def _is_tensorflow_without_gpu() -> bool:
+    start_keras()
+    import keras
+
+    from core.learner import Device
+
+    return keras.backend.backend() == "tensorflow" and not Device.of_keras().is_gpu
+
+
+def turning(engine: Engine) -> Engine:
+    """The mean of what an engine says of a window and of its seven other turns."""
+
+    def turned(window: NDArray[np.float32]) -> NDArray[np.float32]:
+        return sum_of(engine, window) / np.float32(8)
+
+    def sum_of(engine: Engine, window: NDArray[np.float32]) -> NDArray[np.float32]:
+        total: NDArray[np.float32] | None = None
+        for swapped in (False, True):
+            for down in (1, -1):
+                for across in (1, -1):
+                    seen = window[::down, ::across]
+                    said = engine(np.ascontiguousarray(seen.swapaxes(0, 1) if swapped else seen))
+                    back = (said.swapaxes(0, 1) if swapped else said)[::down, ::across]
+                    total = back.copy() if total is None else np.add(total, back, out=total)
+        assert total is not None
+        return total
+
+    return turned
+
+
+def _keras(run: Run) -> Engine:
+    model = load_network(run, for_windows=True)
+
+    def compute(window: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(model.predict_on_batch(window[None])[0])
+
+    return compute
+
+
+def _openvino(run: Run, name: str) -> Engine:
+    weights = run.weights()
+    return _compiled(run, weights.stat().st_mtime_ns, name)
+
+
+@lru_cache(maxsize=1)
+def _compiled(run: Run, _changed_ns: int, name: str) -> Engine:
+    """Translated by way of files that go away again, and compiled for this processor and every size of window."""
+    import openvino
+
+    core, compiled = openvino.Core(), {}
+    with TemporaryDirectory() as folder:
+        file = str(Path(folder) / "network.xml")
+        with silent_stderr():
+            load_network(run, for_windows=True).export(file, format="openvino", verbose=False)
+        network = core.read_model(file)
+    hint = {"INFERENCE_PRECISION_HINT": {"openvino": "f32", "openvino-bf16": "bf16"}[name]}
+
+    def compute(window: NDArray[np.float32]) -> NDArray[np.float32]:
+        shape = (1, *window.shape)
+        if shape not in compiled:
+            compiled.clear()  # windows of a scene are of one size
+            sized = network.clone()
+            sized.reshape(list(shape))
+            compiled[shape] = core.compile_model(sized, "CPU", hint).create_infer_request()
+        request = compiled[shape]
+        request.infer([window[None]], share_inputs=True, share_outputs=True)
+        return np.array(request.get_output_tensor(0).data[0])
+
+    return compute
+
+
+def load_network(run: Run, for_windows: bool = False) -> "keras.Model":
+    """The run's network with its weights, the last one kept for the next image; raises NoSuchRun, DamagedRun."""
+    weights, config = run.weights(), run.config
+    start_keras()
+    try:
+        options = tuple(sorted(config.options.items()))
+        return _loaded(weights, weights.stat().st_mtime_ns, for_windows, config.network, run.record.bands, options)
+    except (ValueError, UserWarning) as error:
+        raise DamagedRun(name=run.path, detail="its weights do not fit its network") from error
+
+
+@lru_cache(maxsize=1)
+def _loaded(
+    weights: Path,
+    _changed_ns: int,
+    for_windows: bool,
+    network: str,
+    bands: int,
+    options: tuple[tuple[str, Any], ...],
+) -> "keras.Model":
+    model = build(network, bands, **dict(options))
+    with warnings.catch_warnings():
+        # Layers that the file does not know would keep their fresh weights, with no more than a warning.
+        warnings.filterwarnings("error", message="Skipping", category=UserWarning)
+        model.load_weights(weights)
+    if not for_windows:
+        return model
+    windowed = build_for_windows(network, bands, **dict(options))
+    windowed.set_weights(model.get_weights())
+    return windowed

@@ -1,0 +1,72 @@
+"""One run of several: a network that is the mean of theirs, with the weights of all of them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from core.backend import start_keras
+from core.engine import load_network
+from core.errors import InvalidSetting
+from core.runs import Record, Run, TrainingConfig
+from core.tuning import Tuning, tuning_of
+from models.registry import build
+
+#: Members look at pixels of the same size, but for so much of it.
+_SAME_GSD = 0.02
+
+
+def combine(runs: Sequence[Run], out: Path) -> Run:
+    """A run in `out` that predicts the mean of what these say; they may go away then.
+
+    Its tiles are those of all of them, its footprints are shaped as the first's. Raises NoSuchRun, DamagedRun,
+    RunExists, CannotWrite, DiskFull, and InvalidSetting for runs that do not look at the same kind of pixels.
+    """
+    start_keras()
+    from models.ensemble import named, put_member
+
+    records = [run.record for run in runs]
+    _check_alike(runs)
+    members = named([(record.config.network, dict(record.config.options)) for record in records])
+    model, first = build("ensemble", records[0].bands, members=members), records[0]
+    low, span = _ends(first)
+    for n, (run, record) in enumerate(zip(runs, records, strict=True)):
+        own_low, own_span = _ends(record)
+        put_member(model, n, load_network(run), span / own_span, (low - own_low) / own_span)
+    config = TrainingConfig("ensemble", {"members": members}, recipe=first.config.recipe, name=out.name)
+    record = replace(
+        first, config=config, parameters=model.count_params(),
+        notes=(f"The mean of {', '.join(run.name for run in runs)}.",),
+        train_tiles=_all([record.train_tiles for record in records]),
+        validation_tiles=_all([record.validation_tiles for record in records]),
+    )  # fmt: skip
+    made = Run.create(out, record)
+    made.put_weights(model, 1)
+    made.put_tuning(Tuning(tuning_of(runs[0]).shaping).as_dict())
+    return made
+
+
+def _ends(record: Record) -> tuple[np.ndarray, np.ndarray]:
+    """What becomes 0 in each band, and how far 1 is from it."""
+    low, high = np.array(record.scaling.low), np.array(record.scaling.high)
+    return low, np.where(high > low, high - low, 1)
+
+
+def _all(tiles: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(tile for some in tiles for tile in some))
+
+
+def _seen(record: Record) -> str:
+    return f"{record.bands} channels of {record.gsd_m[0]:.2f} m"
+
+
+def _check_alike(runs: Sequence[Run]) -> None:
+    if len(runs) < 2:
+        raise InvalidSetting(setting="the ensemble", value=len(runs), detail="it is made of two runs or more")
+    first = runs[0].record
+    for run in runs[1:]:
+        apart = np.abs(np.divide(run.record.gsd_m, first.gsd_m) - 1).max()
+        if run.record.bands != first.bands or apart > _SAME_GSD:
+            detail = f"it sees {_seen(run.record)}, {runs[0].name} {_seen(first)}"
+            raise InvalidSetting(setting="the ensemble", value=run.name, detail=detail)

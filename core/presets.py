@@ -1,0 +1,74 @@
+"""How each network is trained best, as far as it was measured, and ready-made choices in plain words.
+
+docs/RESULTS.md has the figures behind them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from core.errors import InvalidSetting
+from core.runs import TrainingConfig
+from core.scenes import Recipe
+from models.registry import DEFAULT
+
+#: Metres a pixel of the networks that are not the thesis's: SpaceNet's own of Las Vegas.
+GSD_M = 0.3
+#: More epochs than any number of minutes holds.
+MANY = 100_000
+_MODERN = TrainingConfig(
+    network=DEFAULT,
+    epochs=60,
+    learning_rate=3e-3,
+    schedule="cosine",
+    augment=True,
+    vary=True,
+    weight_decay=0.01,
+    average=0.99,
+    best_by="f1",
+    recipe=Recipe(border_px=0.0, gsd_m=GSD_M, crops="drawn", bands=3),
+)
+#: The baseline stays what the thesis made it.
+_THESIS = TrainingConfig(network="fcn")
+
+
+def recommended(network: str) -> TrainingConfig:
+    """What a network is trained with when nobody says otherwise."""
+    return _THESIS if network == "fcn" else replace(_MODERN, network=network)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A ready-made choice."""
+
+    name: str
+    title: str  #: for people, with what it costs
+    minutes: float
+    network: str
+    options: Mapping[str, int]
+    batch: int = 8
+
+    @property
+    def config(self) -> TrainingConfig:
+        """As a training takes it."""
+        chosen = recommended(self.network)
+        return replace(chosen, options=dict(self.options), minutes=self.minutes, batch=self.batch, epochs=MANY)
+
+
+PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        preset.name: preset
+        for preset in (
+            Preset("quick", "Quick look (2 min on a laptop)", 2, "unet", {"width": 16}),
+            Preset("good", "Good (25 min on a laptop)", 25, "unet", {"width": 24}),
+            Preset("best", "Best (GPU, 30 min)", 30, "unet", {"width": 48}, batch=64),
+        )
+    }
+)
+
+
+def preset(name: str) -> Preset:
+    """By its name; raises InvalidSetting."""
+    if name not in PRESETS:
+        raise InvalidSetting(setting="preset", value=name, detail=f"it is one of {', '.join(PRESETS)}")
+    return PRESETS[name]

@@ -1,0 +1,122 @@
+"""What networks say of each pixel, what they are told about it, and what a mistake costs.
+
+A network's output is its heads side by side, each of one or more channels, in the order of the registry. They are what
+they are before the last activation, but for "classes", which is the thesis's softmax.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from models.registry import REACH_M, TARGETS
+
+#: Intervals of the signed distance that the head "bins" tells apart, from -REACH_M to REACH_M.
+BINS = 32
+
+
+@dataclass(frozen=True)
+class Head:
+    """One thing a network says. Functions take and give tensors of (…, channels) or (…), float32."""
+
+    channels: int
+    weight: float  #: of its loss among those of other heads
+    loss: Callable[[Any, Any], Any]  #: of truth (…) and output (…, channels), for each pixel
+    probability: Callable[[Any], Any] | None = None  #: of "building", where this head tells
+    distance: Callable[[Any], Any] | None = None  #: to the nearest wall in metres, positive inside, where it tells
+
+
+def _classes_loss(truth: Any, output: Any) -> Any:
+    return keras.losses.sparse_categorical_crossentropy(ops.cast(truth, "int32"), output)
+
+
+def _logit_loss(truth: Any, output: Any) -> Any:
+    """Binary cross-entropy of a logit, in the form that never overflows."""
+    logit = output[..., 0]
+    return ops.relu(logit) - logit * truth + ops.log1p(ops.exp(-ops.abs(logit)))
+
+
+def _distance_loss(truth: Any, output: Any) -> Any:
+    """Huber loss of the distance as a share of the reach; walls matter, so a tenth of it is already linear."""
+    off = ops.abs(ops.tanh(output[..., 0]) - decoded(truth) / REACH_M)
+    return ops.where(off < 0.1, 5 * off * off, off - 0.05)
+
+
+def _bins_loss(truth: Any, output: Any) -> Any:
+    """Cross-entropy over intervals of the distance, as Yuan 2016 does it."""
+    number = ops.clip(ops.floor((decoded(truth) / REACH_M + 1) * (BINS / 2)), 0, BINS - 1)
+    return keras.losses.sparse_categorical_crossentropy(ops.cast(number, "int32"), output, from_logits=True)
+
+
+def _bins_probability(output: Any) -> Any:
+    """That the distance is positive."""
+    return ops.sum(ops.softmax(output)[..., BINS // 2 :], axis=-1)
+
+
+def _bins_distance(output: Any) -> Any:
+    """The expected distance."""
+    middles = (ops.arange(BINS, dtype="float32") + 0.5) * (2 * REACH_M / BINS) - REACH_M
+    return ops.sum(ops.softmax(output) * middles, axis=-1)
+
+
+HEADS: Mapping[str, Head] = {
+    "classes": Head(2, 1.0, _classes_loss, lambda output: output[..., 1]),
+    "mask": Head(1, 1.0, _logit_loss, lambda output: ops.sigmoid(output[..., 0])),
+    "edge": Head(1, 0.5, _logit_loss),
+    "distance": Head(1, 2.0, _distance_loss, None, lambda output: ops.tanh(output[..., 0]) * REACH_M),
+    "bins": Head(BINS, 1.0, _bins_loss, _bins_probability, _bins_distance),
+}
+
+
+def decoded(truth: Any) -> Any:
+    """Metres of a distance that was written as 0 to 255; 128 is a wall."""
+    return (ops.cast(truth, "float32") - 128.0) * (REACH_M / 127.0)
+
+
+def channels(heads: Sequence[str]) -> int:
+    """How many channels the output of a network with these heads has."""
+    return sum(HEADS[name].channels for name in heads)
+
+
+def parts(heads: Sequence[str], output: Any) -> dict[str, Any]:
+    """The output of each head."""
+    first, found = 0, {}
+    for name in heads:
+        found[name] = output[..., first : first + HEADS[name].channels]
+        first += HEADS[name].channels
+    return found
+
+
+def losses(heads: Sequence[str], target: Any, output: Any) -> list[Any]:
+    """The weighted loss of each head and pixel; target (…, heads) holds the truth of each, in their order."""
+    told = parts(heads, output)
+    return [
+        HEADS[name].weight * HEADS[name].loss(ops.cast(target[..., n], "float32"), told[name])
+        for n, name in enumerate(heads)
+    ]
+
+
+def built(heads: Sequence[str], target: Any) -> Any:
+    """(…) 1.0 where the first head's truth is "building", else 0.0."""
+    truth = ops.cast(target[..., 0], "float32")
+    return ops.cast(truth > (128.0 if TARGETS[heads[0]] == "distance" else 0.5), "float32")
+
+
+def probability(heads: Sequence[str], output: Any) -> Any:
+    """(…) of "building"."""
+    told = parts(heads, ops.cast(output, "float32"))
+    return _words(told, [HEADS[name].probability for name in heads])[0]
+
+
+def layers(heads: Sequence[str], output: Any) -> Any:
+    """(…, 1 or 2): the probability of "building", and the distance in metres where a head tells it."""
+    told = parts(heads, ops.cast(output, "float32"))
+    distances = _words(told, [HEADS[name].distance for name in heads])
+    return ops.stack([probability(heads, output), *distances], axis=-1)
+
+
+def _words(told: Mapping[str, Any], tell: Sequence[Callable[[Any], Any] | None]) -> list[Any]:
+    """What those heads say that have a word on it."""
+    return [word(output) for word, output in zip(tell, told.values(), strict=True) if word]

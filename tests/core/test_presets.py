@@ -1,0 +1,54 @@
+"""Ready-made choices, and what `train` makes of words beside them."""
+
+import pytest
+
+from core.cli_train import chosen_config
+from core.errors import InvalidSetting
+from core.presets import MANY, PRESETS, preset, recommended
+from core.runs import TrainingConfig
+from core.training import check_network
+from models.registry import NETWORKS
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_can_be_trained_and_says_what_it_costs(name):
+    config = preset(name).config
+    check_network(config)
+    assert config.minutes == preset(name).minutes > 0
+    assert f"{config.minutes:g} min" in preset(name).title
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_has_settings_it_is_trained_with(name):
+    check_network(recommended(name))
+    assert recommended(name).network == name
+
+
+def test_the_baseline_is_the_thesis_as_it_stands():
+    assert recommended("fcn") == TrainingConfig()
+
+
+def test_an_unknown_preset_is_refused_by_name():
+    with pytest.raises(InvalidSetting, match="quick, good, best"):
+        preset("perfect")
+
+
+def test_what_is_named_beside_a_preset_wins():
+    found = chosen_config({"preset": "quick", "seed": 7, "gsd_m": 0.5, "options": {"width": 8}, "minutes": None})
+    assert (found.seed, found.recipe.gsd_m, found.options["width"]) == (7, 0.5, 8)
+    assert found.minutes == preset("quick").minutes
+
+
+def test_epochs_instead_of_minutes_and_minutes_instead_of_epochs():
+    assert chosen_config({"preset": "quick", "epochs": 3}).minutes == 0
+    assert chosen_config({"preset": "quick", "epochs": 3}).epochs == 3
+    assert chosen_config({"network": "fcn", "minutes": 2.0}).epochs == MANY
+
+
+def test_another_network_keeps_the_minutes_of_the_preset_and_none_of_its_options():
+    found = chosen_config({"preset": "good", "network": "distance"})
+    assert (found.network, found.minutes, dict(found.options)) == ("distance", preset("good").minutes, {})
+
+
+def test_nothing_named_is_the_default_network():
+    assert chosen_config({}) == recommended("unet")
