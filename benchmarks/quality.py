@@ -54,8 +54,8 @@ _HEAD = (
 def folds(place: str, work: Path) -> list[tuple[list[Tile], list[Tile]]]:
     """Tiles to train on and tiles to score on, once or several times."""
     if place == "banepa":
-        tiles = scan(DATA / "open-cities").tiles
-        return [([t for t in tiles if "img93" not in t.id], [t for t in tiles if "img93" in t.id])]
+        city = scan(DATA / "open-cities").tiles
+        return [([t for t in city if "img93" not in t.id], [t for t in city if "img93" in t.id])]
     if place == "vegas":
         tiles = [tile for tile in scan(DATA / "spacenet").tiles if "Vegas" in tile.id]
         return [([t for t in tiles if t is not left], [left]) for left in tiles if left.buildings]

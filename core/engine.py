@@ -99,7 +99,7 @@ def _compiled(run: Run, _changed_ns: int, name: str) -> Engine:
     """Translated by way of files that go away again, and compiled for this processor and every size of window."""
     import openvino
 
-    core, compiled = openvino.Core(), {}
+    core, compiled = openvino.Core(), dict[tuple[int, ...], Any]()
     with TemporaryDirectory() as folder:
         file = str(Path(folder) / "network.xml")
         with silent_stderr():

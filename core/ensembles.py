@@ -1,15 +1,20 @@
 """One run of several: a network that is the mean of theirs, with the weights of all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from core.backend import start_keras
 from core.engine import load_network
 from core.errors import InvalidSetting
+from core.jobs.store import HIGH, Job, Queue
+from core.progress import Finish, Report, never
 from core.runs import Record, Run, TrainingConfig
+from core.settings import settings
+from core.training_jobs import run_name
 from core.tuning import Tuning, tuning_of
 from models.registry import build
 
@@ -47,6 +52,27 @@ def combine(runs: Sequence[Run], out: Path) -> Run:
     return made
 
 
+def submit_combination(runs: Sequence[Run], queue: Queue) -> Job:
+    """A job that combines these runs into a new one."""
+    words = f"Mean of {len(runs)} runs"
+    params = {"runs": [run.name for run in runs], "out": run_name(words)}
+    return queue.submit("combine", params, words, HIGH)  # it takes seconds, and somebody waits
+
+
+def combine_task(params: Mapping[str, Any], report: Report, _finish: Finish = never) -> None:
+    """The job: {"runs": [names], "out": name of the new run's folder}; raises what `combine` raises."""
+    report(0.1, "putting the networks together")
+    folder = settings().runs
+    combine([Run(folder / Path(str(name)).name) for name in params["runs"]], folder / Path(str(params["out"])).name)
+    report(1.0, f"{len(params['runs'])} networks")
+
+
+def alike(run: Run, other: Run) -> bool:
+    """Whether two runs look at pixels of the same bands and size."""
+    one, two = run.record, other.record
+    return one.bands == two.bands and bool(np.abs(np.divide(one.gsd_m, two.gsd_m) - 1).max() <= _SAME_GSD)
+
+
 def _ends(record: Record) -> tuple[np.ndarray, np.ndarray]:
     """What becomes 0 in each band, and how far 1 is from it."""
     low, high = np.array(record.scaling.low), np.array(record.scaling.high)
@@ -66,7 +92,6 @@ def _check_alike(runs: Sequence[Run]) -> None:
         raise InvalidSetting(setting="the ensemble", value=len(runs), detail="it is made of two runs or more")
     first = runs[0].record
     for run in runs[1:]:
-        apart = np.abs(np.divide(run.record.gsd_m, first.gsd_m) - 1).max()
-        if run.record.bands != first.bands or apart > _SAME_GSD:
+        if not alike(run, runs[0]):
             detail = f"it sees {_seen(run.record)}, {runs[0].name} {_seen(first)}"
             raise InvalidSetting(setting="the ensemble", value=run.name, detail=detail)

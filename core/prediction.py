@@ -235,10 +235,13 @@ def _write_score(path: Path, points: Score, run: Run, tile: Tile) -> None:
 
 
 def predict_task(params: Mapping[str, Any], report: Report, _finish: Finish = never) -> None:
-    """The job: {"run": name, "tile": id}; raises what `predict_tile` raises, NoSuchTile."""
+    """The job: {"run": name, "tile": id, "turned": whether in eight turns}.
+
+    Raises what `predict_tile` raises, NoSuchTile.
+    """
     run = Run(settings().runs / Path(str(params["run"])).name)
     tile = read_catalog().tile(str(params["tile"]))
-    predict_tile(run, tile, prediction_folder(run, tile.id), report)
+    predict_tile(run, tile, prediction_folder(run, tile.id), report, How(turned=bool(params.get("turned"))))
 
 
 def weights_hash(run: Run) -> str:

@@ -33,10 +33,14 @@ def predict_button(found: Predicted) -> None:
     if job is not None:
         wait_for(job.id)
         return
+    turned = st.toggle(
+        "Look eight times", help="The mean of what the network says of the tile and of its seven other turns: often a "
+        "little better, at eight times the cost.",
+    )  # fmt: skip
     words = "Predict again" if found.exists else "Predict"
     if st.button(words, type="secondary" if found.exists else "primary", width="stretch", icon=":material/home_pin:"):
         tile = found.tile
-        params = {"run": found.run.name, "tile": tile.id}
+        params = {"run": found.run.name, "tile": tile.id, **({"turned": True} if turned else {})}
         queue().submit("predict", params, f"Predict {tile.id}", HIGH)  # somebody waits for it
         st.rerun()
     last = _last(found)
@@ -46,8 +50,8 @@ def predict_button(found: Predicted) -> None:
 
 
 def _last(found: Predicted) -> Job | None:
-    wanted = {"run": found.run.name, "tile": found.tile.id}
-    return next((job for job in queue().jobs(task="predict") if job.params == wanted), None)
+    wanted = {"run": found.run.name, "tile": found.tile.id}.items()
+    return next((job for job in queue().jobs(task="predict") if wanted <= job.params.items()), None)
 
 
 def _running(found: Predicted) -> Job | None:

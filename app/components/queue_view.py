@@ -18,7 +18,7 @@ _OVER = 50
 _PRIORITIES = {HIGH: "High", NORMAL: "Normal", LOW: "Low"}
 _TASKS = {
     "train": "training", "predict": "prediction of a tile", "predict_tiles": "prediction of an area",
-    "fetch": "download", "upload": "taking in an image", "sample": "sample city",
+    "combine": "combination of runs", "fetch": "download", "upload": "taking in an image", "sample": "sample city",
 }  # fmt: skip
 _table = st.components.v2.component(
     "groundplan_queue",

@@ -10,6 +10,7 @@ from app.components.job_buttons import job_buttons, queue
 from app.components.job_card import job_facts, job_log
 from app.components.run_view import curves, live_figures, remarks, run_facts
 from app.components.text import plain
+from app.components.tuning_view import tuning_view
 from core.errors import GroundplanError, NoSuchJob
 from core.jobs.store import Job, State
 from core.runs import Run
@@ -73,6 +74,7 @@ def _run(job: Job, run: Run) -> None:
     curves(run)
     film_view(run)
     run_facts(run)
+    tuning_view(run)
     st.caption(f"The same in TensorBoard: `tensorboard --logdir {settings().runs}`")
 
 

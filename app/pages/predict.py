@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app.components.area_view import area_view
+from app.components.combine_box import combine_box
 from app.components.empty import empty_catalog, no_runs, not_downloaded
 from app.components.inspector import choose_tile, tile_name
 from app.components.predict_form import choose_run, predict_button, tile_needs_bands
@@ -31,6 +32,7 @@ map_side, facts = st.columns([2, 1], gap="medium")
 with facts:
     run = choose_run(runs)
     starter_note(run)
+    combine_box(runs, run)
     tile = choose_tile(catalog)
     tile_name(tile)
     if not tile.is_readable:

@@ -13,6 +13,7 @@ TASKS: dict[str, str] = {
     "fetch": "core.catalog.fetch:fetch_task",
     "upload": "core.catalog.take_in:upload_task",
     "train": "core.training:train_task",
+    "combine": "core.ensembles:combine_task",
     "predict": "core.prediction:predict_task",
     "predict_tiles": "core.predict_area:predict_tiles_task",
 }
