@@ -32,7 +32,7 @@ from models.registry import NETWORKS, Network, pretrain
 
 #: Share of the progress that reading the tiles takes.
 READING = 0.1
-_PACKAGES = ("tensorflow", "jax", "keras", "numpy", "rasterio", "shapely")
+_PACKAGES = ("tensorflow", "jax", "keras", "numpy", "rasterio", "shapely", "scikit-image", "scikit-learn")
 _LOCK = ".lock"
 #: Folder of the decoded tiles that memory has no room for, while a run is trained.
 SCENES = "scenes"

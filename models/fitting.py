@@ -20,8 +20,8 @@ Batch: TypeAlias = tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.floa
 #: (n, 6) int32: number of the scene, first row, first column, one of the eight symmetries of the square, how many
 #: pixels of the scene the side of a window has, and by how many degrees it is rotated.
 Places: TypeAlias = NDArray[np.int32]
-#: (6 + heads,): sums of the weighted losses and of the weights; pixels truly not building, falsely building, falsely
-#: not, truly building; and the weighted losses of each head.
+#: (6,) or, of several heads, (6 + heads,): sums of the weighted losses and of the weights; pixels truly not building,
+#: falsely building, falsely not, truly building; and the weighted losses of each head.
 Sums: TypeAlias = NDArray[np.float64]
 
 
@@ -75,12 +75,8 @@ def sums(heads: Sequence[str], target: Any, output: Any, weight: Any) -> Any:
     truth = of_heads.built(heads, target)
     found = ops.cast(of_heads.probability(heads, output) > 0.5, "float32")
     cells = [(1 - truth) * (1 - found), (1 - truth) * found, truth * (1 - found), truth * found]
-    return ops.stack([sum(losses), ops.sum(weight), *(ops.sum(cell * weight) for cell in cells), *losses])
-
-
-def width(heads: Sequence[str]) -> int:
-    """The length of Sums."""
-    return 6 + len(heads)
+    each = losses if len(heads) > 1 else []
+    return ops.stack([sum(losses), ops.sum(weight), *(ops.sum(cell * weight) for cell in cells), *each])
 
 
 def figures(total: Sums, heads: Sequence[str]) -> dict[str, float]:

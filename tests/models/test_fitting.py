@@ -3,7 +3,7 @@ import pytest
 
 from core.chips import Chips, turned
 from core.scenes import Scene
-from models.fitting import cut, figures, optimizer_for, steps, sums, width
+from models.fitting import cut, figures, optimizer_for, steps, sums
 from models.registry import NETWORKS, build
 from tests.core.made_up import grid_at
 
@@ -95,7 +95,7 @@ def test_several_heads_tell_their_losses_apart_and_together():
     random = np.random.default_rng(0)
     target = random.integers(0, 2, (1, 8, 8, 3)).astype(np.uint8)
     total = np.asarray(sums(HEADS, target, random.normal(size=(1, 8, 8, 3)).astype(np.float32), np.ones((1, 8, 8))))
-    assert len(total) == width(HEADS)
+    assert len(total) == 6 + len(HEADS)
     found = figures(total, HEADS)
     assert found["loss"] == pytest.approx(sum(found[f"loss_{name}"] for name in HEADS), rel=1e-5)
     assert all(found[f"loss_{name}"] > 0 for name in HEADS)

@@ -1,0 +1,138 @@
+"""What the pages offer beside the thesis's network: thresholds, a second look, means of runs, the starter."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import rasters
+from core.catalog.store import Catalog
+from core.footprints import Shaping
+from core.jobs.store import Queue, State
+from core.judging import Bin, Calibration
+from core.prediction import prediction_folder
+from core.presets import recommended
+from core.runs import Record, Run
+from core.scenes import Scaling
+from core.settings import settings
+from core.tuning import Tuning
+from tests.app.conftest import OpenPage
+from tests.app.test_jobs import TRAINING, html, labels, trained
+from tests.core.made_up import HOUSES, grid_at
+from tests.core.test_judging import examples
+
+TUNING = Tuning(
+    Shaping(threshold=0.4, seed=1.5, min_area_m2=10), 0.75, Calibration(2.0, 0.5), (Bin(0.6, 0.5, 10),),
+    (Bin(0.5, 0.5, 10),), examples(), 0.3, 0.78,
+)  # fmt: skip
+
+
+def modern(name: str, tuning: Tuning | None = TUNING) -> Run:
+    config = replace(recommended("unet"), name=name.title())
+    record = Record(
+        config, ("AOI_0_Made_img1",), ("AOI_0_Made_img2",), Scaling((0.0,) * 3, (1.0,) * 3), 3, (0.3, 0.3), 7, "CPU", {}
+    )
+    run = Run.create(settings().runs / name, record)
+    old = trained(2, f"{name}-w")
+    for file in ("w.h5", "weights.json", "metrics.jsonl"):
+        (old.path / file).rename(run.path / file)
+    (old.path / "config.json").unlink()
+    if tuning:
+        run.put_tuning(tuning.as_dict())
+    return run
+
+
+def predict_by(run: Run, tile: str) -> None:
+    """The files of a prediction that knows the houses."""
+    folder = prediction_folder(run, tile)
+    layers = np.zeros((2, 64, 64), np.float32)
+    for house in HOUSES:
+        left, top, right, bottom = map(int, house.bounds)
+        layers[:, top:bottom, left:right] = np.array([0.9, 3.0])[:, None, None]
+    rasters.write(folder / "probability.tif", rasters.Raster(layers, grid_at(column=64)))
+
+
+def slider(page: AppTest) -> float:
+    return float(next(one for one in page.slider if one.label == "Building from probability").value)
+
+
+@pytest.mark.usefixtures("city")
+def test_predict_begins_at_the_thresholds_of_the_run(open_page: OpenPage) -> None:
+    run = modern("mine")
+    predict_by(run, "AOI_0_Made_img1")
+    page = open_page("predict", tile="AOI_0_Made_img1")
+    assert not page.exception
+    assert slider(page) == 0.4
+    assert "Second look" in [one.label for one in page.toggle]
+    assert "1.000" in html(page), "both houses are found"
+
+
+@pytest.mark.usefixtures("city")
+def test_a_second_look_is_offered_only_where_there_is_one(open_page: OpenPage) -> None:
+    run = modern("mine", replace(TUNING, examples=examples(10)))
+    predict_by(run, "AOI_0_Made_img1")
+    page = open_page("predict", tile="AOI_0_Made_img1")
+    assert "Second look" not in [one.label for one in page.toggle]
+    assert "Right angles" in [one.label for one in page.toggle]
+
+
+@pytest.mark.usefixtures("city")
+def test_right_angles_are_scored_as_well(open_page: OpenPage) -> None:
+    run = modern("mine")
+    predict_by(run, "AOI_0_Made_img1")
+    page = open_page("predict", tile="AOI_0_Made_img1")
+    next(one for one in page.toggle if one.label == "Right angles").set_value(True).run()
+    assert not page.exception
+    assert "found (TP)" in html(page)
+
+
+@pytest.mark.usefixtures("city")
+def test_eight_turns_are_asked_of_the_job(open_page: OpenPage) -> None:
+    modern("mine")
+    page = open_page("predict", tile="AOI_0_Made_img1")
+    next(one for one in page.toggle if one.label == "Look eight times").set_value(True).run()
+    next(one for one in page.button if one.label == "Predict").click().run()
+    [job] = Queue(settings().queue).jobs()
+    assert job.params == {"run": "mine", "tile": "AOI_0_Made_img1", "turned": True}
+    assert "Predict" not in labels(open_page("predict", tile="AOI_0_Made_img1")), "it is on its way"
+
+
+@pytest.mark.usefixtures("city")
+def test_runs_of_the_same_pixels_are_combined(open_page: OpenPage) -> None:
+    trained(2, "coarse")
+    for name in ("mine", "yours"):
+        modern(name)
+    page = open_page("predict", tile="AOI_0_Made_img1")
+    [others] = [box for box in page.multiselect if box.label == "Other runs"]
+    assert others.options in (["Mine"], ["Yours"])
+    others.select(others.options[0]).run()
+    next(one for one in page.button if one.label == "Combine").click().run()
+    [job] = Queue(settings().queue).jobs()
+    assert job.task == "combine"
+    assert sorted(job.params["runs"]) == ["mine", "yours"]
+
+
+@pytest.mark.usefixtures("city")
+def test_whoever_predicts_with_the_starter_is_told_what_it_is(open_page: OpenPage) -> None:
+    modern("starter")
+    page = open_page("predict", tile="AOI_0_Made_img1")
+    assert "never seen a photograph" in page.info[0].value
+    assert "Train on real tiles" in labels(page)
+
+
+def test_a_training_shows_its_thresholds_and_how_far_to_believe_it(open_page: OpenPage, city: Catalog) -> None:
+    modern("mine")
+    queue = Queue(settings().queue)
+    queue.submit("train", TRAINING, "Made")
+    job = queue.claim("w")
+    assert job is not None
+    queue.finish(job.id, "w", State.DONE)
+    page = open_page("train")
+    assert not page.exception
+    shown = html(page)
+    assert "Neighbours part at level" in shown
+    assert "0.750" in shown
+    assert "0.780" in shown
+    titles = [chart.proto.spec for chart in page.get("vega_lite_chart")]
+    assert any("How far confidence can be believed" in spec for spec in titles)
