@@ -15,7 +15,7 @@ from core.runs import TrainingConfig
 #: A drawn epoch has at least so many crops: few tiles would be checked more than they are learned from.
 LEAST = 512
 #: Varied crops show so much less or more ground than others.
-ZOOM = (0.8, 1.25)
+ZOOM = (0.65, 1.5)
 #: So many built pixels of a scene are drawn from.
 _REMEMBERED = 20_000
 
@@ -107,13 +107,14 @@ class Drawing:
         return self._built[scene]
 
     def _looks(self, random: np.random.Generator, crops: int) -> NDArray[np.float32]:
-        """(n, 3 bands + 3) of models.looks: gain, gamma and haze of every band, and what is cut out."""
+        """(n, 3 bands + 4) of models.looks: gain, gamma and haze of every band, lost colour, and what is cut out."""
         if not self.config.vary:
             return np.zeros((crops, 0), np.float32)
         bands = self.chips.scenes[0].pixels.shape[2]
         each = (crops, bands)
-        gain = np.exp(random.uniform(-0.25, 0.25, (crops, 1)) + random.uniform(-0.1, 0.1, each))
-        gamma = np.exp(random.uniform(-0.25, 0.25, (crops, 1)) + random.uniform(-0.05, 0.05, each))
-        haze = random.uniform(0, 0.15, (crops, 1)) * random.uniform(0.7, 1, each) * (random.random((crops, 1)) < 0.5)
-        hole = random.random((crops, 3)) * (1, 1, 0.25) * (random.random((crops, 1)) < 0.5)
-        return np.concatenate([gain, gamma, haze, hole], axis=1).astype(np.float32)
+        gain = np.exp(random.uniform(-0.35, 0.35, (crops, 1)) + random.uniform(-0.2, 0.2, each))
+        gamma = np.exp(random.uniform(-0.4, 0.4, (crops, 1)) + random.uniform(-0.1, 0.1, each))
+        haze = random.uniform(0, 0.25, (crops, 1)) * random.uniform(0.7, 1, each) * (random.random((crops, 1)) < 0.5)
+        grey = random.random((crops, 1)) * (random.random((crops, 1)) < 0.4)
+        hole = random.random((crops, 3)) * (1, 1, 0.35) * (random.random((crops, 1)) < 0.5)
+        return np.concatenate([gain, gamma, haze, grey, hole], axis=1).astype(np.float32)

@@ -1,7 +1,7 @@
 """Other light on the same ground: what augmentation does to the pixels of a crop, on the device that trains.
 
-Gain (brightness), gamma and haze of every band, and a hole. The random numbers come from outside, so that the same seed
-gives the same pictures on every backend.
+Gain (brightness), gamma and haze of every band, less colour, and a hole. The random numbers come from outside, so that
+the same seed gives the same pictures on every backend.
 """
 
 from typing import Any
@@ -10,9 +10,10 @@ from keras import ops
 
 
 def changed(pixels: Any, looks: Any) -> Any:
-    """(n, rows, columns, bands) scaled pixels under other looks (n, 3 bands + 3); as they are, where k is 0.
+    """(n, rows, columns, bands) scaled pixels under other looks (n, 3 bands + 4); as they are, where k is 0.
 
-    Of each crop: gains, gammas and hazes of the bands, then row, column and side of the hole as shares of the crop.
+    Of each crop: gains, gammas and hazes of the bands, the share of its colour that is lost, then row, column and side
+    of the hole as shares of the crop.
     """
     if looks.shape[1] == 0:
         return pixels
@@ -20,7 +21,10 @@ def changed(pixels: Any, looks: Any) -> Any:
     gain, gamma, haze = (looks[:, None, None, n * bands : (n + 1) * bands] for n in range(3))
     bright = ops.abs(pixels) + 1e-6
     lit = ops.sign(pixels) * gain * ops.exp(gamma * ops.log(bright))
-    return (haze + (1 - haze) * lit) * _outside_the_hole(pixels, looks[:, 3 * bands :])
+    seen = haze + (1 - haze) * lit
+    grey = looks[:, None, None, 3 * bands : 3 * bands + 1]
+    seen = seen + grey * (ops.mean(seen, axis=-1, keepdims=True) - seen)
+    return seen * _outside_the_hole(pixels, looks[:, 3 * bands + 1 :])
 
 
 def _outside_the_hole(pixels: Any, hole: Any) -> Any:

@@ -106,7 +106,7 @@ for name in sys.argv[1:]:
     stepping = steps(build(name, 3, **options), optimizer_for("float32", 0.01, 0.9), NETWORKS[name].heads)
     pixels = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
     target = np.full((2, 32, 32, len(NETWORKS[name].heads)), 1, np.uint8)
-    looks = np.random.default_rng(0).uniform(0.9, 1, (2, 12)).astype(np.float32)
+    looks = np.random.default_rng(0).uniform(0.9, 1, (2, 13)).astype(np.float32)
     losses = [stepping.train((pixels, target, np.ones((2, 32, 32), np.float32)), 1e-3, looks)[0] for _ in range(4)]
     assert losses[-1] < losses[0], (name, losses)
     print(name, keras.backend.backend())
