@@ -23,10 +23,11 @@ from affine import Affine
 
 from core import rasters
 from core.backend import start_keras
+from core.config import TrainingConfig
 from core.engine import load_network
 from core.grids import Grid
 from core.prediction import How, predict
-from core.runs import Record, Run, TrainingConfig
+from core.runs import Record, Run
 from core.scenes import Scaling
 from models.registry import build
 

@@ -27,13 +27,14 @@ from affine import Affine
 from core.backend import start_keras
 from core.checkpoints import Standing
 from core.chips import Chips
+from core.config import TrainingConfig
 from core.dataset import Dataset
 from core.drawing import Drawing
 from core.fitting import Fit
 from core.grids import Grid
 from core.learner import Learner
 from core.progress import never, silent
-from core.runs import Record, Run, TrainingConfig
+from core.runs import Record, Run
 from core.scenes import Recipe, Scaling, Scene
 
 SCENES, BATCH, EPOCHS, CHECK = 8, 8, 3, 8

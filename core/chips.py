@@ -17,6 +17,9 @@ from core.grids import LONLAT, Grid, reproject
 from core.scenes import Recipe, Scene
 from core.types import Batch, Geometries, Where
 
+#: Of the square.
+SYMMETRIES = 8
+
 
 def turned(window: NDArray, symmetry: int) -> NDArray:
     """One of the square's eight symmetries of (rows, columns, …), as a view.
@@ -26,6 +29,13 @@ def turned(window: NDArray, symmetry: int) -> NDArray:
     window = window[::-1] if symmetry & 1 else window
     window = window[:, ::-1] if symmetry & 2 else window
     return window.swapaxes(0, 1) if symmetry & 4 else window
+
+
+def unturned(window: NDArray, symmetry: int) -> NDArray:
+    """What `turned` was given, as a view."""
+    window = window.swapaxes(0, 1) if symmetry & 4 else window
+    window = window[:, ::-1] if symmetry & 2 else window
+    return window[::-1] if symmetry & 1 else window
 
 
 def _pixels_of(row: int, column: int, side: int, degrees: int, chip: int) -> Any:

@@ -11,10 +11,11 @@ from core.catalog.register import as_moved
 from core.catalog.scan import scan
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
+from core.config import TrainingConfig
 from core.errors import AmbiguousTile, NoSuchTile
 from core.presets import MANY, PRESETS, preset, recommended
 from core.progress import asked_to_end
-from core.runs import Run, TrainingConfig
+from core.runs import Run
 from core.settings import settings
 from core.terminal import notes, progress
 from models.registry import DEFAULT

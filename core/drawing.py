@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from core.chips import Chips
-from core.runs import TrainingConfig
+from core.chips import SYMMETRIES, Chips
+from core.config import TrainingConfig
 
 #: A drawn epoch has at least so many crops: few tiles would be checked more than they are learned from.
 LEAST = 512
 #: Varied crops show so much less or more ground than others.
-ZOOM = (0.65, 1.5)
+ZOOM = (0.75, 1.35)
 #: So many built pixels of a scene are drawn from.
 _REMEMBERED = 20_000
 
@@ -54,7 +54,7 @@ class Drawing:
         random = np.random.default_rng((self.config.seed, number))
         crops = len(self)
         chosen = random.permutation(crops)
-        turns = random.integers(0, 8, crops) if self.config.augment else np.zeros(crops, np.intp)
+        turns = random.integers(0, SYMMETRIES, crops) if self.config.augment else np.zeros(crops, np.intp)
         on_grid = self.config.recipe.crops == "grid"
         places = self.chips.places(chosen, turns) if on_grid else self._places(random, turns)
         return Drawn(places, self._looks(random, crops))
@@ -112,9 +112,9 @@ class Drawing:
             return np.zeros((crops, 0), np.float32)
         bands = self.chips.scenes[0].pixels.shape[2]
         each = (crops, bands)
-        gain = np.exp(random.uniform(-0.35, 0.35, (crops, 1)) + random.uniform(-0.2, 0.2, each))
-        gamma = np.exp(random.uniform(-0.4, 0.4, (crops, 1)) + random.uniform(-0.1, 0.1, each))
-        haze = random.uniform(0, 0.25, (crops, 1)) * random.uniform(0.7, 1, each) * (random.random((crops, 1)) < 0.5)
-        grey = random.random((crops, 1)) * (random.random((crops, 1)) < 0.4)
-        hole = random.random((crops, 3)) * (1, 1, 0.35) * (random.random((crops, 1)) < 0.5)
+        gain = np.exp(random.uniform(-0.3, 0.3, (crops, 1)) + random.uniform(-0.12, 0.12, each))
+        gamma = np.exp(random.uniform(-0.3, 0.3, (crops, 1)) + random.uniform(-0.07, 0.07, each))
+        haze = random.uniform(0, 0.2, (crops, 1)) * random.uniform(0.7, 1, each) * (random.random((crops, 1)) < 0.5)
+        grey = random.random((crops, 1)) * (random.random((crops, 1)) < 0.3)
+        hole = random.random((crops, 3)) * (1, 1, 0.3) * (random.random((crops, 1)) < 0.5)
         return np.concatenate([gain, gamma, haze, grey, hole], axis=1).astype(np.float32)

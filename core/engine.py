@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.backend import silent_stderr, start_keras
+from core.chips import SYMMETRIES, turned, unturned
 from core.errors import DamagedRun, InvalidSetting
 from core.runs import Run
 from models.registry import build, build_for_windows
@@ -28,14 +29,14 @@ Engine: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 ENGINES = ("auto", "keras", "openvino", "openvino-bf16")
 
 
-def engine_of(run: Run, name: str = "auto", turned: bool = False) -> Engine:
-    """The run's network with its weights, ready for windows; with `turned` the mean over the square's eight symmetries.
+def engine_of(run: Run, name: str = "auto", in_turns: bool = False) -> Engine:
+    """The run's network with its weights, ready for windows; `in_turns` the mean over the square's eight symmetries.
 
     Raises NoSuchRun, DamagedRun, and InvalidSetting for an engine that is unknown or not installed.
     """
     chosen = _chosen(name)
     engine = _keras(run) if chosen == "keras" else _openvino(run, chosen)
-    return turning(engine) if turned else engine
+    return turning(engine) if in_turns else engine
 
 
 def _chosen(name: str) -> str:
@@ -62,22 +63,11 @@ def _is_tensorflow_without_gpu() -> bool:
 def turning(engine: Engine) -> Engine:
     """The mean of what an engine says of a window and of its seven other turns."""
 
-    def turned(window: NDArray[np.float32]) -> NDArray[np.float32]:
-        return sum_of(engine, window) / np.float32(8)
+    def mean(window: NDArray[np.float32]) -> NDArray[np.float32]:
+        answers = (unturned(engine(np.ascontiguousarray(turned(window, n))), n) for n in range(SYMMETRIES))
+        return np.asarray(sum(answers) / np.float32(SYMMETRIES))
 
-    def sum_of(engine: Engine, window: NDArray[np.float32]) -> NDArray[np.float32]:
-        total: NDArray[np.float32] | None = None
-        for swapped in (False, True):
-            for down in (1, -1):
-                for across in (1, -1):
-                    seen = window[::down, ::across]
-                    said = engine(np.ascontiguousarray(seen.swapaxes(0, 1) if swapped else seen))
-                    back = (said.swapaxes(0, 1) if swapped else said)[::down, ::across]
-                    total = back.copy() if total is None else np.add(total, back, out=total)
-        assert total is not None
-        return total
-
-    return turned
+    return mean
 
 
 def _keras(run: Run) -> Engine:

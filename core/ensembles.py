@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from core.backend import start_keras
+from core.config import TrainingConfig
 from core.engine import load_network
 from core.errors import InvalidSetting
 from core.jobs.store import HIGH, Job, Queue
 from core.progress import Finish, Report, never
-from core.runs import Record, Run, TrainingConfig
+from core.runs import Record, Run
 from core.settings import settings
 from core.training_jobs import run_name
 from core.tuning import Tuning, tuning_of

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from core.ahead import ahead
 from core.checkpoints import Standing
 from core.chips import Chips
+from core.config import TrainingConfig
 from core.dataset import Dataset
 from core.drawing import Drawing, Drawn
 from core.errors import Diverged
 from core.learner import Learner
 from core.live import MOST_STEPS, Live, end_live
 from core.progress import Finish, Report
-from core.runs import MEASURES, Run, TrainingConfig
+from core.runs import MEASURES, Run
 from core.schedule import Schedule
 from core.tuning import first_shaping, tune
 from core.types import Batch

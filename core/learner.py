@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from core.checkpoints import Checkpoint, Standing
 from core.chips import Chips
+from core.config import TrainingConfig
 from core.errors import DamagedCheckpoint
-from core.runs import TrainingConfig
 from models.registry import NETWORKS, Network, build
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from core.config import TrainingConfig
 from core.errors import InvalidSetting
-from core.runs import TrainingConfig
 from core.scenes import Recipe
 from models.registry import DEFAULT
 
@@ -23,7 +23,7 @@ _MODERN = TrainingConfig(
     schedule="cosine",
     augment=True,
     vary=True,
-    weight_decay=0.01,
+    weight_decay=0.05,
     average=0.99,
     best_by="f1",
     recipe=Recipe(border_px=0.0, gsd_m=GSD_M, crops="drawn", bands=3),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from math import cos, pi
 
 from core.checkpoints import Standing
-from core.runs import TrainingConfig
+from core.config import TrainingConfig
 
 #: Share of an epoch's progress that learning takes; checking and saving take the rest.
 LEARNING = 0.9

@@ -11,10 +11,10 @@ from typing import TypeVar
 
 import pandas as pd
 
+from core.config import TrainingConfig
 from core.errors import DamagedRun, InvalidSetting, NoSuchRun
 from core.jobs.resources import Resources
 from core.jobs.store import LOW, Job, Queue
-from core.runs import TrainingConfig
 from core.settings import settings
 from core.training import check_network, networks
 from core.training_jobs import run_of, submit_training

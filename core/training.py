@@ -17,6 +17,7 @@ from core.backend import start_keras
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
 from core.checkpoints import Standing, latest
+from core.config import TrainingConfig
 from core.dataset import Dataset, read_dataset
 from core.drawing import Drawing
 from core.errors import InvalidSetting, NoSuchCheckpoint, RunBusy, UnknownNetwork
@@ -25,7 +26,7 @@ from core.fitting import Fit
 from core.learner import Learner, local_strategy
 from core.live import end_live
 from core.progress import Finish, Report, never, silent
-from core.runs import Record, Run, TrainingConfig, refuse_existing
+from core.runs import Record, Run, refuse_existing
 from core.settings import settings
 from core.watchers.watcher import watchers
 from models.registry import NETWORKS, Network, pretrain

@@ -9,11 +9,12 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
+from core.config import TrainingConfig
 from core.errors import DamagedRun, RunInUse
 from core.jobs.folder import JobFolder
 from core.jobs.resources import Resources
 from core.jobs.store import NORMAL, Job, Queue
-from core.runs import Run, TrainingConfig
+from core.runs import Run
 from core.settings import settings
 
 #: No folder's name is longer than this, whatever somebody called a training.

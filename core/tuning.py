@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.config import TrainingConfig
 from core.footprints import Look, Shaping
 from core.judging import Bin, Calibration, Examples, Judge, features, reliability
-from core.runs import Run, TrainingConfig
+from core.runs import Run
 from core.scoring import Counts
 from core.types import Geometries
 from core.validation import Checked

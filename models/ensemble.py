@@ -9,10 +9,10 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from models.heads import layers as told
 from models.registry import NETWORKS, REACH_M, Option
 from models.registry import build as build_network
 from models.registry import build_for_windows as build_windowed
+from models.unet import Told
 
 #: Probabilities are kept so far from 0 and 1 that their logit is a number.
 _SURE = 1e-6
@@ -26,7 +26,7 @@ def build(bands: int, members: str = "unet+unet") -> keras.Model:
         network = build_network(name, bands, **options)
         member = keras.Model(network.input, network.output, name=f"member_{n}")
         output = member(Rescaled(name=f"scaling_{n}")(picture))
-        words.append(_Words(NETWORKS[name].heads, name=f"words_{n}", dtype="float32")(output))
+        words.append(Told(NETWORKS[name].heads, name=f"words_{n}", dtype="float32")(output))
     mean = _Mean(name="mean", dtype="float32")(words)
     return keras.Model(picture, _Raw(name="output", dtype="float32")(mean), name="ensemble")
 
@@ -84,18 +84,6 @@ class Rescaled(layers.Layer):  # type: ignore[misc]
     def call(self, pixels: Any) -> Any:
         """See the class."""
         return pixels * ops.cast(self.scale, pixels.dtype) + ops.cast(self.offset, pixels.dtype)
-
-
-class _Words(layers.Layer):  # type: ignore[misc]
-    """The output of heads as probability and, where one tells it, distance in metres."""
-
-    def __init__(self, heads: tuple[str, ...], **settings: Any) -> None:
-        super().__init__(**settings)
-        self._heads = heads
-
-    def call(self, output: Any) -> Any:
-        """(…, channels) to (…, 1 or 2)."""
-        return told(self._heads, output)
 
 
 class _Mean(layers.Layer):  # type: ignore[misc]

@@ -6,9 +6,9 @@ from typing import Any
 import streamlit as st
 
 from app import state
+from core.config import PRECISIONS, TrainingConfig
 from core.jobs.resources import Resources
 from core.presets import recommended
-from core.runs import PRECISIONS, TrainingConfig
 from core.settings import settings
 from core.training import networks
 

@@ -9,7 +9,8 @@ import streamlit as st
 from app.components.inspector import big_numbers, table
 from app.components.text import counted, number, plain, share
 from core import colours
-from core.runs import Run, TrainingConfig
+from core.config import TrainingConfig
+from core.runs import Run
 from core.units import megabytes
 
 _BEST = "#8B949E"

@@ -11,9 +11,9 @@ from app.components.job_buttons import queue
 from app.components.job_card import WORDS
 from app.components.text import counted, duration, number, plain
 from core.catalog.tile import Tile
+from core.config import TrainingConfig
 from core.jobs.resources import Resources
 from core.jobs.store import State
-from core.runs import TrainingConfig
 from core.sweeps import MOST_TRAININGS, Sweep, results, stop, submit, sweep_names
 from core.training import networks
 

@@ -13,8 +13,9 @@ from app.components.sweep_box import sweep_box
 from app.components.text import counted, distinct, duration, number, plain
 from core.catalog.store import Catalog
 from core.catalog.tile import Tile
+from core.config import TrainingConfig
 from core.presets import MANY, PRESETS, Preset
-from core.runs import TrainingConfig, seconds_a_tile
+from core.runs import seconds_a_tile
 from core.settings import settings
 from core.split import split
 from core.training import networks

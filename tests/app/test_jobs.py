@@ -10,12 +10,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.catalog.store import Catalog
+from core.config import TrainingConfig
 from core.jobs.folder import JobFolder
 from core.jobs.store import HIGH, LOW, NORMAL, Job, Queue, State
 from core.live import Live
 from core.prediction import prediction_folder, weights_hash
 from core.presets import recommended
-from core.runs import Record, Run, TrainingConfig
+from core.runs import Record, Run
 from core.scenes import Scaling
 from core.settings import settings
 from core.sweeps import Sweep, submit

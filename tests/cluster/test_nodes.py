@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from core.catalog.store import update_catalog
+from core.config import TrainingConfig
 from core.errors import InvalidSetting
 from core.jobs import nodes
 from core.jobs.folder import JobFolder
@@ -18,7 +19,7 @@ from core.jobs.nodes import on_nodes
 from core.jobs.ray import Ray
 from core.jobs.store import Queue
 from core.progress import never, silent
-from core.runs import Run, TrainingConfig
+from core.runs import Run
 from core.settings import settings
 from core.training import train
 from tests.cluster import tasks

@@ -10,7 +10,7 @@ from shapely import Polygon, box
 
 from core import rasters
 from core.catalog.tile import Tile
-from core.chips import Chips
+from core.chips import SYMMETRIES, Chips, turned, unturned
 from core.errors import CannotWrite, DifferentGround, InvalidSetting, MissingBand
 from core.grids import LONLAT
 from core.labels import Labels
@@ -229,3 +229,9 @@ def test_a_disk_without_room_for_a_scene_is_an_error_and_no_crash(tmp_path):
             scene.on_disk(tmp_path / "0.npy")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("symmetry", range(SYMMETRIES))
+def test_every_turn_can_be_taken_back(symmetry):
+    window = np.arange(24).reshape(4, 3, 2)
+    np.testing.assert_array_equal(unturned(turned(window, symmetry), symmetry), window)

@@ -17,9 +17,10 @@ from core.catalog.register import move_labels
 from core.catalog.scan import Found
 from core.catalog.store import read_catalog, update_catalog
 from core.catalog.tile import Tile
+from core.config import TrainingConfig
 from core.errors import TooFewTiles
 from core.progress import Report
-from core.runs import Record, TrainingConfig
+from core.runs import Record
 from core.runs import Run as TrainedRun
 from core.scenes import Scaling
 from core.settings import settings

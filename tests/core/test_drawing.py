@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from core.chips import Chips
+from core.config import TrainingConfig
 from core.dataset import read_dataset
 from core.drawing import LEAST, Drawing
 from core.presets import recommended
-from core.runs import TrainingConfig
 from core.scenes import Recipe, read_scene
 from tests.core.made_up import SMALL, grid_at, make_tile
 

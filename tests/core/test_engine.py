@@ -64,7 +64,7 @@ def test_openvino_is_picked_where_it_is_installed_and_there_is_no_gpu(monkeypatc
 
 
 def test_eight_turns_of_a_window_are_one_answer(tmp_path):
-    engine = engine_of(make_run(tmp_path / "run"), "keras", turned=True)
+    engine = engine_of(make_run(tmp_path / "run"), "keras", in_turns=True)
     pixels = window("unet")
     first = engine(pixels)
     for turned in (pixels[::-1], pixels[:, ::-1], pixels.swapaxes(0, 1)):

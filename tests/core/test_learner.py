@@ -8,9 +8,9 @@ import pytest
 
 from core.backend import start_keras
 from core.checkpoints import Standing
+from core.config import TrainingConfig
 from core.errors import DamagedCheckpoint
 from core.learner import Device, Learner
-from core.runs import TrainingConfig
 
 HERE = Path("run")
 

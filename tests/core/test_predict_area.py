@@ -10,12 +10,13 @@ import pytest
 from core import cli, predict_area
 from core.catalog.store import Catalog, write_catalog
 from core.catalog.tile import Tile
+from core.config import TrainingConfig
 from core.errors import DamagedRun, DiskFull, NoSuchTile, TilesNotPredicted, TruncatedRaster
 from core.jobs.store import LOW, Queue, State
 from core.predict_area import AreaPrediction, area_jobs, predict_tiles_task, submit_area
 from core.prediction import made_with, prediction_folder, weights_hash
 from core.progress import silent
-from core.runs import Record, Run, TrainingConfig
+from core.runs import Record, Run
 from core.scenes import Scaling
 from core.settings import settings
 from tests.core.made_up import grid_at, make_tile

@@ -10,9 +10,10 @@ import pytest
 
 from core import rasters
 from core.catalog.store import Catalog, write_catalog
+from core.config import TrainingConfig
 from core.errors import NoSuchPrediction, NoSuchTile
 from core.predicted import Predicted, find, predicted
-from core.runs import Record, Run, TrainingConfig
+from core.runs import Record, Run
 from core.scenes import Scaling
 from core.settings import settings
 from tests.core.made_up import SMALL, grid_at, make_tile

@@ -9,11 +9,12 @@ import rasterio
 from core import prediction, rasters, windows
 from core.backend import start_keras
 from core.catalog.store import Catalog
+from core.config import TrainingConfig
 from core.engine import load_network
 from core.errors import DamagedRun, DifferentGround, TooFewBands, TruncatedRaster
 from core.footprints import Shaping
 from core.prediction import outlines, predict, predict_task, predict_tile, score_tile
-from core.runs import Record, Run, TrainingConfig
+from core.runs import Record, Run
 from core.scenes import Scaling
 from core.settings import settings
 from models.registry import NETWORKS, build

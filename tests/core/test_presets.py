@@ -3,9 +3,9 @@
 import pytest
 
 from core.cli_train import chosen_config
+from core.config import TrainingConfig
 from core.errors import InvalidSetting
 from core.presets import MANY, PRESETS, preset, recommended
-from core.runs import TrainingConfig
 from core.training import check_network
 from models.registry import NETWORKS
 

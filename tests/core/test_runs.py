@@ -5,8 +5,9 @@ import numpy as np
 import orjson
 import pytest
 
+from core.config import TrainingConfig
 from core.errors import DamagedRun, InvalidSetting, NoSuchRun, RunExists
-from core.runs import Record, Run, TrainingConfig, damaged, runs
+from core.runs import Record, Run, damaged, runs
 from core.scenes import Recipe, Scaling
 
 

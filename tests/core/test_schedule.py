@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from core.checkpoints import Standing
-from core.runs import TrainingConfig
+from core.config import TrainingConfig
 from core.schedule import COLD, Schedule, rate_at
 
 CLOCK = TrainingConfig(epochs=100_000, minutes=1, schedule="cosine", learning_rate=1.0)

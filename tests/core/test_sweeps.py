@@ -8,10 +8,11 @@ import pytest
 
 from core import cli
 from core.catalog.store import Catalog, write_catalog
+from core.config import TrainingConfig
 from core.errors import InvalidSetting, UnknownNetwork
 from core.jobs.resources import Resources
 from core.jobs.store import HIGH, LOW, Queue, State
-from core.runs import Record, Run, TrainingConfig
+from core.runs import Record, Run
 from core.scenes import Scaling
 from core.settings import settings
 from core.sweeps import MOST_TRAININGS, Sweep, results, stop, submit, sweep_names

@@ -10,12 +10,13 @@ from core import dataset, fitting, training
 from core.backend import start_keras
 from core.catalog.store import Catalog
 from core.checkpoints import latest
+from core.config import TrainingConfig
 from core.engine import load_network
 from core.errors import Diverged, InvalidSetting, RunBusy, RunExists, TooFewTiles, UnknownNetwork
 from core.fitting import Fit
 from core.learner import Learner
 from core.progress import silent
-from core.runs import Run, TrainingConfig
+from core.runs import Run
 from core.settings import settings
 from core.training import train, train_task
 from models.tensorflow_steps import TensorflowSteps

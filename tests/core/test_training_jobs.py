@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from core.config import TrainingConfig
 from core.errors import DamagedRun, JobIsRunning, NoSuchJob, RunInUse
 from core.jobs.folder import JobFolder
 from core.jobs.resources import Resources
 from core.jobs.store import Queue, State
-from core.runs import Record, Run, TrainingConfig
+from core.runs import Record, Run
 from core.scenes import Scaling
 from core.settings import settings
 from core.training_jobs import (

@@ -5,9 +5,9 @@ import orjson
 import pytest
 import shapely
 
+from core.config import TrainingConfig
 from core.footprints import Shaping
 from core.presets import recommended
-from core.runs import TrainingConfig
 from core.scenes import Scene
 from core.tuning import Tuning, first_shaping, second_look, tune
 from core.validation import Checked, Ground

@@ -8,11 +8,12 @@ import numpy as np
 
 from core.checkpoints import Checkpoint, Standing, latest
 from core.chips import Chips
+from core.config import TrainingConfig
 from core.dataset import Dataset
 from core.errors import NoSuchCheckpoint
 from core.fitting import Fit
 from core.progress import never, silent
-from core.runs import Record, Run, TrainingConfig
+from core.runs import Record, Run
 from core.scenes import Scaling, Scene
 from core.watchers.watcher import watchers
 from models.registry import NETWORKS

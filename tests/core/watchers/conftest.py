@@ -3,7 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.runs import Record, Run, TrainingConfig
+from core.config import TrainingConfig
+from core.runs import Record, Run
 from core.scenes import Recipe, Scaling
 from core.watchers.watcher import Epoch, Windows
 
