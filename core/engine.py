@@ -1,7 +1,7 @@
 """What computes a run's network when it predicts: Keras, or OpenVINO where that is installed and there is no GPU.
 
-An engine takes a window with its halo, (rows, columns, bands) scaled pixels, and gives its inner part, (rows, columns,
-1 or 2): the probability of "building", and the metres to the nearest wall where the network tells them.
+An engine takes a window with its halo, (rows, columns, bands) in the image's own values, and gives its inner part,
+(rows, columns, 1 or 2): the probability of "building", and the metres to the nearest wall where the network tells them.
 """
 
 import warnings
@@ -71,7 +71,7 @@ def turning(engine: Engine) -> Engine:
 
 
 def _keras(run: Run) -> Engine:
-    model = load_network(run, for_windows=True)
+    model = load_for_windows(run)
 
     def compute(window: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(model.predict_on_batch(window[None])[0])
@@ -93,7 +93,7 @@ def _compiled(run: Run, _changed_ns: int, name: str) -> Engine:
     with TemporaryDirectory() as folder:
         file = str(Path(folder) / "network.xml")
         with silent_stderr():
-            load_network(run, for_windows=True).export(file, format="openvino", verbose=False)
+            load_for_windows(run).export(file, format="openvino", verbose=False)
         network = core.read_model(file)
     hint = {"INFERENCE_PRECISION_HINT": {"openvino": "f32", "openvino-bf16": "bf16"}[name]}
 
@@ -111,33 +111,44 @@ def _compiled(run: Run, _changed_ns: int, name: str) -> Engine:
     return compute
 
 
-def load_network(run: Run, for_windows: bool = False) -> "keras.Model":
+def load_network(run: Run) -> "keras.Model":
     """The run's network with its weights, the last one kept for the next image; raises NoSuchRun, DamagedRun."""
     weights, config = run.weights(), run.config
     start_keras()
     try:
         options = tuple(sorted(config.options.items()))
-        return _loaded(weights, weights.stat().st_mtime_ns, for_windows, config.network, run.record.bands, options)
+        return _loaded(weights, weights.stat().st_mtime_ns, config.network, run.record.bands, options)
     except (ValueError, UserWarning) as error:
         raise DamagedRun(name=run.path, detail="its weights do not fit its network") from error
 
 
 @lru_cache(maxsize=1)
 def _loaded(
-    weights: Path,
-    _changed_ns: int,
-    for_windows: bool,
-    network: str,
-    bands: int,
-    options: tuple[tuple[str, Any], ...],
+    weights: Path, _changed_ns: int, network: str, bands: int, options: tuple[tuple[str, Any], ...]
 ) -> "keras.Model":
     model = build(network, bands, **dict(options))
     with warnings.catch_warnings():
         # Layers that the file does not know would keep their fresh weights, with no more than a warning.
         warnings.filterwarnings("error", message="Skipping", category=UserWarning)
         model.load_weights(weights)
-    if not for_windows:
-        return model
-    windowed = build_for_windows(network, bands, **dict(options))
+    return model
+
+
+def load_for_windows(run: Run) -> "keras.Model":
+    """The same network for windows of an image's own pixels; raises NoSuchRun, DamagedRun."""
+    model = load_network(run)
+    return _windowed(run, run.weights().stat().st_mtime_ns, model)
+
+
+@lru_cache(maxsize=1)
+def _windowed(run: Run, _changed_ns: int, model: "keras.Model") -> "keras.Model":
+    import keras
+
+    from models.scaled import Scaled
+
+    record = run.record
+    windowed = build_for_windows(record.config.network, record.bands, **record.config.options)
     windowed.set_weights(model.get_weights())
-    return windowed
+    pixels = keras.Input((None, None, record.bands), name="pixels")
+    scaled = Scaled(record.scaling.low, record.scaling.high, dtype="float32")(pixels)
+    return keras.Model(pixels, windowed(scaled), name="of_pixels")

@@ -131,10 +131,10 @@ class _Pass:
         canvas = Canvas(self.picture.grid, row[0], self.network.blend, carried)
         across = -(-self.picture.grid.width // row[0].width)
         with closing(ahead(self._input, row)) as inputs:
-            for n, (core, (scaled, valid)) in enumerate(zip(row, inputs, strict=True)):
+            for n, (core, (pixels, valid)) in enumerate(zip(row, inputs, strict=True)):
                 number = core.row // core.height * across + n
                 self.report(number / self.count, f"window {number + 1} of {self.count}")
-                canvas.add(core, _window(self.engine, scaled, valid, self.network.layers))
+                canvas.add(core, _window(self.engine, pixels, valid, self.network.layers))
         return canvas
 
     def _input(self, core: Box) -> _Input:
@@ -149,18 +149,17 @@ class _Pass:
         before = inside.row - box.row, inside.column - box.column
         after = box.height - inside.height - before[0], box.width - inside.width - before[1]
         around = list(zip(before, after, strict=True))
-        scaled = self.run.record.scaling.apply(pixels)
         if any(map(any, around)):
-            scaled, valid = np.pad(scaled, [*around, (0, 0)], mode="reflect"), np.pad(valid, around)
+            pixels, valid = np.pad(pixels, [*around, (0, 0)], mode="reflect"), np.pad(valid, around)
         halo = self.network.halo
-        return scaled, valid[halo : halo + told.height, halo : halo + told.width]
+        return pixels, valid[halo : halo + told.height, halo : halo + told.width]
 
 
-def _window(engine: Engine, scaled: NDArray[np.float32], valid: Where, layers: int) -> NDArray[np.float32]:
+def _window(engine: Engine, pixels: NDArray[np.float32], valid: Where, layers: int) -> NDArray[np.float32]:
     """(rows, columns, layers) of a window without its halo, 0 where there is no picture."""
     if not valid.any():
         return np.zeros((*valid.shape, layers), np.float32)
-    said = engine(scaled)
+    said = engine(pixels)
     return said if valid.all() else np.where(valid[..., None], said, np.float32(0))
 
 

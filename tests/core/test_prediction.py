@@ -149,11 +149,9 @@ def test_weights_of_another_network_are_a_damaged_run(tmp_path, change):
 
 
 def test_a_tile_gives_probability_footprints_and_a_score(run, tmp_path, monkeypatch):
-    level = run.record.scaling.apply(np.full((1, 1, 3), 100.0))[0, 0, 0]
-
-    def bright(_engine, scaled, valid, _layers):
+    def bright(_engine, pixels, valid, _layers):
         """As if the network knew: houses are bright."""
-        return ((scaled[HALO:-HALO, HALO:-HALO, 0] > level) & valid).astype(np.float32)[..., None]
+        return ((pixels[HALO:-HALO, HALO:-HALO, 0] > 100) & valid).astype(np.float32)[..., None]
 
     monkeypatch.setattr(prediction, "_window", bright)
     tile = make_tile(tmp_path)
