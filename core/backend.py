@@ -7,14 +7,15 @@ from contextlib import contextmanager
 from importlib import import_module
 from tempfile import TemporaryFile
 
+from core.cores import CORES
+
 
 def start_keras(seed: int | None = None) -> None:
     """Imports keras, leaving one core to the server where there are more than two, and seeds it.
 
     What TensorFlow prints while it wakes (no CUDA here, oneDNN there) is told only where it fails to.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(cores - 1 if cores > 2 else cores))
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(CORES - 1 if CORES > 2 else CORES))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # First, or GDAL would find TensorFlow's SQLite, which writes GeoPackages without a spatial index.
     import_module("pyogrio")

@@ -5,8 +5,11 @@ shape belongs to the block that holds the centre of its box.
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -16,6 +19,7 @@ from contourpy import FillType, contour_generator
 from numpy.typing import NDArray
 from rasterio.features import rasterize
 
+from core.cores import CORES
 from core.grids import Grid, area_m2
 from core.parting import parted
 from core.rasters import grid_of, open_raster, read_window
@@ -138,9 +142,11 @@ def footprints_of(
     Raises what `open_raster` raises, and RasterWithoutCRS.
     """
     with open_raster(path) as dataset:
+        one_at_a_time = Lock()
 
         def read(box: _Box) -> NDArray[np.float32]:
-            return np.moveaxis(read_window(dataset, box, (box.height, box.width)), 0, -1)
+            with one_at_a_time:
+                return np.moveaxis(read_window(dataset, box, (box.height, box.width)), 0, -1)
 
         return _footprints(read, grid_of(dataset, path), shaping or Shaping(), block, look)
 
@@ -155,7 +161,8 @@ def trace(layers: NDArray[np.float32], shaping: Shaping, pixel_m: float) -> Trac
 
 def _footprints(read: _Reader, grid: Grid, shaping: Shaping, block: int, look: "Look | None") -> Footprints:
     tracing = _Tracing(shaping, _Box(0, 0, grid.width, grid.height), look, grid.gsd_m)
-    found = Traced.joined([tracing.block(read, core) for core in _blocks(grid, block)])
+    with ThreadPoolExecutor(CORES) as threads:  # most of the work is done without Python's lock
+        found = Traced.joined(list(threads.map(partial(tracing.block, read), _blocks(grid, block))))
     ground = grid.to_ground(found.polygons)
     large = area_m2(ground, grid.crs) >= shaping.min_area_m2
     made = Footprints.of(ground[large], grid.crs, found.confidence[large])

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyproj
@@ -266,8 +267,12 @@ def writer(
     """
     large = max(grid.shape) > 2048
     layout = {"tiled": True, "blockxsize": 512, "blockysize": 512} if large else {}
-    # LZW makes real numbers larger than they are; taken as differences they shrink by a fifth.
-    packing = {"compress": "deflate", "zlevel": 1, "predictor": 3} if dtype == "float32" else {"compress": "lzw"}
+    packing: dict[str, Any] = {"compress": "lzw"}
+    if dtype == "float32":
+        # LZW makes real numbers larger than they are; taken as differences they shrink by a fifth.
+        packing = {"compress": "deflate", "zlevel": 1, "predictor": 3}
+        if large:  # where deflate would take as long as the network
+            packing = {"compress": "zstd", "zstd_level": 1, "predictor": 3, "num_threads": "all_cpus"}
     with replacing(path) as part:
         with rasterio.open(
             part, "w", driver="GTiff", width=grid.width, height=grid.height, count=bands, dtype=dtype,

@@ -4,7 +4,6 @@ Proposals come one after the other, each takes the free truth it overlaps best, 
 passes the rule. Everything but that order is done for all footprints at once.
 """
 
-import os
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from core.cores import CORES
 from core.errors import DifferentCoordinates
 from core.grids import LONLAT, equal_area_crs, reproject
 from core.types import Geometries
@@ -58,7 +58,6 @@ RULES: dict[str, Rule] = {
     )
 }
 DEFAULT_RULE = RULES["topcoder"]
-_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 #: Fewer pairs than this are not worth another thread.
 _PAIRS_A_CORE = 250
 
@@ -295,7 +294,7 @@ class _Pairs:
 
 def _shared_area(a: Geometries, b: Geometries) -> np.ndarray:
     """Area common to each pair, on all cores: shapely lets go of Python's lock while GEOS works."""
-    parts = min(_CORES, 1 + len(a) // _PAIRS_A_CORE)
+    parts = min(CORES, 1 + len(a) // _PAIRS_A_CORE)
     with ThreadPoolExecutor(parts) as pool:
         pieces = pool.map(shapely.intersection, np.array_split(a, parts), np.array_split(b, parts))
         return np.concatenate([shapely.area(piece) for piece in pieces])

@@ -17,8 +17,9 @@ from core.prediction import outlines, predict, predict_task, predict_tile, score
 from core.runs import Record, Run
 from core.scenes import Scaling
 from core.settings import settings
-from models.registry import NETWORKS, build
+from models.registry import NETWORKS, REACH_M, build
 from tests.core.made_up import SMALL, grid_at, make_real_tile, make_tile
+from tests.core.test_engine import make_run as make_modern_run
 
 HALO = NETWORKS["fcn"].halo
 
@@ -219,3 +220,26 @@ def test_an_image_stays_open_until_the_reader_has_ended(run, tmp_path, monkeypat
     with pytest.raises(KeyboardInterrupt):
         predict(run, (tile.image, None), tmp_path / "out.tif", stop)
     assert closed == [False, False], "the window it was stopped at, and the one read ahead"
+
+
+@pytest.mark.parametrize("network", ["unet", "distance"])
+def test_a_scene_in_windows_is_the_scene_in_one_big_pass(tmp_path, monkeypatch, network):
+    run = make_modern_run(tmp_path / "run", network)
+    tile = make_tile(tmp_path, grid=grid_at(size=400, pixel_m=0.3))
+    whole = rasters.read(predict(run, (tile.image, None), tmp_path / "whole.tif").path).pixels
+    monkeypatch.setattr(prediction, "NETWORKS", {network: replace(NETWORKS[network], core=96)})
+    said = []
+    windowed = predict(run, (tile.image, None), tmp_path / "windows.tif", lambda *now: said.append(now[1]))
+    assert len(said) == 1 + 5 * 5
+    assert np.ptp(whole[0]) > 1e-3, "otherwise nothing is compared"
+    np.testing.assert_allclose(rasters.read(windowed.path).pixels, whole, atol=1e-3)
+    assert not list(tmp_path.glob(".*")), "no strips are left"
+
+
+def test_the_second_layer_is_the_distance_in_metres(tmp_path):
+    run = make_modern_run(tmp_path / "run", "unet")
+    out = predict(run, (make_tile(tmp_path).image, None), tmp_path / "out.tif")
+    layers = rasters.read(out.path).pixels
+    assert layers.shape[0] == NETWORKS["unet"].layers == 2
+    assert np.abs(layers[1]).max() <= REACH_M
+    assert ((layers[0] >= 0) & (layers[0] <= 1)).all()
