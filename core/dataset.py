@@ -5,7 +5,7 @@ piece of ground to be divided by a line, crops across the line are left out.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,8 @@ from core.types import Where
 
 #: Pixels that crops on both sides of the dividing line may share through rounding.
 HAIR_PX = 0.05
+#: Crops become no smaller than that, however little ground there is.
+SMALLEST = 32
 #: A tile so many times longer than the recipe's picture loses what a person can see in it.
 SQUEEZED = 2.0
 
@@ -75,6 +77,7 @@ def read_dataset(
         raise TooFewTiles
     planned = split(usable, seed)
     used = [tile for tile in usable if tile.id not in planned.between]
+    wanted, recipe = recipe, _for_little_ground(recipe, [tile for tile in used if tile.id in planned.divided])
     bands = recipe.bands or (4 if all(tile.eight_bands for tile in used) else 3)
     scenes, problems = _read(used, recipe, bands, targets, report, cache if _is_large(used, recipe, bands) else None)
     chips = Chips.of([*scenes.values()], recipe, targets)
@@ -85,7 +88,14 @@ def read_dataset(
         scene.scale(scaling)
     crops = sum(_crops(scene, recipe) for scene in chips.scenes if scene.tile not in parted.between)
     left_out = _left_out(tiles, usable, used, recipe.bands or bands == 4, crops - len(train) - len(validation))
-    notes = *problems, *left_out, *_may_harm([tile for tile in used if tile.id in scenes], recipe), *parted.notes
+    smaller = [f"Crops have {recipe.chip} pixels: the ground is small."] if recipe != wanted else []
+    notes = (
+        *problems,
+        *smaller,
+        *left_out,
+        *_may_harm([tile for tile in used if tile.id in scenes], recipe),
+        *parted.notes,
+    )
     return Dataset(train, validation, scaling, bands, parted.between, notes)
 
 
@@ -94,6 +104,15 @@ def _of_what_is_there(planned: Split, used: Sequence[Tile], chips: Chips, seed: 
     shown = _tiles_of(chips)
     parted = planned.only((*shown, *planned.between))
     return parted if parted.has_both_sides else split([tile for tile in used if tile.id in shown], seed)
+
+
+def _for_little_ground(recipe: Recipe, divided: Sequence[Tile]) -> Recipe:
+    """With crops so small that at least two lie beside each other in every tile that a line divides."""
+    if not recipe.gsd_m or not divided:
+        return recipe
+    shortest = min(min(tile.width, tile.height) * tile.gsd_m / recipe.gsd_m for tile in divided)
+    chip = int(max(SMALLEST, min(recipe.chip, shortest // 2 // SMALLEST * SMALLEST)))
+    return recipe if chip == recipe.chip else replace(recipe, chip=chip, step=chip // 2)
 
 
 def _is_large(tiles: Sequence[Tile], recipe: Recipe, bands: int) -> bool:

@@ -229,3 +229,21 @@ def test_reading_reports_each_tile(tmp_path):
     said = []
     read_dataset([make_tile(tmp_path)], SMALL, 0, lambda share, doing: said.append((share, doing)))
     assert said == [(0.0, "reading img1, tile 1 of 1")]
+
+
+def test_a_small_tile_alone_is_divided_into_smaller_crops(tmp_path):
+    recipe = Recipe(border_px=0, gsd_m=0.5, crops="drawn", bands=3)
+    data = read_dataset([make_tile(tmp_path, grid=grid_at(size=150))], recipe, 0, targets=("mask", "edge", "distance"))
+    assert data.train.chip == data.validation.chip == 64
+    assert "Crops have 64 pixels: the ground is small." in data.notes
+    [train], [check] = data.train.boxes.values(), data.validation.boxes.values()
+    assert train[2] <= check[0] or train[3] <= check[1] or check[2] <= train[0] or check[3] <= train[1]
+
+
+def test_tiles_keep_their_shape_at_the_networks_resolution(tmp_path):
+    tiles = [make_tile(tmp_path, f"img{n}", replace(grid_at(500 * n, size=200), width=260)) for n in range(3)]
+    recipe = Recipe(chip=64, step=32, border_px=0, gsd_m=0.4, crops="drawn")
+    data = read_dataset(tiles, recipe, 0)
+    assert {scene.grid.shape for scene in data.train.scenes} == {(250, 325)}
+    assert data.train.scenes[0].grid.pixel_m == pytest.approx((0.4, 0.4), rel=0.01)
+    assert recipe.offsets(250).tolist() == [0, 32, 64, 96, 128, 160, 186], "up to the rim"
