@@ -5,7 +5,7 @@ shape belongs to the block that holds the centre of its box.
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from contourpy import FillType, contour_generator
 from numpy.typing import NDArray
 from rasterio.features import rasterize
 
-from core.cores import CORES
+from core.ahead import ahead
 from core.grids import Grid, area_m2
 from core.parting import parted
 from core.rasters import grid_of, open_raster, read_window
@@ -155,14 +155,20 @@ def trace(layers: NDArray[np.float32], shaping: Shaping, pixel_m: float) -> Trac
     """Polygons in pixels of an array (rows, columns, 1 or 2) whose pixels are so many metres wide and high."""
     height, width = layers.shape[:2]
     whole = _Box(0, 0, width, height)
-    found = _Tracing(shaping, whole).block(lambda box: layers[box.slices], whole)
+    tracing = _Tracing(shaping, whole)
+
+    def read(box: _Box) -> NDArray[np.float32]:
+        return layers[box.slices]
+
+    found = tracing.block(read, whole, tracing.seen(read, whole))
     return found.only(shapely.area(found.polygons) * pixel_m**2 >= shaping.min_area_m2)
 
 
 def _footprints(read: _Reader, grid: Grid, shaping: Shaping, block: int, look: "Look | None") -> Footprints:
     tracing = _Tracing(shaping, _Box(0, 0, grid.width, grid.height), look, grid.gsd_m)
-    with ThreadPoolExecutor(CORES) as threads:  # most of the work is done without Python's lock
-        found = Traced.joined(list(threads.map(partial(tracing.block, read), _blocks(grid, block))))
+    blocks = list(_blocks(grid, block))
+    with closing(ahead(partial(tracing.seen, read), blocks)) as seen:
+        found = Traced.joined([tracing.block(read, *one) for one in zip(blocks, seen, strict=True)])
     ground = grid.to_ground(found.polygons)
     large = area_m2(ground, grid.crs) >= shaping.min_area_m2
     made = Footprints.of(ground[large], grid.crs, found.confidence[large])
@@ -175,6 +181,14 @@ def _blocks(grid: Grid, side: int) -> Iterator[_Box]:
             yield _Box(column, row, min(side, grid.width - column), min(side, grid.height - row))
 
 
+class _Seen(NamedTuple):
+    """A part of the raster as it is traced."""
+
+    window: _Box
+    layers: NDArray[np.float32]  #: (rows, columns, 1 or 2), nothing where there is no number
+    apart: Probability  #: with lines between adjoining buildings
+
+
 @dataclass(frozen=True)
 class _Tracing:
     """How outlines are drawn, and in what."""
@@ -184,9 +198,18 @@ class _Tracing:
     look: "Look | None" = None
     pixel_m: float = 1.0
 
-    def block(self, read: _Reader, core: _Box) -> Traced:
-        """The outlines that belong to one block."""
-        layers, window, polygons = self._owned(read, core)
+    def seen(self, read: _Reader, core: _Box, margin: int | None = None) -> _Seen:
+        """A block and so many pixels around it, adjoining buildings apart; most of the work, and without shapely, so
+        that a thread may do it.
+        """
+        window = core.widened(MARGINS[0] if margin is None else margin, self.whole)
+        layers = np.nan_to_num(read(window))
+        np.clip(layers[..., 0], 0, 1, out=layers[..., 0])
+        return _Seen(window, layers, self._apart(layers))
+
+    def block(self, read: _Reader, core: _Box, seen: _Seen) -> Traced:
+        """The outlines that belong to one block, of which this was seen first."""
+        layers, window, polygons = self._owned(read, core, seen)
         # Simplified before they grow: a mitre on each step of a traced outline would draw spikes.
         polygons = np.asarray(shapely.simplify(polygons, self.shaping.simplify_px), dtype=object)
         confidence = _mean_inside(polygons, layers[..., 0], window)
@@ -197,13 +220,11 @@ class _Tracing:
             polygons, confidence = polygons[kept], confidence[kept]
         return _solid(_within(polygons, shapely.box(*self.whole.bounds)), confidence)
 
-    def _owned(self, read: _Reader, core: _Box) -> tuple[NDArray[np.float32], _Box, Geometries]:
+    def _owned(self, read: _Reader, core: _Box, seen: _Seen) -> tuple[NDArray[np.float32], _Box, Geometries]:
         """The raw outlines whose box has its centre in the block, with the window they were seen in."""
-        for margin in MARGINS:
-            window = core.widened(margin, self.whole)
-            layers = np.nan_to_num(read(window))
-            np.clip(layers[..., 0], 0, 1, out=layers[..., 0])
-            polygons = self._contours(self._apart(layers), window)
+        for margin in (None, *MARGINS[1:]):
+            window, layers, apart = seen if margin is None else self.seen(read, core, margin)
+            polygons = self._contours(apart, window)
             polygons = polygons[_centred(polygons, core)]
             cut = _cut(polygons, window, self.whole)
             if not cut.any():
