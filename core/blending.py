@@ -27,19 +27,21 @@ class Canvas:
     def add(self, core: Box, said: NDArray[np.float32]) -> None:
         """Adds what a window says: (core + 2 blend, core + 2 blend, layers)."""
         if not self._pixels.size:
-            self._pixels = np.zeros((self.bottom - self.top, self.grid.width, said.shape[-1]), np.float32)
+            shape = self.bottom - self.top, self.grid.width, said.shape[-1]
+            self._pixels = np.zeros(shape, np.float32) if self.blend else np.empty(shape, np.float32)
             if self.carried is not None:
                 self._pixels[: len(self.carried)] = self.carried
         box = core.widened(self.blend)
         inside = box.within(self.grid)
         rows = slice(inside.row - box.row, inside.row - box.row + inside.height)
         columns = slice(inside.column - box.column, inside.column - box.column + inside.width)
-        part = said[rows, columns]
-        if self.blend:
-            down = fading(core.row, core.height, self.blend, self.grid.height)[rows]
-            across = fading(core.column, core.width, self.blend, self.grid.width)[columns]
-            part = part * (down[:, None] * across)[..., None]
-        self._pixels[inside.row - self.top :, inside.column :][: inside.height, : inside.width] += part
+        here = self._pixels[inside.row - self.top :, inside.column :][: inside.height, : inside.width]
+        if not self.blend:
+            here[...] = said[rows, columns]
+            return
+        down = fading(core.row, core.height, self.blend, self.grid.height)[rows]
+        across = fading(core.column, core.width, self.blend, self.grid.width)[columns]
+        here += said[rows, columns] * (down[:, None] * across)[..., None]
 
     @property
     def finished(self) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
@@ -21,7 +22,7 @@ from core.catalog.tile import Tile
 from core.engine import Engine, engine_of
 from core.errors import TooFewBands
 from core.exports.footprints import write_footprints
-from core.files import replacing
+from core.files import replacing, writing
 from core.footprints import Shaping, footprints_of
 from core.grids import Grid
 from core.labels import Labels
@@ -30,7 +31,7 @@ from core.runs import Run
 from core.scenes import check_same_ground
 from core.scoring import DEFAULT_RULE, Score, score
 from core.settings import settings
-from core.strips import strips
+from core.strips import Strips, strips
 from core.tuning import second_look, tuning_of
 from core.types import Where
 from core.vectors import Footprints
@@ -97,13 +98,31 @@ def predict(
             return Prediction(out, grid, run, images[0])
         told = [weights_hash(run), *map(_identity, images), how.engine, how.turned]
         with strips(out, told, (*grid.shape, network.layers)) as done:
-            for row in rows[done.done :]:
-                canvas = pass_.strip(row, done.carried)
-                done.put(canvas.top, canvas.finished, canvas.rest)
-            with rasters.writer(out, grid, network.layers, "float32", attribution=attribution) as file:
-                for first in range(0, grid.height, _ROWS):
-                    _write(file, first, done.read(first, min(_ROWS, grid.height - first)))
+            whole = done.folder / out.name  # what a kill leaves of it goes away with the strips
+            with rasters.writer(whole, grid, network.layers, "float32", attribution=attribution) as file:
+                _strip_by_strip(pass_, rows, done, file)
+            with writing(out):
+                whole.replace(out)
     return Prediction(out, grid, run, images[0])
+
+
+def _strip_by_strip(pass_: "_Pass", rows: list[list[Box]], done: Strips, file: Any) -> None:
+    """What is left of the rows of windows; a thread writes one strip into the file while the next is computed."""
+    left, grid, blend = rows[done.done :], pass_.picture.grid, pass_.network.blend
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(_copy, done, file, left[0][0].row - blend if left else grid.height)
+        for row in left:
+            canvas = pass_.strip(row, done.carried)
+            done.put(canvas.top, canvas.finished, canvas.rest)
+            coming.result()
+            coming = thread.submit(_write, file, canvas.top, canvas.finished)
+        coming.result()
+
+
+def _copy(done: Strips, file: Any, rows: int) -> None:
+    """Writes the first so many rows, which an interrupted prediction has left."""
+    for first in range(0, rows, _ROWS):
+        _write(file, first, done.read(first, min(_ROWS, rows - first)))
 
 
 def _identity(image: Path | None) -> list[Any]:

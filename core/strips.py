@@ -89,5 +89,7 @@ def strips(out: Path, told: object, shape: tuple[int, int, int]) -> Iterator[Str
     found.done = found.find()
     if not found.done:
         shutil.rmtree(found.folder, ignore_errors=True)
+    for left in found.folder.glob(".*"):  # what a kill has left of files that never became whole
+        left.unlink(missing_ok=True)
     yield found
     shutil.rmtree(found.folder, ignore_errors=True)
