@@ -21,7 +21,7 @@ from core.validation import Checked
 from models.registry import NETWORKS
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
-SEEDS = (0.0, 1.1, 1.2, 1.3, 1.5, 1.8, 2.2)
+SEEDS = (1.1, 1.2, 1.3, 1.5, 1.8, 2.2)
 AREAS_M2 = (5.0, 10.0, 20.0, 30.0)
 #: How likely a footprint must be for the judge to keep it.
 LEASTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
