@@ -69,8 +69,10 @@ def combine_task(params: Mapping[str, Any], report: Report, _finish: Finish = ne
 
 
 def alike(run: Run, other: Run) -> bool:
-    """Whether two runs look at pixels of the same bands and size."""
+    """Whether two runs can be combined: they look at pixels of the same bands and size, and neither is a mean itself."""
     one, two = run.record, other.record
+    if "ensemble" in (one.config.network, two.config.network):
+        return False
     return one.bands == two.bands and bool(np.abs(np.divide(one.gsd_m, two.gsd_m) - 1).max() <= _SAME_GSD)
 
 
@@ -85,7 +87,7 @@ def _all(tiles: Sequence[Sequence[str]]) -> tuple[str, ...]:
 
 
 def _seen(record: Record) -> str:
-    return f"{record.bands} channels of {record.gsd_m[0]:.2f} m"
+    return f"{record.bands} channels of {record.gsd_m[0]:.2f} m with {record.config.network}"
 
 
 def _check_alike(runs: Sequence[Run]) -> None:

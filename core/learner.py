@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from core.checkpoints import Checkpoint, Standing
 from core.chips import Chips
 from core.config import TrainingConfig
-from core.errors import DamagedCheckpoint
+from core.errors import DamagedCheckpoint, InvalidSetting
 from models.registry import NETWORKS, Network, build
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Learner:
 
     @classmethod
     def build(cls, config: TrainingConfig, bands: int, strategy: Any = None) -> "Learner":
-        """With fresh weights, on all that `strategy` spreads over; raises MemoryError."""
+        """With fresh weights, on all that `strategy` spreads over; raises MemoryError, InvalidSetting."""
         import keras
 
         from models.fitting import optimizer_for, steps
@@ -100,6 +100,8 @@ class Learner:
             with strategy.scope() if strategy else nullcontext():
                 model = build(config.network, bands, **config.options)
                 optimizer = optimizer_for(precision, config.weight_decay, config.average)
+        except ValueError as error:  # of what a person wrote, such as the members of an ensemble
+            raise InvalidSetting(setting="the network", value=config.network, detail=str(error).rstrip(".")) from error
         finally:
             keras.config.set_dtype_policy(before)
         xla, network = device.is_gpu and strategy is None, NETWORKS[config.network]

@@ -1,6 +1,6 @@
-"""How each network is trained best, as far as it was measured, and ready-made choices in plain words.
+"""How each network is trained when nobody says otherwise, and ready-made choices in plain words.
 
-docs/RESULTS.md has the figures behind them.
+docs/RESULTS.md has what was measured of it; "Best" was never run on a GPU.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from core.errors import InvalidSetting
 from core.scenes import Recipe
 from models.registry import DEFAULT
 
-#: Metres a pixel of the networks that are not the thesis's: SpaceNet's own of Las Vegas.
+#: Metres a pixel of the networks that are not the thesis's: about SpaceNet's own of Las Vegas.
 GSD_M = 0.3
 #: More epochs than any number of minutes holds.
 MANY = 100_000

@@ -81,6 +81,6 @@ works in the first minute. Made by `python -m core starter --minutes {minutes:g}
 | weights | `{weights["file"]}`, SHA-256 `{weights["sha256"]}` |
 | licence | that of Groundplan; neither its data nor its weights come from anybody else |
 
-**Limits.** It has never seen a photograph. On real tiles it finds some detached houses and invents others: look at it
-as a placeholder, and train on real tiles (Train, "Quick look") before anything depends on it.
+**Limits.** It has never seen a photograph and was never scored on one. Where many houses adjoin, as in the city's old
+town, it merges or splits them. Look at it as a placeholder, and train on real tiles before anything depends on it.
 """

@@ -82,7 +82,8 @@ class Strips:
 def strips(out: Path, told: object, shape: tuple[int, int, int]) -> Iterator[Strips]:
     """The strips of a prediction that will lie in `out`; `told` is everything that it depends on, as plain values.
 
-    Where the same prediction was interrupted, its strips are there. They are left where this one fails.
+    Where the same prediction was interrupted, its strips are there. They are left where this one fails
+    after its first.
     """
     key = hashlib.sha256(orjson.dumps([told, shape], option=orjson.OPT_SORT_KEYS)).hexdigest()
     found = Strips(out.with_name(f".{out.name}.strips"), key, shape)
@@ -91,5 +92,10 @@ def strips(out: Path, told: object, shape: tuple[int, int, int]) -> Iterator[Str
         shutil.rmtree(found.folder, ignore_errors=True)
     for left in found.folder.glob(".*"):  # what a kill has left of files that never became whole
         left.unlink(missing_ok=True)
-    yield found
-    shutil.rmtree(found.folder, ignore_errors=True)
+    whole = False
+    try:
+        yield found
+        whole = True
+    finally:
+        if whole or not found.done:
+            shutil.rmtree(found.folder, ignore_errors=True)

@@ -16,7 +16,7 @@ def combine_box(runs: Sequence[Run], chosen: Run) -> None:
     if not others:
         return
     with st.expander("Combine it with other runs"):
-        st.caption("One run that predicts the mean of several: often better than each, and as much slower as they are.")
+        st.caption("One run that predicts the mean of several, and takes as long as all of them.")
         names = st.multiselect("Other runs", list(others), format_func=lambda name: others[name].config.name or name)
         if st.button("Combine", disabled=not names, icon=":material/join:", width="stretch"):
             submit_combination([chosen, *(others[name] for name in names)], queue())

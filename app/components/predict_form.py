@@ -34,8 +34,8 @@ def predict_button(found: Predicted) -> None:
         wait_for(job.id)
         return
     turned = st.toggle(
-        "Look eight times", help="The mean of what the network says of the tile and of its seven other turns: often a "
-        "little better, at eight times the cost.",
+        "Look eight times", help="The mean of what the network says of the tile and of its seven other turns, at "
+        "eight times the cost. As far as it was measured it finds no more buildings.",
     )  # fmt: skip
     words = "Predict again" if found.exists else "Predict"
     if st.button(words, type="secondary" if found.exists else "primary", width="stretch", icon=":material/home_pin:"):

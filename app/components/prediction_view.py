@@ -52,7 +52,7 @@ def starter_note(run: Run) -> None:
         return
     st.info(
         "This network comes with Groundplan and was trained on the made-up sample city alone: it has never seen a "
-        "photograph. Two minutes of training on real tiles make a better one.", icon=":material/school:",
+        "photograph, and was never scored on one. Train on real tiles before anything depends on it.", icon=":material/school:",
     )  # fmt: skip
     if st.button("Train on real tiles", icon=":material/model_training:", width="stretch"):
         st.switch_page("app/pages/train.py")
@@ -67,7 +67,9 @@ def shaping_box(found: Predicted) -> Shaping:
         key=f"threshold {found.run.name}",
     )  # fmt: skip
     with st.container(horizontal=True):
-        square = st.toggle("Right angles", help="Outlines as somebody would draw them; both sides are scored.")
+        square = st.toggle(
+            "Right angles", help="Outlines as somebody would draw them; the score below is theirs while this is on."
+        )
         judged = tuning.judge is not None and st.toggle(
             "Second look", help="Leaves out footprints that are unlikely to be a building, going by shape and pixels."
         )

@@ -37,10 +37,12 @@ def train_form(catalog: Catalog) -> None:
     chosen = _choose(catalog)
     aoi = _area_name(chosen)
     buildings = sum(tile.buildings or 0 for tile in chosen)
-    st.caption(f"{counted(len(chosen), 'tile')}, {counted(buildings, 'building')}, {_channels(chosen)}")
+    facts = st.empty()  # which of the bands are used is chosen below
     _say_split(chosen)
     preset = _preset()
     config = asdict(preset.config) | {"seed": state.seed()} if preset else _own(len(chosen))
+    channels = _channels(chosen, config["recipe"]["bands"])
+    facts.caption(f"{counted(len(chosen), 'tile')}, {counted(buildings, 'building')}, {channels}")
     resources = resources_box()
     name = st.text_input("Name", placeholder="made from area and time", max_chars=60).strip()
     config["name"] = name or f"{aoi}, {counted(len(chosen), 'tile')}"
@@ -148,6 +150,6 @@ def _label(tile: Tile) -> str:
     return f"{tile.short_id} · {tile.buildings} buildings"
 
 
-def _channels(tiles: list[Tile]) -> str:
-    eight = bool(tiles) and all(tile.eight_bands for tile in tiles)
+def _channels(tiles: list[Tile], bands: int) -> str:
+    eight = not bands and bool(tiles) and all(tile.eight_bands for tile in tiles)
     return "4 channels (red, green, blue and band 8)" if eight else "3 channels"

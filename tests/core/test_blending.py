@@ -75,3 +75,10 @@ def test_a_broken_state_begins_anew(tmp_path, broken):
     (tmp_path / ".p.tif.strips" / "state.json").write_bytes(broken)
     with strips(out, [], shape) as again:
         assert again.done == 0
+
+
+def test_a_prediction_that_fails_before_its_first_strip_leaves_nothing(tmp_path):
+    with suppress(OSError), strips(tmp_path / "p.tif", [], (4, 4, 1)) as first:
+        first.folder.mkdir()
+        raise OSError
+    assert list(tmp_path.iterdir()) == []

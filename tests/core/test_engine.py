@@ -10,6 +10,7 @@ from core.backend import start_keras
 from core.engine import engine_of, turning
 from core.ensembles import alike, combine
 from core.errors import InvalidSetting, RunExists
+from core.learner import Learner
 from core.presets import recommended
 from core.runs import Record, Run
 from core.scenes import Scaling
@@ -124,6 +125,9 @@ def test_runs_that_see_other_pixels_are_not_combined(tmp_path):
     assert not alike(fine, coarse)
     with pytest.raises(InvalidSetting, match=r"3 channels of 0\.50 m"):
         combine([fine, coarse], tmp_path / "both")
+    both = combine([fine, make_run(tmp_path / "c")], tmp_path / "mean")
+    with pytest.raises(InvalidSetting, match="with ensemble"):
+        combine([fine, both], tmp_path / "both")
     with pytest.raises(InvalidSetting, match="two runs or more"):
         combine([fine], tmp_path / "both")
 
@@ -135,3 +139,20 @@ def test_the_engine_scales_pixels_as_training_did(tmp_path):
     raw[0, 0] = np.nan, np.inf, -np.inf
     own = Scaled(run.record.scaling.low, run.record.scaling.high)
     np.testing.assert_allclose(np.asarray(own(raw)), run.record.scaling.apply(raw), atol=1e-6)
+
+
+@pytest.mark.parametrize("members", ["unet", "nonsense", "unet:width", "fcn+abacus"])
+def test_members_that_make_no_sense_are_a_sentence(members):
+    start_keras()
+    config = replace(recommended("ensemble"), options={"members": members})
+    if members == "unet":
+        assert Learner.build(config, 3).model.count_params()
+        return
+    with pytest.raises(InvalidSetting, match="the network"):
+        Learner.build(config, 3)
+
+
+def test_openvino_computes_an_ensemble_too(tmp_path):
+    made = combine([make_run(tmp_path / f"run{n}", seed=n) for n in range(2)], tmp_path / "both")
+    pixels = window("ensemble", 32)
+    np.testing.assert_allclose(engine_of(made, "openvino")(pixels), engine_of(made, "keras")(pixels), atol=1e-3)
