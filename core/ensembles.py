@@ -69,7 +69,7 @@ def combine_task(params: Mapping[str, Any], report: Report, _finish: Finish = ne
 
 
 def alike(run: Run, other: Run) -> bool:
-    """Whether two runs can be combined: they look at pixels of the same bands and size, and neither is a mean itself."""
+    """Whether two runs can be combined: they see pixels of the same bands and size, and neither is a mean itself."""
     one, two = run.record, other.record
     if "ensemble" in (one.config.network, two.config.network):
         return False

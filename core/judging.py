@@ -2,7 +2,7 @@
 
 Gradient boosting of shape and probability features, as the winner of SpaceNet 1 had it (wleite, 2017). It learns from
 the footprints of the validation ground, whose features are kept in the run: no fitted model is stored, since files of
-those can run code; fitting takes a tenth of a second.
+those can run code; fitting takes some hundredths of a second.
 """
 
 from collections.abc import Sequence

@@ -52,7 +52,8 @@ def starter_note(run: Run) -> None:
         return
     st.info(
         "This network comes with Groundplan and was trained on the made-up sample city alone: it has never seen a "
-        "photograph, and was never scored on one. Train on real tiles before anything depends on it.", icon=":material/school:",
+        "photograph, and was never scored on one. Train on real tiles before anything depends on it.",
+        icon=":material/school:",
     )  # fmt: skip
     if st.button("Train on real tiles", icon=":material/model_training:", width="stretch"):
         st.switch_page("app/pages/train.py")
