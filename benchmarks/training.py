@@ -47,7 +47,7 @@ def made_up(crops: int) -> Dataset:
     chips = Chips.of(scenes, recipe)
     numbers = random.permutation(len(chips))
     train, check = numbers[:crops], numbers[crops : crops + CHECK]
-    return Dataset(chips.only(train), chips.only(check), Scaling((0,) * 4, (1,) * 4), 4)
+    return Dataset(chips.only(train), chips.only(check), chips, Scaling((0,) * 4, (1,) * 4), 4)
 
 
 def mapped(data: Dataset, folder: Path) -> Dataset:

@@ -40,6 +40,7 @@ def train(
     patience: Annotated[int | None, typer.Option(min=0, help="Epochs without a better check; 0: all.")] = None,
     augment: Annotated[bool | None, typer.Option("--augment/--no-augment", help="Mirror and turn crops.")] = None,
     vary: Annotated[bool | None, typer.Option("--vary/--no-vary", help="Other scale, angle and light.")] = None,
+    refit: Annotated[float | None, typer.Option(help="Share at the end that learns from all tiles.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")] = None,
     gsd_m: Annotated[float | None, typer.Option("--gsd", help="Metres a pixel; 0: as the thesis.")] = None,
     scaling: Annotated[str | None, typer.Option(help="percentile, or thesis: /255 and /65535.")] = None,
@@ -55,7 +56,7 @@ def train(
     asked = {
         "network": network, "preset": preset, "minutes": minutes, "epochs": epochs, "batch": batch,
         "learning_rate": learning_rate, "seed": seed, "schedule": schedule, "patience": patience, "augment": augment,
-        "vary": vary, "precision": precision, "scaling": scaling, "gsd_m": gsd_m,
+        "vary": vary, "refit": refit, "precision": precision, "scaling": scaling, "gsd_m": gsd_m,
         "options": options | _options(option or []), "name": out.name,
     }  # fmt: skip
     config = chosen_config(asked)
@@ -91,6 +92,8 @@ def chosen_config(asked: dict[str, Any]) -> TrainingConfig:
     if said.get("minutes") and "epochs" not in said:
         said["epochs"] = MANY
     options = {**base.options, **said.pop("options", {})}
+    if "gsd_m" in said:
+        base = replace(base, recipe=replace(base.recipe, finest_m=0.0))
     recipe = replace(base.recipe, **{name: said.pop(name) for name in _OF_RECIPE if name in said})
     return replace(base, **said, options=options, recipe=recipe)
 

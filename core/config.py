@@ -30,6 +30,7 @@ class TrainingConfig:
     weight_decay: float = 0.0  #: above 0, Adam is AdamW
     average: float = 0.0  #: above 0, predictions are made with the moving average of the weights, of this momentum
     best_by: Literal["iou", "f1"] = "iou"  #: of pixels, or of buildings by the SpaceNet rule, on the validation ground
+    refit: float = 0.0  #: share of the training, at its end, that learns from the validation ground, too
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  #: of the arithmetic; auto: the device's
 
     def __post_init__(self) -> None:
@@ -45,6 +46,8 @@ class TrainingConfig:
             ("weight_decay", 0 <= self.weight_decay <= 1, "it is between 0 and 1"),
             ("average", 0 <= self.average < 1, "it is at least 0 and below 1"),
             ("best_by", self.best_by in ("iou", "f1"), "it is iou or f1"),
+            ("refit", 0 <= self.refit <= 0.9, "it is between 0 and 0.9"),
+            ("refit", not self.refit or self.recipe.crops == "drawn", "it needs drawn crops"),
             ("precision", self.precision in PRECISIONS, f"it is one of {', '.join(PRECISIONS)}"),
         ):
             if not right:

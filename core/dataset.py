@@ -28,6 +28,7 @@ HAIR_PX = 0.05
 SMALLEST = 32
 #: A tile so many times longer than the recipe's picture loses what a person can see in it.
 SQUEEZED = 2.0
+_REFIT = "Once thresholds are found there, the rest of the training learns from all of this ground."
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Dataset:
 
     train: Chips
     validation: Chips
+    whole: Chips  #: both, and what lies between them
     scaling: Scaling
     bands: int  #: 3, or 4 with WorldView's eighth band
     between: tuple[str, ...] = ()  #: ids of the tiles left out between both sides
@@ -64,11 +66,13 @@ def read_dataset(
     scaling: Scaling | None = None,
     cache: Path | None = None,
     targets: tuple[str, ...] = ("inner",),
+    refit: bool = False,
 ) -> Dataset:
     """The crops of the labelled ones of these tiles, scaled and divided as `split` says; the same for the same seed.
 
     Tiles are decoded once: into memory, or into memory-mapped files in the folder `cache` where memory is too small.
-    The target has these layers (models.registry.TARGETS). `scaling` is that of a run that goes on. Tiles that cannot be
+    The target has these layers (models.registry.TARGETS). `scaling` is that of a run that goes on. Only a training that
+    will `refit` reads what lies between both sides. Tiles that cannot be
     read are left out and told; if that empties a side, the rest is split anew. Raises TooFewTiles, UnreadableTiles,
     NoTrainingGround, CannotWrite, DiskFull.
     """
@@ -76,7 +80,7 @@ def read_dataset(
     if not usable:
         raise TooFewTiles
     planned = split(usable, seed)
-    used = [tile for tile in usable if tile.id not in planned.between]
+    used = [tile for tile in usable if refit or tile.id not in planned.between]
     wanted, recipe = recipe, _for_little_ground(recipe, [tile for tile in used if tile.id in planned.divided])
     bands = recipe.bands or (4 if all(tile.eight_bands for tile in used) else 3)
     scenes, problems = _read(used, recipe, bands, targets, report, cache if _is_large(used, recipe, bands) else None)
@@ -95,8 +99,9 @@ def read_dataset(
         *left_out,
         *_may_harm([tile for tile in used if tile.id in scenes], recipe),
         *parted.notes,
+        *([_REFIT] if refit else []),
     )
-    return Dataset(train, validation, scaling, bands, parted.between, notes)
+    return Dataset(train, validation, chips, scaling, bands, parted.between, notes)
 
 
 def _of_what_is_there(planned: Split, used: Sequence[Tile], chips: Chips, seed: int) -> Split:

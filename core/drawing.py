@@ -42,11 +42,12 @@ class Drawing:
 
     config: TrainingConfig
     chips: Chips
+    length: int = 0  #: crops in an epoch; 0: as many as the grid has, of drawn ones at least LEAST
     _built: dict[int, NDArray[np.intp]] = field(default_factory=dict, init=False)
 
     def __len__(self) -> int:
         """Crops in an epoch."""
-        crops = len(self.chips)
+        crops = self.length or len(self.chips)
         return crops if self.config.recipe.crops == "grid" else max(crops, LEAST)
 
     def epoch(self, number: int) -> Drawn:

@@ -27,7 +27,7 @@ from core.live import MOST_STEPS, Live, end_live
 from core.progress import Finish, Report
 from core.runs import MEASURES, Run
 from core.schedule import Schedule
-from core.tuning import first_shaping, tune
+from core.tuning import Tuning, first_shaping, tune
 from core.types import Batch
 from core.validation import MOST_SCENES, check, grounds
 from core.watchers.watcher import MOST_WINDOWS, Epoch, Watcher, Windows
@@ -75,6 +75,9 @@ class Fit:
         self.held = not self.standing.batch and self.learner.hold(self.data.train)
         self.drawing = Drawing(self.config, self.data.train)
         self.schedule = Schedule(self.config, len(self.drawing), self.standing.spent)
+        self.refitting = False
+        if self.run.early_tuning:  # it was interrupted after
+            self._refit()
 
     @property
     def is_over(self) -> bool:
@@ -118,17 +121,40 @@ class Fit:
         """Looks for the thresholds that find most buildings of the validation ground, with the weights of the run."""
         if not self.run.is_usable:
             return
+        if early := self.run.early_tuning:
+            self.run.put_tuning(early)
+            return
         self.report(1.0, "looking for the best thresholds")
         self.learner.model.load_weights(self.run.weights())
+        self.run.put_tuning(self._tuned().as_dict())
+
+    def _tuned(self) -> Tuning:
+        """What the network's present weights are best shaped with."""
         checked = check(grounds(self.data.validation), self.learner.layers, self.learner.network.stride)
-        self.run.put_tuning(tune(checked, first_shaping(self.config)).as_dict())
+        return tune(checked, first_shaping(self.config))
+
+    def _begin_refit(self) -> None:
+        """From here on the validation ground tells nothing any more: thresholds are found now."""
+        self.report(self.schedule.share(self.standing), "looking for the best thresholds")
+        with self.learner.averaged():
+            tuned = self._tuned()
+        self.run.put_early_tuning(replace(tuned, refitted=True).as_dict())
+        found = "" if tuned.f1 is None else f", with F1 {tuned.f1:.3f} of its buildings"
+        self.run.log(f"Thresholds are found on the validation ground{found}. From here on it is learned from, too.")
+        self._refit()
+
+    def _refit(self) -> None:
+        """Draws from all the ground, in epochs of the same length."""
+        self.refitting, self.drawing = True, Drawing(self.config, self.data.whole, len(self.drawing))
 
     def _epoch(self, windows: Windows) -> None:
+        if not self.refitting and self.standing.seen == 0 and self.schedule.refits(self.standing):
+            self._begin_refit()
         rate = self._learn()
         number, learnt, began = self.standing.epoch + 1, self.standing, time.monotonic()
         self.report(self.schedule.share(self.standing), f"{self.schedule.words(self.standing)}, checking")
         with self.learner.averaged():
-            checked = self._figures(self._check()) | self._buildings()
+            checked = {} if self.refitting else self._figures(self._check()) | self._buildings()
             if not self.learner.is_finite:
                 self._diverged("a weight")
             row: dict[str, float] = {"epoch": number, "seconds": round(learnt.seconds + time.monotonic() - began, 3)}
@@ -146,12 +172,12 @@ class Fit:
         self.finishing = self.finishing or self.finish()
 
     def _keep(self, row: dict[str, float]) -> None:
-        """The figures, and the weights where they are the best; of equals the later."""
-        number, score = int(row["epoch"]), row[f"val_{self.config.best_by}"]
+        """The figures, and the weights where they are the best; of equals the later, and in a refit the last."""
+        number, score = int(row["epoch"]), row.get(f"val_{self.config.best_by}", nan)
         best = self.standing.best_score
-        if isnan(best) or score >= best:
+        if self.refitting or isnan(best) or score >= best:
             self.run.put_weights(self.learner.model, number)
-            self.standing = replace(self.standing, best_epoch=number, best_score=score)
+            self.standing = replace(self.standing, best_epoch=number, best_score=best if self.refitting else score)
         self.run.add_metrics(row)
 
     def _save(self) -> None:
@@ -164,7 +190,7 @@ class Fit:
         crops, began, before = len(self.drawing), time.monotonic(), self.standing
         drawn = self.drawing.epoch(before.epoch)
         sums, rate = np.array(before.sums or np.zeros(1)), self.config.learning_rate
-        with closing(self._batches(self.data.train, drawn, before.seen)) as batches:
+        with closing(self._batches(self.drawing.chips, drawn, before.seen)) as batches:
             for size, batch, looks in batches:
                 rate = self.schedule.rate(self.standing)
                 sums = sums + self.learner.steps.train(batch, rate, looks)
@@ -222,7 +248,7 @@ class Fit:
             parts, counts = parts_of(chosen, self.learner.steps.ranks)
             own = parts[self.learner.steps.own].ravel()
             places, looks = drawn.places[own], drawn.looks[own]
-            if self.held and chips is self.data.train:
+            if self.held and chips is not self.data.validation:
                 return len(chosen), places, looks
             pixels, target, weight = chips.cut(places)
             weight = weight * counts[self.learner.steps.own].reshape(-1, 1, 1)

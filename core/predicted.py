@@ -42,10 +42,8 @@ class Predicted:
     @property
     def seen_before(self) -> str:
         """Whether the run trained on the tile: a score on such a tile says little."""
-        record = self.run.record
-        if self.tile.id in record.train_tiles and self.tile.id in record.validation_tiles:
-            return "in part trained on"
-        return {True: "trained on", False: "not trained on"}[self.tile.id in record.train_tiles]
+        words = {"both": "in part trained on", "train": "trained on"}
+        return words.get(self.run.taught(self.tile.id), "not trained on")
 
     @property
     def tuning(self) -> Tuning:

@@ -246,10 +246,8 @@ def score_tile(found: Footprints, tile: Tile) -> Score:
 
 
 def _write_score(path: Path, points: Score, run: Run, tile: Tile) -> None:
-    record = run.record
-    part = "train" if tile.id in record.train_tiles else "validation" if tile.id in record.validation_tiles else "new"
     with replacing(path) as file:
-        file.write_bytes(orjson.dumps({"rule": DEFAULT_RULE.name, "tile_was": part, **points.as_dict()}))
+        file.write_bytes(orjson.dumps({"rule": DEFAULT_RULE.name, "tile_was": run.taught(tile.id), **points.as_dict()}))
 
 
 def predict_task(params: Mapping[str, Any], report: Report, _finish: Finish = never) -> None:

@@ -4,7 +4,8 @@ config.json    what was trained on what, and how (`Record`)
 metrics.jsonl  one line an epoch
 steps.jsonl    points of the curves within epochs; live.json how it goes at this second (core/live.py)
 log.txt        one line an event
-tuning.json    the thresholds that found most buildings of the validation ground (core/tuning.py)
+tuning.json    the thresholds that found most buildings of the validation ground (core/tuning.py); refit-tuning.json
+               while that ground is learned from
 weights.json   which file holds the weights of the best epoch so far, and its SHA-256
 epoch-N.weights.h5
 checkpoint-*   what training goes on from (core/checkpoints.py)
@@ -20,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 import pandas as pd
@@ -36,6 +37,7 @@ from core.watchers.film import Film
 MEASURES = ("loss", "accuracy", "precision", "recall", "iou")
 #: The further ones, without: crops learnt from in a second of learning, without the check.
 _PACE = ("learning_rate", "images_s")
+_EARLY = "refit-tuning.json"
 
 
 @dataclass(frozen=True)
@@ -216,8 +218,34 @@ class Run:
             return None
 
     def put_tuning(self, values: Mapping[str, Any]) -> None:
-        """Keeps what core.tuning found; raises CannotWrite, DiskFull."""
+        """Keeps what core.tuning found, once nothing is trained any more; raises CannotWrite, DiskFull."""
         self._write("tuning.json", dict(values))
+        self._file(_EARLY).unlink(missing_ok=True)
+
+    @property
+    def early_tuning(self) -> dict[str, Any] | None:
+        """What core.tuning found before the validation ground was learned from; None before and after."""
+        try:
+            return self._read(_EARLY)
+        except (OSError, ValueError):
+            return None
+
+    def put_early_tuning(self, values: Mapping[str, Any]) -> None:
+        """Keeps what core.tuning found, and that the validation ground is learned from now on."""
+        self._write(_EARLY, dict(values))
+
+    @property
+    def refitted(self) -> bool:
+        """Whether it learns, or has learned in the end, from the ground that was kept for validation."""
+        return bool(self.early_tuning or (self.tuned or {}).get("refitted"))
+
+    def taught(self, tile: str) -> Literal["train", "validation", "both", "new"]:
+        """What a tile was to the network; of one that was divided by a line, both."""
+        record = self.record
+        if tile in record.tiles and self.refitted:
+            return "train"
+        trained, checked = tile in record.train_tiles, tile in record.validation_tiles
+        return "both" if trained and checked else "train" if trained else "validation" if checked else "new"
 
     def weights(self) -> Path:
         """The file with the weights, verified against its SHA-256; raises NoSuchRun, DamagedRun."""

@@ -30,6 +30,8 @@ from models.registry import REACH_M
 WORLDVIEW_LAST = 8
 #: No network looks at smaller pixels than this, nor at larger crops.
 FINEST_M, MOST_CHIP = 0.05, 1024
+#: Sides of crops for finer tiles are multiples of it.
+_ROUND = 32
 #: Share of the pixels below and above the percentile scale, in percent.
 PERCENTILES = (2.0, 98.0)
 #: Every n-th pixel is looked at, so that no more than about so many are.
@@ -46,6 +48,7 @@ class Recipe:
     border_px: float = 2.0  #: taken out of the building class along every wall
     scaling: Literal["percentile", "thesis"] = "percentile"
     gsd_m: float = 0.0  #: metres a pixel of the network; 0: every tile becomes size × size, as the thesis has it
+    finest_m: float = 0.0  #: above 0, finer tiles are seen as fine as they are, down to this; see `seeing`
     crops: Literal["grid", "drawn"] = "grid"  #: from the grid of `step`, or drawn anew where buildings are
     empty: float = 0.25  #: share of the drawn crops that lie anywhere
     bands: int = 0  #: 3: red, green and blue; 0: with WorldView's eighth band, where all tiles have it
@@ -62,6 +65,7 @@ class Recipe:
             ("step", 1 <= self.step <= self.chip, "it is between 1 and chip"),
             ("border_px", 0 <= self.border_px <= 16, "it is between 0 and 16 pixels"),
             ("gsd_m", self.gsd_m == 0 or FINEST_M <= self.gsd_m <= 10, f"it is 0, or between {FINEST_M} and 10 metres"),
+            ("finest_m", self.finest_m == 0 or FINEST_M <= self.finest_m <= self.gsd_m, "it is 0, or at most gsd_m"),
             ("crops", self.crops in ("grid", "drawn"), "it is grid or drawn"),
             ("bands", self.bands in (0, 3), "it is 0 or 3"),
             ("empty", 0 <= self.empty <= 1, "it is between 0 and 1"),
@@ -69,6 +73,16 @@ class Recipe:
         ):
             if not right:
                 raise InvalidSetting(setting=name, value=getattr(self, name), detail=detail)
+
+    def seeing(self, gsd_m: float) -> "Recipe":
+        """For tiles of that resolution: where they are finer than the network needs, it looks at them as they are, no
+        finer than `finest_m`, in crops of as much ground.
+        """
+        if not self.finest_m:
+            return self
+        finer = round(min(self.gsd_m, max(self.finest_m, gsd_m)), 2)
+        chip = min(round(self.chip * self.gsd_m / finer / _ROUND) * _ROUND, MOST_CHIP)
+        return replace(self, gsd_m=finer, finest_m=0.0, chip=chip, step=chip // 2)
 
     def offsets(self, side: int) -> NDArray[np.intp]:
         """First pixels of the crops along a side of so many pixels; with a ground sample distance up to its end."""

@@ -54,6 +54,11 @@ class Schedule:
         epochs = (standing.epoch + standing.seen / self.crops) / self.config.epochs
         return rate_at(self.config, self._of_minutes if self.config.minutes else epochs)
 
+    def refits(self, standing: Standing) -> bool:
+        """Whether the running epoch learns from the validation ground, too."""
+        share = self._of_minutes if self.config.minutes else standing.epoch / self.config.epochs
+        return bool(self.config.refit) and share >= 1 - self.config.refit
+
     def words(self, standing: Standing) -> str:
         """The running epoch, and of how many or how long."""
         number, config = standing.epoch + 1, self.config

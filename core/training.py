@@ -82,6 +82,7 @@ def train(
     """
     run = Run(folder)
     check_network(config)
+    config = _for_tiles(config, tiles)
     if not (resume and run.exists and run.config == config):
         refuse_existing(folder)
     elif run.is_finished:  # it was interrupted between its last epoch and its job's end
@@ -140,7 +141,13 @@ def _read(tiles: Sequence[Tile], config: TrainingConfig, before: Run | None, cac
         report(READING * share, doing)
 
     targets = NETWORKS[config.network].targets
-    return read_dataset(tiles, config.recipe, config.seed, reading, scaling, cache, targets)
+    return read_dataset(tiles, config.recipe, config.seed, reading, scaling, cache, targets, bool(config.refit))
+
+
+def _for_tiles(config: TrainingConfig, tiles: Sequence[Tile]) -> TrainingConfig:
+    """With a recipe for the resolution of the labelled ones of these tiles."""
+    labelled = [tile.gsd_m for tile in tiles if tile.is_labelled]
+    return replace(config, recipe=config.recipe.seeing(float(np.median(labelled)))) if labelled else config
 
 
 def _fit(job: _Lesson, batch: int) -> int:
@@ -177,6 +184,7 @@ def _stand(job: _Lesson, learner: Learner) -> Standing:
                 told.log(note)
         if job.parent:
             _tell_changes(told, job.parent.record, data, learner)
+            _mind_refit(told, job.parent, data)
         return standing
     try:
         standing = _restore(run, told, learner)
@@ -196,6 +204,13 @@ def _tell_changes(told: Run, before: Record, data: Dataset, learner: Learner) ->
         told.log("The tiles have changed since training began: they are divided anew.")
     if learner.precision != before.precision:
         told.log(f"It began in {before.precision} and goes on in {learner.precision}.")
+
+
+def _mind_refit(told: Run, parent: Run, data: Dataset) -> None:
+    """Ground that the parent has learned from cannot check its child: thresholds stay, and no epoch is checked."""
+    if parent.refitted and parent.tuned and any(parent.taught(tile) == "train" for tile in data.validation_tiles):
+        told.put_early_tuning(parent.tuned)
+        told.log(f"{parent.name} has learned from all of this ground: nothing is left to check on, thresholds stay.")
 
 
 def _restore(run: Run, told: Run, learner: Learner) -> Standing:

@@ -41,6 +41,7 @@ class Tuning:
     examples: Examples = field(default_factory=Examples)
     least: float = 0.0  #: how likely the judge must find a footprint to keep it
     judged_f1: float | None = None  #: by judges that had not seen the footprint; None where there was too little
+    refitted: bool = False  #: the network has learned from that ground since
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "Tuning":

@@ -1,7 +1,8 @@
 """What networks say of each pixel, what they are told about it, and what a mistake costs.
 
-A network's output is its heads side by side, each of one or more channels, in the order of the registry. They are what
-they are before the last activation, but for "classes", which is the thesis's softmax.
+A network's output is its heads side by side, each of one or more channels, in the order of the registry, and that again
+for every further copy of the network: what copies say is averaged. Heads are what they are before the last activation,
+but for "classes", which is the thesis's softmax.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -89,11 +90,21 @@ def parts(heads: Sequence[str], output: Any) -> dict[str, Any]:
     return found
 
 
+def _copies(heads: Sequence[str], output: Any) -> list[dict[str, Any]]:
+    """The parts of every copy."""
+    width = channels(heads)
+    return [parts(heads, output[..., first : first + width]) for first in range(0, output.shape[-1], width)]
+
+
 def losses(heads: Sequence[str], target: Any, output: Any) -> list[Any]:
-    """The weighted loss of each head and pixel; target (…, heads) holds the truth of each, in their order."""
-    told = parts(heads, output)
+    """The weighted loss of each head and pixel, of several copies their mean: each learns by itself.
+
+    Target (…, heads) holds the truth of each, in their order.
+    """
+    copies = _copies(heads, output)
     return [
-        HEADS[name].weight * HEADS[name].loss(ops.cast(target[..., n], "float32"), told[name])
+        HEADS[name].weight
+        * _mean([HEADS[name].loss(ops.cast(target[..., n], "float32"), told[name]) for told in copies])
         for n, name in enumerate(heads)
     ]
 
@@ -106,17 +117,21 @@ def built(heads: Sequence[str], target: Any) -> Any:
 
 def probability(heads: Sequence[str], output: Any) -> Any:
     """(…) of "building"."""
-    told = parts(heads, ops.cast(output, "float32"))
-    return _words(told, [HEADS[name].probability for name in heads])[0]
+    tell = [HEADS[name].probability for name in heads]
+    return _mean([_words(told, tell)[0] for told in _copies(heads, ops.cast(output, "float32"))])
 
 
 def layers(heads: Sequence[str], output: Any) -> Any:
     """(…, 1 or 2): the probability of "building", and the distance in metres where a head tells it."""
-    told = parts(heads, ops.cast(output, "float32"))
-    distances = _words(told, [HEADS[name].distance for name in heads])
-    return ops.stack([probability(heads, output), *distances], axis=-1)
+    tell = [HEADS[name].distance for name in heads]
+    each = [_words(told, tell) for told in _copies(heads, ops.cast(output, "float32"))]
+    return ops.stack([probability(heads, output), *map(_mean, zip(*each, strict=True))], axis=-1)
 
 
 def _words(told: Mapping[str, Any], tell: Sequence[Callable[[Any], Any] | None]) -> list[Any]:
     """What those heads say that have a word on it."""
     return [word(output) for word, output in zip(tell, told.values(), strict=True) if word]
+
+
+def _mean(values: Sequence[Any]) -> Any:
+    return sum(values[1:], start=values[0]) / len(values) if len(values) > 1 else values[0]

@@ -63,7 +63,16 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
     {
         network.name: network
         for network in (
-            Network("unet", "U-Net, small, three heads", "models.unet", 16, 96, _THREE, {"width": 16}, core=2048),
+            Network(
+                "unet",
+                "U-Net, small, three heads",
+                "models.unet",
+                16,
+                96,
+                _THREE,
+                {"width": 16, "copies": 1},
+                core=2048,
+            ),
             Network("distance", "Signed distance (Yuan 2016)", "models.distance", 8, 48, ("bins",), {"width": 24}),
             Network("fcn", "Thesis FCN, 3.8 M parameters", "models.fcn", 8, 38, ("classes",), {"batch_norm": False}),
             *(

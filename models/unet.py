@@ -22,20 +22,29 @@ STRIDE = 2 ** len(GROWTH)
 DROPPED = (0.0, 0.0, 0.05, 0.1)
 
 
-def build(bands: int, width: int = 16) -> keras.Model:
-    """See models.registry.build; `width` is the number of filters at half the resolution."""
-    heads = NETWORKS["unet"].heads
+def build(bands: int, width: int = 16, copies: int = 1) -> keras.Model:
+    """See models.registry.build; `width` is the number of filters at half the resolution.
+
+    Several copies learn side by side from the same crops, each from fresh weights of its own, and are asked for their
+    mean (Lakshminarayanan, Pritzel, Blundell: deep ensembles, NeurIPS 2017).
+    """
     picture = keras.Input((None, None, bands), name="picture")
-    output = doubled(body(Filled(STRIDE)(picture), width), channels(heads))
+    output = _outputs(Filled(STRIDE)(picture), width, copies)
     return keras.Model(picture, Trimmed()([output, picture]), name="unet")
 
 
-def build_for_windows(bands: int, width: int = 16) -> keras.Model:
+def build_for_windows(bands: int, width: int = 16, copies: int = 1) -> keras.Model:
     """See models.registry.build_for_windows."""
     network = NETWORKS["unet"]
     picture = keras.Input((None, None, bands), name="picture")
-    output = doubled(body(picture, width), channels(network.heads))
-    return for_windows(picture, output, network.heads, network.halo)
+    return for_windows(picture, _outputs(picture, width, copies), network.heads, network.halo)
+
+
+def _outputs(picture: keras.KerasTensor, width: int, copies: int) -> keras.KerasTensor:
+    """The heads of every copy, side by side."""
+    heads = channels(NETWORKS["unet"].heads)
+    each = [doubled(body(picture, width), heads, f"_{n}" if n else "") for n in range(copies)]
+    return layers.Concatenate(dtype="float32")(each) if copies > 1 else each[0]
 
 
 def for_windows(picture: keras.KerasTensor, output: keras.KerasTensor, heads: Any, halo: int) -> keras.Model:
@@ -64,10 +73,10 @@ def joined(x: keras.KerasTensor, passed: list[keras.KerasTensor]) -> keras.Keras
     return x
 
 
-def doubled(x: keras.KerasTensor, outputs: int) -> keras.KerasTensor:
+def doubled(x: keras.KerasTensor, outputs: int, suffix: str = "") -> keras.KerasTensor:
     """(rows, columns, n) to (2 rows, 2 columns, outputs), without an activation, in float32."""
-    x = layers.Conv2D(4 * outputs, 3, padding="same", name="heads")(x)
-    return DepthToSpace(dtype="float32", name="output")(x)
+    x = layers.Conv2D(4 * outputs, 3, padding="same", name=f"heads{suffix}")(x)
+    return DepthToSpace(dtype="float32", name=f"output{suffix}")(x)
 
 
 def block(x: keras.KerasTensor) -> keras.KerasTensor:

@@ -8,15 +8,18 @@ import streamlit as st
 from app import state
 from core.config import PRECISIONS, TrainingConfig
 from core.jobs.resources import Resources
-from core.presets import recommended
+from core.presets import REFIT, recommended
 from core.settings import settings
 from core.training import networks
 
 _SEED = "seed box"
 _OPTIONS = {
+    "copies": "Copies that learn side by side: their mean predicts",
     "batch_norm": "Batch-normalised variant", "width": "Width: filters of the first layers",
     "imagenet": "Begin with ImageNet's weights, if they can be had", "members": "Networks, with + between",
 }  # fmt: skip
+#: Lowest, highest and step of whole numbers that are not a width.
+_WHOLE = {"copies": (1, 8, 1)}
 _SCALINGS = {
     "percentile": "2nd to 98th percentile of the training tiles",
     "thesis": "the thesis's: /255, and /65535 for 16 bits",
@@ -49,7 +52,8 @@ def _option(network: str, name: str, value: Any) -> Any:
     if isinstance(value, bool):
         return st.checkbox(words, value, key=key)
     if isinstance(value, int):
-        return st.number_input(words, 4, 256, value, 4, key=key)
+        low, high, step = _WHOLE.get(name, (4, 256, 4))
+        return st.number_input(words, low, high, value, step, key=key)
     return st.text_input(words, value, key=key)
 
 
@@ -77,6 +81,11 @@ def _learning(best: TrainingConfig) -> dict[str, Any]:
         "Other scale, angle and light", best.vary, key=f"vary of {network}",
         help="Augmentation: nearer or farther, rotated, brighter, hazier, with a hole.",
     )  # fmt: skip
+    refit = best.recipe.crops == "drawn" and st.checkbox(
+        "Learn from the validation ground at the end", best.refit > 0, key=f"refit of {network}",
+        help="Once the thresholds are found there, the second half of the training learns from all tiles. The score "
+        "that was measured is then that of the first half.",
+    )  # fmt: skip
     precision = st.selectbox("Arithmetic", PRECISIONS, format_func=_PRECISION_WORDS.__getitem__)
     seed = st.number_input(
         "Seed", 0, 2**32 - 1, state.seed(), key=_SEED, on_change=_keep_seed,
@@ -84,7 +93,7 @@ def _learning(best: TrainingConfig) -> dict[str, Any]:
     )  # fmt: skip
     return {
         "batch": batch, "learning_rate": rate, "schedule": schedule, "patience": patience, "augment": augment,
-        "vary": vary, "precision": precision, "seed": seed,
+        "vary": vary, "refit": REFIT if refit else 0.0, "precision": precision, "seed": seed,
     }  # fmt: skip
 
 

@@ -58,8 +58,9 @@ def curves(run: Run) -> None:
         st.caption("The curves appear after the first batches.")
         return
     best = run.best_epoch if run.is_usable else 0
+    word = "last epoch" if run.refitted else "best epoch"
     legend = " ".join(_key(f"background:{colour}", word) for word, colour in _GROUNDS.items())
-    marked = _key(f"border-left:2px dashed {_BEST}; width:2px", f"best epoch, {best}") if best else ""
+    marked = _key(f"border-left:2px dashed {_BEST}; width:2px", f"{word}, {best}") if best else ""
     st.html(legend + marked)
     for column, (name, title) in zip(st.columns(len(_CURVES)), _CURVES.items(), strict=True):
         within = steps if name == "loss" else steps.iloc[:0]
@@ -121,7 +122,8 @@ def _best(run: Run) -> str:
 def run_facts(run: Run) -> None:
     """Device, network, ground and the last figures of a run."""
     record, metrics = run.record, run.metrics()
-    last = metrics.iloc[-1] if len(metrics) else None
+    checked = metrics.dropna(subset="val_loss")
+    last = checked.iloc[-1] if len(checked) else None
     across, down = record.gsd_m
     table(
         {
@@ -130,6 +132,7 @@ def run_facts(run: Run) -> None:
             "Parameters": number(record.parameters),
             "Trained on": counted(len(record.train_tiles), "tile"),
             "Validated on": ", ".join(record.validation_tiles) or "nothing",
+            **({"In the end trained on": f"all {len(record.tiles)} tiles"} if run.refitted else {}),
             "Pixels of the network": f"{across:.3f} × {down:.3f} m",
             "Epochs": f"{run.epochs_done}{_asked(record.config)}{_best(run)}",
             **({"Goes on from": record.continues} if record.continues else {}),

@@ -13,6 +13,8 @@ from core.runs import Run
 from core.tuning import tuning_of
 
 _EVEN = "#8B949E"
+#: Of the square plot in pixels: a narrow screen has no more.
+_SIDE = 280
 _KINDS = {"before": _EVEN, "calibrated": colours.PREDICTION}
 
 
@@ -30,10 +32,11 @@ def tuning_view(run: Run) -> None:
     }
     if tuning.judged_f1 is not None:
         facts["F1 after a second look"] = _number(tuning.judged_f1)
-    st.markdown("**Thresholds**, found on the validation ground")
+    since = ", before it was learned from" if tuning.refitted else ""
+    st.markdown(f"**Thresholds**, found on the validation ground{since}")
     table(facts)
     if tuning.raw:
-        st.altair_chart(_reliability(tuning.raw, tuning.calibrated), width="stretch")
+        st.altair_chart(_reliability(tuning.raw, tuning.calibrated), width="content")
         st.caption(
             "On the dashed line, seven of ten footprints with a confidence of 0.7 find a building (IoU above 0.5)."
         )
@@ -50,9 +53,9 @@ def _reliability(raw: Sequence[Bin], calibrated: Sequence[Bin]) -> alt.LayerChar
         for kind, bins in zip(_KINDS, (raw, calibrated), strict=True)
         for one in bins
     ]
-    scale = alt.Scale(domain=[0, 1])
-    x = alt.X("confidence:Q", title="confidence", scale=scale)
-    y = alt.Y("found:Q", title="share that finds a building", scale=scale)
+    scale, axis = alt.Scale(domain=[0, 1]), alt.Axis(tickCount=5, format=".1f")
+    x = alt.X("confidence:Q", title="confidence", scale=scale, axis=axis)
+    y = alt.Y("found:Q", title="share that finds a building", scale=scale, axis=axis)
     colour = alt.Color(
         "kind:N", title=None, scale=alt.Scale(domain=list(_KINDS), range=list(_KINDS.values())),
         legend=alt.Legend(orient="top"),
@@ -64,5 +67,5 @@ def _reliability(raw: Sequence[Bin], calibrated: Sequence[Bin]) -> alt.LayerChar
     even = alt.Chart(pd.DataFrame({"confidence": [0, 1], "found": [0, 1]})).mark_line(color=_EVEN, strokeDash=[4, 3])
     dots = points.mark_circle(opacity=0.9).encode(size=alt.Size("footprints:Q", legend=None))
     return alt.layer(even.encode(x=x, y=y), points.mark_line(), dots).properties(
-        title="How far confidence can be believed", height=240
+        title="How far confidence can be believed", width=_SIDE, height=_SIDE
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from core.runs import MEASURES
 from core.watchers.film import Film
 from core.watchers.watcher import Epoch, Windows
 
@@ -82,7 +83,7 @@ def _scalars(figures: Mapping[str, float]) -> Iterator[tuple[str, float]]:
     for name, value in figures.items():
         if name.startswith("val_"):
             yield f"{name.removeprefix('val_')}/validation", value
-        elif f"val_{name}" in figures:
+        elif f"val_{name}" in figures or name in MEASURES:
             yield f"{name}/train", value
         elif name != "epoch":
             yield name, value

@@ -10,7 +10,7 @@ from shapely import box
 from core import dataset
 from core.chips import Chips
 from core.dataset import divide, read_dataset
-from core.errors import NoTrainingGround, TooFewTiles
+from core.errors import InvalidSetting, NoTrainingGround, TooFewTiles
 from core.scenes import Recipe, Scaling, Scene, read_scene
 from core.split import split
 from tests.core.made_up import HOUSES, SMALL, grid_at, make_tile
@@ -247,3 +247,17 @@ def test_tiles_keep_their_shape_at_the_networks_resolution(tmp_path):
     assert {scene.grid.shape for scene in data.train.scenes} == {(250, 325)}
     assert data.train.scenes[0].grid.pixel_m == pytest.approx((0.4, 0.4), rel=0.01)
     assert recipe.offsets(250).tolist() == [0, 32, 64, 96, 128, 160, 186], "up to the rim"
+
+
+@pytest.mark.parametrize(
+    ("tiles", "seen", "chip"), [(0.13, 0.2, 192), (0.24, 0.24, 160), (0.3, 0.3, 128), (0.5, 0.3, 128)]
+)
+def test_finer_tiles_are_seen_finer_down_to_a_limit_in_crops_of_as_much_ground(tiles, seen, chip):
+    recipe = Recipe(gsd_m=0.3, finest_m=0.2, chip=128).seeing(tiles)
+    assert (recipe.gsd_m, recipe.chip, recipe.step) == (seen, chip, chip // 2)
+    assert recipe.seeing(0.1) == recipe, "a run that goes on sees what it saw"
+
+
+def test_a_limit_coarser_than_the_network_is_refused():
+    with pytest.raises(InvalidSetting, match="finest_m"):
+        Recipe(gsd_m=0.3, finest_m=0.5)

@@ -52,3 +52,9 @@ def test_another_network_keeps_the_minutes_of_the_preset_and_none_of_its_options
 
 def test_nothing_named_is_the_default_network():
     assert chosen_config({}) == recommended("unet")
+
+
+def test_a_resolution_that_is_named_is_kept_whatever_the_tiles_have():
+    found = chosen_config({"preset": "good", "gsd_m": 0.5}).recipe
+    assert found.seeing(0.1) == found
+    assert found.gsd_m == 0.5

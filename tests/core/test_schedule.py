@@ -7,6 +7,7 @@ import pytest
 
 from core.checkpoints import Standing
 from core.config import TrainingConfig
+from core.scenes import Recipe
 from core.schedule import COLD, Schedule, rate_at
 
 CLOCK = TrainingConfig(epochs=100_000, minutes=1, schedule="cosine", learning_rate=1.0)
@@ -38,3 +39,13 @@ def test_by_epochs_the_rate_does_not_know_the_clock():
 
 def test_words_tell_minutes_instead_of_a_number_of_epochs_that_nobody_meant():
     assert at(30).words(Standing(epoch=5)) == "epoch 6, 0.5 of 1 min"
+
+
+def test_a_refit_begins_with_the_epoch_that_begins_in_its_share():
+    by_epochs = TrainingConfig(epochs=4, refit=0.5, recipe=Recipe(crops="drawn", gsd_m=0.5))
+    assert [at(0, by_epochs).refits(Standing(epoch=n)) for n in range(4)] == [False, False, True, True]
+    assert not at(0, by_epochs).refits(Standing(epoch=1, seen=99))
+    by_clock = replace(by_epochs, minutes=1)
+    assert not at(29, by_clock).refits(Standing())
+    assert at(31, by_clock).refits(Standing())
+    assert not at(59).refits(Standing()), "none was asked for"

@@ -83,3 +83,14 @@ def test_losses_are_weighed_and_one_a_head():
 def test_the_probability_of_the_thesis_is_its_second_class():
     softmax = np.array([[[[0.3, 0.7]]]], np.float32)
     assert np.asarray(probability(("classes",), softmax)).item() == pytest.approx(0.7)
+
+
+def test_copies_are_asked_for_their_mean_and_learn_each_by_itself():
+    heads = ("mask", "distance")
+    one, other = (np.random.default_rng(n).normal(size=(2, 8, 8, 2)).astype(np.float32) for n in (0, 1))
+    both = np.concatenate([one, other], axis=-1)
+    told = [np.array(layers(heads, output)) for output in (one, other, both)]
+    np.testing.assert_allclose(told[2], (told[0] + told[1]) / 2, atol=1e-6)
+    target = np.stack([np.ones((2, 8, 8)), np.full((2, 8, 8), 150)], axis=-1).astype(np.uint8)
+    costs = [np.array(losses(heads, target, output)) for output in (one, other, both)]
+    np.testing.assert_allclose(costs[2], (costs[0] + costs[1]) / 2, atol=1e-6)

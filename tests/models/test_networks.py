@@ -19,6 +19,7 @@ SMALL = {"unet": {"width": 8}, "distance": {"width": 8}, "ensemble": {"members":
 VARIANTS = [
     *((name, SMALL.get(name, {})) for name in NETWORKS),
     ("fcn", {"batch_norm": True}),
+    ("unet", {"width": 8, "copies": 2}),
     ("ensemble", {"members": "fcn+fcn:batch_norm=True"}),
 ]
 #: Those in which nothing beyond the halo changes a window.
@@ -43,7 +44,7 @@ def test_every_pixel_of_a_picture_of_any_size_has_all_heads(name, options, bands
     model, heads = build(name, bands, **options), NETWORKS[name].heads
     for rows, columns in [(64, 96), (65, 97), (33, 70)]:
         out = model(batch(name, bands, rows, columns)[0])
-        assert tuple(out.shape) == (2, rows, columns, channels(heads))
+        assert tuple(out.shape) == (2, rows, columns, channels(heads) * options.get("copies", 1))
         told = keras.ops.convert_to_numpy(layers(heads, out))
         assert told.shape == (2, rows, columns, NETWORKS[name].layers)
         assert ((told[..., 0] >= 0) & (told[..., 0] <= 1)).all()

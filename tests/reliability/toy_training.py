@@ -56,7 +56,7 @@ def toy_data() -> Dataset:
     target = np.eye(64, dtype=np.uint8)[..., None]
     scene = Scene("img1", pixels, target, np.ones((64, 64), bool), grid_at(), (1.0,) * 3, np.array(HOUSES, object))
     chips = Chips.of([scene], SMALL)
-    return Dataset(chips.only(np.arange(6)), chips.only(np.arange(6, 9)), Scaling((0,) * 3, (1,) * 3), 3)
+    return Dataset(chips.only(np.arange(6)), chips.only(np.arange(6, 9)), chips, Scaling((0,) * 3, (1,) * 3), 3)
 
 
 def toy_training(folder: Path) -> Run:
