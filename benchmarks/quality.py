@@ -73,7 +73,9 @@ def city_split(tiles: Sequence[Tile]) -> tuple[list[Tile], list[Tile]]:
 def trained(work: Path, place: str, network: str, minutes: float, seed: int, fold: int, preset: str) -> Run:
     """The run of one cell, trained now."""
     train_tiles, _ = folds(place, work)[fold]
-    config = PRESETS[preset].config if preset else recommended(network)
+    name, _, copies = network.partition("-x")  # "unet-x3": three copies side by side
+    config = PRESETS[preset].config if preset else recommended(name)
+    config = replace(config, options={**config.options, "copies": int(copies)}) if copies else config
     config = replace(config, seed=seed, minutes=minutes or config.minutes, epochs=MANY)
     folder = work / "runs" / name_of(place, preset or network, minutes, seed, fold)
     shutil.rmtree(folder, ignore_errors=True)
