@@ -203,7 +203,9 @@ class _Tracing:
         that a thread may do it.
         """
         window = core.widened(MARGINS[0] if margin is None else margin, self.whole)
-        layers = np.nan_to_num(read(window))
+        layers = np.array(read(window), order="K")  # planes stay planes: what follows goes over them one by one
+        if not np.isfinite(layers).all():
+            np.nan_to_num(layers, copy=False)
         np.clip(layers[..., 0], 0, 1, out=layers[..., 0])
         return _Seen(window, layers, self._apart(layers))
 
@@ -286,8 +288,10 @@ def _mean_inside(polygons: Geometries, probability: Probability, window: _Box) -
     numbers = range(1, len(polygons) + 1)
     corner = Affine.translation(window.column, window.row)
     owner = rasterize(zip(polygons, numbers, strict=True), probability.shape, transform=corner, dtype="int32").ravel()
-    pixels = np.bincount(owner, minlength=len(polygons) + 1)[1:]
-    sums = np.bincount(owner, weights=probability.ravel(), minlength=len(polygons) + 1)[1:]
+    inside = np.flatnonzero(owner)  # a fraction of all pixels, as a rule
+    owner = owner[inside] - 1
+    pixels = np.bincount(owner, minlength=len(polygons))
+    sums = np.bincount(owner, weights=probability.ravel()[inside], minlength=len(polygons))
     return np.where(pixels > 0, sums / np.maximum(pixels, 1), _at(polygons, probability, window))
 
 

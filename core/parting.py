@@ -4,8 +4,6 @@ Vincent, Soille: Watersheds in digital spaces (PAMI 1991), as scikit-image has i
 a basin at first; two basins are one building unless each is so many times deeper than the neck between them.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, label, maximum_filter
@@ -28,7 +26,9 @@ def parted(layers: NDArray[np.float32], threshold: float, seed: float) -> Probab
     """
     probability = layers[..., 0]
     mask = probability > threshold
-    depth = np.where(_halved(mask, np.max), np.maximum(_smooth(layers[..., 1]), FLOOR_M), 0).astype(np.float32)
+    depth = np.where(np.logical_or.reduce(_corners(mask)), np.maximum(_smooth(layers[..., 1]), FLOOR_M), 0).astype(
+        np.float32
+    )
     seeds, count = label((depth > FLOOR_M) & (maximum_filter(depth, 3) == depth), _AROUND)
     if count < 2:
         return probability
@@ -38,15 +38,16 @@ def parted(layers: NDArray[np.float32], threshold: float, seed: float) -> Probab
     return np.where(_lines(owner.repeat(2, 0).repeat(2, 1)[:rows, :columns]), np.float32(0), probability)
 
 
-def _halved(values: NDArray, by: Callable[..., NDArray]) -> NDArray:
-    """(rows / 2, columns / 2) of what `by` makes of each square of four."""
+def _corners(values: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """(rows / 2, columns / 2) each: the four pixels of every square of two by two, as views."""
     rows, columns = values.shape
-    even = np.pad(values, [(0, rows % 2), (0, columns % 2)], mode="edge")
-    return by(even.reshape(-(-rows // 2), 2, -(-columns // 2), 2), axis=(1, 3))
+    even = np.pad(values, [(0, rows % 2), (0, columns % 2)], mode="edge") if rows % 2 or columns % 2 else values
+    return even[::2, ::2], even[::2, 1::2], even[1::2, ::2], even[1::2, 1::2]
 
 
 def _smooth(distance: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(gaussian_filter(_halved(distance, np.mean), _SIGMA))
+    a, b, c, d = _corners(distance)
+    return np.asarray(gaussian_filter((a + b + c + d) * np.float32(0.25), _SIGMA))
 
 
 def _joined(basins: NDArray[np.int32], depth: NDArray[np.float32], count: int, seed: float) -> NDArray[np.int32]:

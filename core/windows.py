@@ -75,8 +75,11 @@ class Picture:
         """Pixels (rows, columns, bands) in the files' own values, and where there is a picture."""
         colour = self._part(self.colour, self.colour_bands, box)
         valid = rasters.Raster(colour, self.grid, self.colour.nodata).valid
-        parts = [colour] if self.eight_bands is None else [colour, self._part(self.eight_bands, (WORLDVIEW_LAST,), box)]
-        return np.moveaxis(np.concatenate([part.astype(np.float32) for part in parts]), 0, -1), valid
+        last = [] if self.eight_bands is None else [*self._part(self.eight_bands, (WORLDVIEW_LAST,), box)]
+        pixels = np.empty((*valid.shape, len(colour) + len(last)), np.float32)
+        for n, band in enumerate((*colour, *last)):
+            pixels[..., n] = band
+        return pixels, valid
 
     def _part(self, dataset: DatasetReader, bands: tuple[int, ...], box: Box) -> NDArray:
         across, down = dataset.width / self.grid.width, dataset.height / self.grid.height

@@ -13,8 +13,8 @@ from core.runs import Run
 from core.tuning import tuning_of
 
 _EVEN = "#8B949E"
-#: Of the square plot in pixels: a narrow screen has no more.
-_SIDE = 280
+#: Of the square plot in pixels, for which a narrow screen has room; and its title and legend.
+_SIDE, _AROUND = 280, 80
 _KINDS = {"before": _EVEN, "calibrated": colours.PREDICTION}
 
 
@@ -67,5 +67,5 @@ def _reliability(raw: Sequence[Bin], calibrated: Sequence[Bin]) -> alt.LayerChar
     even = alt.Chart(pd.DataFrame({"confidence": [0, 1], "found": [0, 1]})).mark_line(color=_EVEN, strokeDash=[4, 3])
     dots = points.mark_circle(opacity=0.9).encode(size=alt.Size("footprints:Q", legend=None))
     return alt.layer(even.encode(x=x, y=y), points.mark_line(), dots).properties(
-        title="How far confidence can be believed", width=_SIDE, height=_SIDE
+        title="How far confidence can be believed", width=_SIDE, height=_SIDE + _AROUND
     )
