@@ -26,9 +26,8 @@ def parted(layers: NDArray[np.float32], threshold: float, seed: float) -> Probab
     """
     probability = layers[..., 0]
     mask = probability > threshold
-    depth = np.where(np.logical_or.reduce(_corners(mask)), np.maximum(_smooth(layers[..., 1]), FLOOR_M), 0).astype(
-        np.float32
-    )
+    built = np.logical_or.reduce(_corners(mask))
+    depth = np.where(built, np.maximum(_smooth(layers[..., 1]), FLOOR_M), 0).astype(np.float32)
     seeds, count = label((depth > FLOOR_M) & (maximum_filter(depth, 3) == depth), _AROUND)
     if count < 2:
         return probability
