@@ -46,10 +46,12 @@ def combine(runs: Sequence[Run], out: Path) -> Run:
         notes=(f"The mean of {', '.join(run.name for run in runs)}.",),
         train_tiles=_all([record.train_tiles for record in records]),
         validation_tiles=_all([record.validation_tiles for record in records]),
+        between_tiles=_all([record.between_tiles for record in records]),
     )  # fmt: skip
     made = Run.create(out, record)
     made.put_weights(model, 1)
-    made.put_tuning(Tuning(tuning_of(runs[0]).shaping).as_dict())
+    refitted = any(run.refitted for run in runs)
+    made.put_tuning(Tuning(tuning_of(runs[0]).shaping, refitted=refitted).as_dict())
     return made
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from core.config import TrainingConfig
 from core.dataset import read_dataset
+from core.ensembles import combine
 from core.errors import InvalidSetting
 from core.presets import recommended
 from core.runs import Run
@@ -49,6 +50,11 @@ def test_every_tile_counts_as_trained_on(run, tiles):
     assert len(run.record.validation_tiles) == 1
     assert {run.taught(tile.id) for tile in tiles} == {"train"}
     assert run.taught("another") == "new"
+
+
+def test_a_mean_with_one_of_them_has_seen_all_their_ground(run, tmp_path):
+    mean = combine([run, run], tmp_path / "mean")
+    assert {mean.taught(tile) for tile in run.record.tiles} == {"train"}
 
 
 def test_without_it_validation_ground_stays_unseen(tiles, tmp_path):
