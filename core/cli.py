@@ -27,7 +27,7 @@ from core.errors import (
     NoSuchArea,
     is_out_of_memory,
 )
-from core.exports.footprints import check_format, write_footprints
+from core.exports.footprints import Origin, check_format, write_footprints
 from core.exports.labels import write_labels
 from core.jobs.child import OUT_OF_MEMORY
 from core.labels import Labels
@@ -147,7 +147,8 @@ def predict(
         images = image, eight_bands or spacenet.eight_bands_beside(image)
         made = predict_image(Run(run), images, kept, report, attribution, How(engine, turned))
         found = outlines(made, tuning_of(Run(run)).shaping.changed(threshold, seed, min_area, square, judged))
-    write_footprints(found, out, rasters.describe(image).grid, _tile_name(image), attribution)
+    origin = Origin(_tile_name(image), Run(run).name, Run(run).config.network, licence=attribution)
+    write_footprints(found, out, rasters.describe(image).grid, origin)
     notes.print(f"{len(found)} buildings, {found.area_m2.sum():,.0f} m² together", markup=False)
     typer.echo(out)
 

@@ -70,6 +70,13 @@ def area_m2(geometries: Geometries, crs: pyproj.CRS) -> np.ndarray:
     return np.asarray(shapely.area(reproject(geometries, crs, equal_area_crs(geometries, crs))))
 
 
+def perimeter_m(geometries: Geometries, crs: pyproj.CRS) -> np.ndarray:
+    """Length of each shape's walls, those of its holes too, in metres on the ground; float64 of the same length."""
+    if len(geometries) == 0:
+        return np.zeros(0)
+    return np.asarray(shapely.length(reproject(geometries, crs, equal_area_crs(geometries, crs))))
+
+
 @dataclass(frozen=True)
 class Grid:
     """A raster's georeference. `transform` takes (column, row) of pixel corners to (x, y) of `crs`."""

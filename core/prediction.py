@@ -21,7 +21,7 @@ from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
 from core.engine import Engine, engine_of
 from core.errors import TooFewBands
-from core.exports.footprints import write_footprints
+from core.exports.footprints import Origin, write_footprints
 from core.files import replacing, writing
 from core.footprints import Shaping, footprints_of
 from core.grids import Grid
@@ -213,7 +213,7 @@ def predict_tile(run: Run, tile: Tile, folder: Path, report: Report = silent, ho
     report(NETWORK, "tracing the footprints")
     found = outlines(prediction)
     for name in ("footprints.geojson", "footprints.gpkg"):
-        write_footprints(found, folder / name, prediction.grid, tile.id, tile.attribution)
+        write_footprints(found, folder / name, prediction.grid, origin_of(run, tile))
     points = score_tile(found, tile) if tile.is_labelled else None
     if points is not None:
         _write_score(folder / "score.json", points, run, tile)
@@ -221,6 +221,11 @@ def predict_tile(run: Run, tile: Tile, folder: Path, report: Report = silent, ho
         part.write_text(weights)
     report(1.0, f"{len(found)} footprints")
     return Found(prediction, found, points)
+
+
+def origin_of(run: Run, tile: Tile) -> Origin:
+    """Where a run's footprints of a tile come from."""
+    return Origin(tile.id, run.name, run.config.network, licence=tile.attribution)
 
 
 def outlines(prediction: Prediction, shaping: Shaping | None = None) -> Footprints:

@@ -23,6 +23,7 @@ from app.components.tile_map import (
 )
 from core import colours, pictures, rasters
 from core.exports.footprints import write_footprints
+from core.prediction import origin_of
 from core.footprints import Shaping
 from core.predicted import Predicted
 from core.runs import Run
@@ -147,7 +148,7 @@ def _footprint_file(found: Predicted, shaping: Shaping, suffix: str) -> Callable
         with TemporaryDirectory() as folder:
             path = Path(folder) / f"footprints{suffix}"
             return write_footprints(
-                found.footprints(shaping), path, grid, found.tile.id, found.tile.attribution
+                found.footprints(shaping), path, grid, origin_of(found.run, found.tile)
             ).read_bytes()
 
     return make

@@ -1,8 +1,10 @@
-"""Footprints as GeoJSON, GeoPackage, GeoParquet and SpaceNet CSV: the suffix says which, all or nothing is written."""
+"""Footprints as files that other programs open: the suffix says which format, all or nothing is written."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -12,42 +14,68 @@ import shapely
 from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 
 from core.errors import CannotWrite, ExportWithoutGrid, UnknownFootprintFormat
-from core.files import replacing
+from core.files import replacing, writing
 from core.geojson import feature_collection
-from core.grids import LONLAT, Grid
+from core.grids import LONLAT, Grid, perimeter_m
 from core.types import Geometries
 from core.vectors import Footprints
 
 #: Decimals: a millimetre in degrees, a thousandth of a pixel.
 _WKT_DECIMALS, _PIXEL_DECIMALS = 8, 3
+#: A Shapefile's names have ten letters at the most.
+_TEN_LETTERS = {"perimeter_m": "perim_m", "imagery_date": "date"}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where footprints come from; what is empty is not written."""
+
+    tile: str = ""
+    run: str = ""
+    model: str = ""  #: the network, in a word
+    imagery_date: str = ""  #: YYYY-MM-DD, where it is known
+    licence: str = ""  #: whose pixels and labels they were made of
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """What is known, by the names that files give it."""
+        return {name: value for name, value in asdict(self).items() if value}
 
 
 def write_footprints(
-    footprints: Footprints, path: Path, grid: Grid | None = None, image: str = "", attribution: str = ""
+    footprints: Footprints, path: Path, grid: Grid | None = None, origin: Origin | None = None
 ) -> Path:
     """The footprints as one file; returns its path.
 
-    .geojson: longitude and latitude. .gpkg and .parquet: the CRS of `grid`, else the footprints' own. All three hold
-    `id`, `confidence` and `area_m2`, and the attribution for the whole file. .csv: SpaceNet's columns in pixels of
-    `grid`, under `image` where the footprints name none; an image without a building gets the row -1. It has no place
-    for an attribution. `grid` is needed to come from pixels to the ground, and for .csv from the ground to pixels.
+    .geojson and .fgb: longitude and latitude. .gpkg, .parquet, .shp and .shp.zip: the CRS of `grid`, else the
+    footprints' own. All of these hold `id`, `confidence`, `area_m2`, `perimeter_m` and what is known of the origin; a
+    Shapefile has shorter names (`perim_m`, `date`). .csv: SpaceNet's columns in pixels of `grid`, under the origin's
+    tile where the footprints name none; an image without a building gets the row -1. It has no place for a licence.
+    `grid` is needed to come from pixels to the ground, and for .csv from the ground to pixels.
     Raises UnknownFootprintFormat, ExportWithoutGrid, DiskFull and CannotWrite; then nothing is left behind.
     """
     check_format(path)
-    write = _WRITERS[path.suffix.lower()]
-    export = _Export(footprints, path, grid, image, attribution)
+    export = _Export(footprints, path, grid, origin or Origin())
     try:
-        with replacing(path) as part:
-            write(export, part)
+        if suffix_of(path) == ".shp":
+            _write_shapefile(export)
+        else:
+            with replacing(path) as part:
+                _WRITERS[suffix_of(path)](export, part)
     except (DataSourceError, DataLayerError, FeatureError) as error:
         raise CannotWrite(name=path, detail=str(error)) from error
     return path
 
 
+def suffix_of(path: Path) -> str:
+    """What says the format: the last suffix, of zipped Shapefiles the last two."""
+    return ".shp.zip" if path.name.lower().endswith(".shp.zip") else path.suffix.lower()
+
+
 def check_format(path: Path) -> None:
     """Raises UnknownFootprintFormat where no footprints can be written under that suffix."""
-    if path.suffix.lower() not in _WRITERS:
-        raise UnknownFootprintFormat(name=path, known=", ".join(_WRITERS))
+    if suffix_of(path) not in FORMATS:
+        raise UnknownFootprintFormat(name=path, known=", ".join(FORMATS))
 
 
 @dataclass(frozen=True)
@@ -57,8 +85,7 @@ class _Export:
     footprints: Footprints
     path: Path
     grid: Grid | None
-    image: str
-    attribution: str
+    origin: Origin
 
     def on_the_ground(self) -> Footprints:
         """In the grid's CRS, without a grid in their own."""
@@ -80,43 +107,77 @@ class _Export:
         return self.grid.to_pixels(found.geometries, found.crs)
 
     def table(self) -> gpd.GeoDataFrame:
-        """One row a footprint on the ground: id, confidence, area_m2 and geometry."""
+        """One row a footprint on the ground: its fields and geometry."""
         ground = self.on_the_ground()
-        columns = {"id": ground.frame["id"], "confidence": ground.confidence, "area_m2": ground.area_m2}
-        return gpd.GeoDataFrame(columns, geometry=ground.geometries, crs=ground.crs)
+        assert ground.crs is not None
+        columns = {
+            "id": ground.frame["id"], "confidence": ground.confidence, "area_m2": ground.area_m2,
+            "perimeter_m": perimeter_m(ground.geometries, ground.crs).round(2),
+        }  # fmt: skip
+        return gpd.GeoDataFrame({**columns, **self.origin.fields}, geometry=ground.geometries, crs=ground.crs)
 
 
 def _write_geojson(export: _Export, part: Path) -> None:
-    ground = export.on_the_ground()
-    rows = zip(ground.frame["id"].tolist(), ground.confidence.tolist(), ground.area_m2.tolist(), strict=True)
-    facts = [{"id": number, "confidence": confidence, "area_m2": area} for number, confidence, area in rows]
-    shapes = ground.to_crs(LONLAT).geometries
-    part.write_bytes(feature_collection(shapes, facts, attribution=export.attribution))
+    table = export.table()
+    facts = table.drop(columns="geometry").to_dict("records")
+    shapes = np.asarray(table.geometry.to_crs(LONLAT), dtype=object)
+    part.write_bytes(feature_collection(shapes, facts, attribution=export.origin.licence))
 
 
 def _write_geopackage(export: _Export, part: Path) -> None:
     table = export.table()
-    several = (table.geom_type == "MultiPolygon").any()
+    licence = export.origin.licence
     part.unlink()  # GDAL refuses a file that is there and is no GeoPackage yet
     pyogrio.write_dataframe(
-        table, part, layer="footprints", driver="GPKG",
-        geometry_type="MultiPolygon" if several else "Polygon", promote_to_multi=bool(several),
-        dataset_metadata={"attribution": export.attribution} if export.attribution else None,
+        table, part, layer="footprints", driver="GPKG", **_geometry_type(table),
+        dataset_metadata={"attribution": licence} if licence else None,
     )  # fmt: skip
     # GDAL builds the spatial index last and says nothing when the disk is full by then.
     if not pyogrio.read_info(part)["capabilities"]["fast_spatial_filter"]:
         raise DataSourceError("there was no room for the spatial index")
 
 
+def _geometry_type(table: gpd.GeoDataFrame) -> dict[str, Any]:
+    several = bool((table.geom_type == "MultiPolygon").any())
+    return {"geometry_type": "MultiPolygon" if several else "Polygon", "promote_to_multi": several}
+
+
+def _write_flatgeobuf(export: _Export, part: Path) -> None:
+    table = export.table().to_crs(LONLAT)
+    part.unlink()
+    pyogrio.write_dataframe(table, part, layer="footprints", driver="FlatGeobuf", **_geometry_type(table))
+
+
+def _write_zipped_shapefile(export: _Export, part: Path) -> None:
+    part.unlink()
+    _put_shapefile(export, part)
+
+
+def _write_shapefile(export: _Export) -> None:
+    """Several files: the one that is named comes last, and none stays where one is missing."""
+    path = export.path
+    with writing(path), TemporaryDirectory(dir=path.parent, prefix=".") as folder:
+        made = Path(folder) / path.name
+        _put_shapefile(export, made)
+        for file in sorted(made.parent.iterdir(), key=lambda file: file.suffix == ".shp"):
+            file.replace(path.with_suffix(file.suffix))
+
+
+def _put_shapefile(export: _Export, path: Path) -> None:
+    table = export.table().rename(columns=_TEN_LETTERS)
+    kind = {"geometry_type": "Polygon"}  # which holds several, too
+    pyogrio.write_dataframe(table, path, driver="ESRI Shapefile", encoding="UTF-8", **kind)
+
+
 def _write_geoparquet(export: _Export, part: Path) -> None:
     table = export.table()
-    table.attrs["attribution"] = export.attribution
+    table.attrs["attribution"] = export.origin.licence
     table.to_parquet(part, index=False)
 
 
 def _write_spacenet_csv(export: _Export, part: Path) -> None:
     found = export.footprints
-    images = found.frame["image"].replace("", export.image)
+    images = found.frame["image"].replace("", export.origin.tile)
     rows = pd.DataFrame(
         {
             "ImageId": images,
@@ -126,7 +187,7 @@ def _write_spacenet_csv(export: _Export, part: Path) -> None:
             "Confidence": found.confidence,
         }
     )
-    empty = {name or export.image for name in found.images or ("",)} - set(images)
+    empty = {name or export.origin.tile for name in found.images or ("",)} - set(images)
     none = [(name, -1, "POLYGON EMPTY", "POLYGON EMPTY", 1.0) for name in sorted(empty)]
     table = pd.DataFrame([*rows.itertuples(index=False, name=None), *none], columns=rows.columns)
     table.to_csv(part, index=False, encoding="utf-8")
@@ -144,7 +205,9 @@ _WRITERS: dict[str, Callable[[_Export, Path], None]] = {
     ".geojson": _write_geojson,
     ".gpkg": _write_geopackage,
     ".parquet": _write_geoparquet,
+    ".fgb": _write_flatgeobuf,
+    ".shp.zip": _write_zipped_shapefile,
     ".csv": _write_spacenet_csv,
 }
 #: What a person may choose from.
-FORMATS = tuple(_WRITERS)
+FORMATS = (*_WRITERS, ".shp")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.exports.footprints import write_footprints
+from core.exports.footprints import Origin, write_footprints
 from core.files import replacing
 from core.labels import Labels
 from core.rasters import Raster, write
@@ -31,10 +31,10 @@ def write_label(labels: Labels, file: str, folder: Path, image: str, attribution
     path = folder / f"{Path(image).name}_{file}"
     match file:
         case "outlines.csv":
-            return write_footprints(labels.outlines(image), path, labels.grid, image, attribution)
+            return write_footprints(labels.outlines(image), path, labels.grid, Origin(image, licence=attribution))
         case "outlines.geojson":
             ground = Footprints.of(labels.ground, labels.grid.crs)
-            return write_footprints(ground, path, labels.grid, image, attribution)
+            return write_footprints(ground, path, labels.grid, Origin(image, licence=attribution))
         case "distance.tif":
             return write(path, Raster(labels.distance[None], labels.grid), attribution)
         case "distance.npy":

@@ -15,7 +15,7 @@ from affine import Affine
 from pyproj import CRS
 
 from core.errors import CannotWrite, DiskFull, ExportWithoutGrid, UnknownFootprintFormat
-from core.exports.footprints import FORMATS, write_footprints
+from core.exports.footprints import FORMATS, Origin, write_footprints
 from core.grids import LONLAT, WEB_MERCATOR, Grid, reproject
 from core.scoring import score
 from core.vectors import Footprints, read_footprints, read_geojson
@@ -50,7 +50,8 @@ def read_back(path, grid):
 
 
 def open_with_geopandas(path):
-    return gpd.read_parquet(path) if path.suffix == ".parquet" else gpd.read_file(path)
+    frame = gpd.read_parquet(path) if path.suffix == ".parquet" else gpd.read_file(path)
+    return frame.sort_values("id", ignore_index=True)  # a FlatGeobuf is ordered by place
 
 
 def properties(path):
@@ -63,7 +64,7 @@ def properties(path):
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("crs", [None, WEB_MERCATOR], ids=["own-crs", "other-crs"])
 def test_every_footprint_comes_back_where_it_was(tmp_path, grid, suffix, crs):
-    path = write_footprints(made_up(grid, crs), tmp_path / f"houses{suffix}", grid, "AOI_2_Vegas_img1")
+    path = write_footprints(made_up(grid, crs), tmp_path / f"houses{suffix}", grid, Origin("AOI_2_Vegas_img1"))
     expected = reproject(grid.to_ground(PIXELS), grid.crs, LONLAT)
     found = read_back(path, grid)
     assert len(found) == 2
@@ -75,14 +76,14 @@ def test_every_footprint_comes_back_where_it_was(tmp_path, grid, suffix, crs):
 def test_the_fields_come_back(tmp_path, grid, suffix):
     footprints = made_up(grid)
     found = properties(write_footprints(footprints, tmp_path / f"houses{suffix}", grid))
-    assert set(found) - {"geometry"} == {"id", "confidence", "area_m2"}
+    assert set(found) - {"geometry"} == {"id", "confidence", "area_m2", "perimeter_m"}
     assert found["id"].tolist() == [1, 2]
     assert found["confidence"].tolist() == CONFIDENCE
     assert found["area_m2"].tolist() == pytest.approx(footprints.area_m2, rel=1e-6)
 
 
 def test_the_csv_holds_spacenet_s_columns(tmp_path):
-    path = write_footprints(made_up(GRID), tmp_path / "houses.csv", GRID, "AOI_2_Vegas_img1")
+    path = write_footprints(made_up(GRID), tmp_path / "houses.csv", GRID, Origin("AOI_2_Vegas_img1"))
     table = pd.read_csv(path)
     assert list(table) == ["ImageId", "BuildingId", "PolygonWKT_Pix", "PolygonWKT_Geo", "Confidence"]
     assert table["ImageId"].unique().tolist() == ["AOI_2_Vegas_img1"]
@@ -94,7 +95,7 @@ def test_the_csv_holds_spacenet_s_columns(tmp_path):
     assert shapely.equals_exact(read_footprints(path).geometries, PIXELS, tolerance=1e-3, normalize=True).all()
 
 
-@pytest.mark.parametrize("suffix", [".gpkg", ".parquet"])
+@pytest.mark.parametrize("suffix", [".gpkg", ".parquet", ".shp", ".shp.zip"])
 def test_the_tile_s_crs_is_kept(tmp_path, suffix):
     path = write_footprints(made_up(GRID, LONLAT), tmp_path / f"houses{suffix}", GRID)
     assert open_with_geopandas(path).crs.to_epsg() == 32611
@@ -102,12 +103,12 @@ def test_the_tile_s_crs_is_kept(tmp_path, suffix):
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_footprints_in_pixels_are_placed_by_the_grid(tmp_path, suffix):
-    path = write_footprints(Footprints.of(PIXELS, None), tmp_path / f"houses{suffix}", GRID, "img")
+    path = write_footprints(Footprints.of(PIXELS, None), tmp_path / f"houses{suffix}", GRID, Origin("img"))
     expected = reproject(GRID.to_ground(PIXELS), UTM, LONLAT)
     assert shapely.hausdorff_distance(read_back(path, GRID), expected).max() < 1e-6
 
 
-@pytest.mark.parametrize("suffix", [".geojson", ".gpkg", ".parquet"])
+@pytest.mark.parametrize("suffix", [".geojson", ".gpkg", ".parquet", ".fgb", ".shp", ".shp.zip"])
 def test_the_ground_needs_no_grid(tmp_path, suffix):
     path = write_footprints(made_up(GRID), tmp_path / f"houses{suffix}")
     assert len(read_back(path, GRID)) == 2
@@ -116,7 +117,7 @@ def test_the_ground_needs_no_grid(tmp_path, suffix):
 def test_pixels_need_a_grid_for_the_ground_only(tmp_path):
     pixels = Footprints.of(PIXELS, None, image="img")
     assert len(read_footprints(write_footprints(pixels, tmp_path / "houses.csv"))) == 2
-    for suffix in (".geojson", ".gpkg", ".parquet"):
+    for suffix in (".geojson", ".gpkg", ".parquet", ".fgb", ".shp", ".shp.zip"):
         with pytest.raises(ExportWithoutGrid, match="houses"):
             write_footprints(pixels, tmp_path / f"houses{suffix}")
     with pytest.raises(ExportWithoutGrid, match="houses"):
@@ -126,13 +127,13 @@ def test_pixels_need_a_grid_for_the_ground_only(tmp_path):
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_no_footprints_make_a_file_that_can_be_read(tmp_path, suffix):
     nothing = Footprints.of(np.empty(0, object), UTM)
-    path = write_footprints(nothing, tmp_path / f"houses{suffix}", GRID, "AOI_1_Rio_img9")
+    path = write_footprints(nothing, tmp_path / f"houses{suffix}", GRID, Origin("AOI_1_Rio_img9"))
     assert len(read_back(path, GRID)) == 0
 
 
 def test_an_image_without_buildings_gets_spacenet_s_row(tmp_path):
     nothing = Footprints.of(np.empty(0, object), UTM)
-    path = write_footprints(nothing, tmp_path / "houses.csv", GRID, "AOI_1_Rio_img9")
+    path = write_footprints(nothing, tmp_path / "houses.csv", GRID, Origin("AOI_1_Rio_img9"))
     (row,) = pd.read_csv(path).to_dict("records")
     assert (row["ImageId"], row["BuildingId"], row["PolygonWKT_Pix"]) == ("AOI_1_Rio_img9", -1, "POLYGON EMPTY")
     assert read_footprints(path).images == ("AOI_1_Rio_img9",)
@@ -140,7 +141,7 @@ def test_an_image_without_buildings_gets_spacenet_s_row(tmp_path):
 
 def test_images_keep_their_names_beside_those_without_buildings(tmp_path):
     mixed = Footprints.of(PIXELS, None, image=["A_img1", "A_img3"], images=("A_img1", "A_img2", "A_img3"))
-    found = read_footprints(write_footprints(mixed, tmp_path / "houses.csv", image="unused"))
+    found = read_footprints(write_footprints(mixed, tmp_path / "houses.csv", origin=Origin("unused")))
     assert set(found.images) == {"A_img1", "A_img2", "A_img3"}
     assert found.frame["image"].tolist() == ["A_img1", "A_img3"]
 
@@ -148,7 +149,7 @@ def test_images_keep_their_names_beside_those_without_buildings(tmp_path):
 def test_a_building_in_two_parts_stays_one(tmp_path):
     two = np.array([PIXELS[0], shapely.MultiPolygon([shapely.box(30, 2, 40, 9), shapely.box(42, 2, 50, 9)])], object)
     for suffix in (".gpkg", ".parquet", ".csv"):
-        path = write_footprints(Footprints.of(two, None), tmp_path / f"houses{suffix}", GRID, "img")
+        path = write_footprints(Footprints.of(two, None), tmp_path / f"houses{suffix}", GRID, Origin("img"))
         assert len(read_back(path, GRID)) == 2
     document = orjson.loads(write_footprints(Footprints.of(two, None), tmp_path / "a.geojson", GRID).read_bytes())
     assert [feature["geometry"]["type"] for feature in document["features"]] == ["Polygon", "MultiPolygon"]
@@ -164,13 +165,13 @@ def attribution_of(path):
 
 @pytest.mark.parametrize("suffix", [".geojson", ".gpkg", ".parquet"])
 def test_hostile_attribution_stays_data(tmp_path, suffix):
-    path = write_footprints(made_up(GRID), tmp_path / f"houses{suffix}", GRID, attribution=HOSTILE)
+    path = write_footprints(made_up(GRID), tmp_path / f"houses{suffix}", GRID, Origin(licence=HOSTILE))
     assert attribution_of(path) == HOSTILE
     assert len(read_back(path, GRID)) == 2
 
 
 def test_a_hostile_image_name_stays_one_cell(tmp_path):
-    path = write_footprints(made_up(GRID), tmp_path / "houses.csv", GRID, HOSTILE)
+    path = write_footprints(made_up(GRID), tmp_path / "houses.csv", GRID, Origin(HOSTILE))
     assert pd.read_csv(path)["ImageId"].tolist() == [HOSTILE, HOSTILE]
 
 
@@ -188,14 +189,14 @@ def test_geojson_follows_rfc_7946(tmp_path):
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_what_was_written_scores_like_what_was_predicted(tmp_path, suffix):
     footprints = made_up(GRID)
-    path = write_footprints(footprints, tmp_path / f"houses{suffix}", GRID, "img")
+    path = write_footprints(footprints, tmp_path / f"houses{suffix}", GRID, Origin("img"))
     found = Footprints.of(reproject(read_back(path, GRID), LONLAT, UTM), UTM)
     assert score(footprints, found).truth.iou.min() > 0.99
 
 
-@pytest.mark.parametrize("name", ["houses.shp", "houses", "houses.geojson.txt"])
+@pytest.mark.parametrize("name", ["houses.kml", "houses", "houses.geojson.txt"])
 def test_an_unknown_suffix_names_the_known_ones(tmp_path, name):
-    with pytest.raises(UnknownFootprintFormat, match=r"\.geojson, \.gpkg, \.parquet, \.csv"):
+    with pytest.raises(UnknownFootprintFormat, match=r"\.geojson, \.gpkg, \.parquet, \.fgb, \.shp\.zip, \.csv, \.shp"):
         write_footprints(made_up(GRID), tmp_path / name, GRID)
     assert not list(tmp_path.iterdir())
 
@@ -207,10 +208,10 @@ def test_suffixes_may_be_in_capitals(tmp_path):
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_an_older_file_is_replaced(tmp_path, suffix):
     path = tmp_path / f"houses{suffix}"
-    write_footprints(Footprints.of(PIXELS[:1], None), path, GRID, "img")
-    write_footprints(made_up(GRID), path, GRID, "img")
+    write_footprints(Footprints.of(PIXELS[:1], None), path, GRID, Origin("img"))
+    write_footprints(made_up(GRID), path, GRID, Origin("img"))
     assert len(read_back(path, GRID)) == 2
-    assert list(tmp_path.iterdir()) == [path]
+    assert {file.stem for file in tmp_path.iterdir()} == {path.stem}, "nothing half-written beside it"
 
 
 @contextmanager
@@ -227,13 +228,12 @@ def files_end_after(size):
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("size", [0, 500])
 def test_a_failed_write_leaves_what_was_there(tmp_path, suffix, size):
-    path = write_footprints(made_up(GRID), tmp_path / f"houses{suffix}", GRID, "img")
-    before = path.read_bytes()
+    path = write_footprints(made_up(GRID), tmp_path / f"houses{suffix}", GRID, Origin("img"))
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
     many = Footprints.of(np.repeat(PIXELS, 200), None)
     with files_end_after(size), pytest.raises((CannotWrite, DiskFull), match="houses"):
-        write_footprints(many, path, GRID, "img")
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
+        write_footprints(many, path, GRID, Origin("img"))
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
 def test_a_geopackage_without_room_for_its_index_is_not_kept(tmp_path):
@@ -249,4 +249,28 @@ def test_a_geopackage_without_room_for_its_index_is_not_kept(tmp_path):
 def test_a_folder_that_cannot_be_made_is_an_error_in_words(tmp_path, suffix):
     (tmp_path / "file").write_text("")
     with pytest.raises(CannotWrite, match="Choose a folder you may write to"):
-        write_footprints(made_up(GRID), tmp_path / "file" / f"houses{suffix}", GRID, "img")
+        write_footprints(made_up(GRID), tmp_path / "file" / f"houses{suffix}", GRID, Origin("img"))
+
+
+ORIGIN = Origin("AOI_2_Vegas_img1", "run 7", "unet", "2016-10-04", "Somebody, CC BY-SA 4.0 é")
+
+
+@pytest.mark.parametrize("suffix", [suffix for suffix in FORMATS if suffix != ".csv"])
+def test_every_footprint_says_where_it_comes_from(tmp_path, suffix):
+    found = properties(write_footprints(made_up(GRID), tmp_path / f"houses{suffix}", GRID, ORIGIN))
+    short = suffix.startswith(".shp")
+    assert found["date" if short else "imagery_date"].astype(str).str[:10].tolist() == ["2016-10-04"] * 2
+    for name, value in (("tile", ORIGIN.tile), ("run", "run 7"), ("model", "unet"), ("licence", ORIGIN.licence)):
+        assert found[name].tolist() == [value, value]
+    walls = [2 * (17.75 + 13.5) / 2, (4 * 30 + 2 * (10 + 10.125)) / 2]
+    assert found["perim_m" if short else "perimeter_m"].tolist() == pytest.approx(walls, rel=1e-3)
+
+
+def test_a_shapefile_is_several_files_and_none_when_it_fails(tmp_path, monkeypatch):
+    path = write_footprints(made_up(GRID), tmp_path / "houses.shp", GRID)
+    assert {file.suffix for file in tmp_path.iterdir()} == {".shp", ".shx", ".dbf", ".prj", ".cpg"}
+    assert len(gpd.read_file(path)) == 2
+    monkeypatch.setattr(pyogrio, "write_dataframe", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        write_footprints(made_up(GRID), tmp_path / "other" / "houses.shp", GRID)
+    assert list((tmp_path / "other").iterdir()) == []

@@ -18,7 +18,9 @@ SQUARE = shapely.box(4, 6, 20, 16)
 COURT = shapely.box(24, 20, 44, 40).difference(shapely.box(30, 26, 38, 34))
 
 
-def example(name: str = "one", side: str = "train", buildings: tuple[shapely.Polygon, ...] = (SQUARE, COURT)) -> Example:
+def example(
+    name: str = "one", side: str = "train", buildings: tuple[shapely.Polygon, ...] = (SQUARE, COURT)
+) -> Example:
     pixels = np.random.default_rng(0).integers(0, 255, (48, 64, 3)).astype(np.uint8)
     return Example(name, side, pixels, np.array(buildings, object), "Somebody, CC BY 4.0")
 
