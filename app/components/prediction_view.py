@@ -23,9 +23,9 @@ from app.components.tile_map import (
 )
 from core import colours, pictures, rasters
 from core.exports.footprints import write_footprints
-from core.prediction import origin_of
 from core.footprints import Shaping
 from core.predicted import Predicted
+from core.prediction import origin_of
 from core.runs import Run
 from core.scoring import Score
 from core.starter import is_starter

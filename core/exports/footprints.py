@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import geopandas as gpd
 import numpy as np
@@ -149,8 +150,11 @@ def _write_flatgeobuf(export: _Export, part: Path) -> None:
 
 
 def _write_zipped_shapefile(export: _Export, part: Path) -> None:
-    part.unlink()
-    _put_shapefile(export, part)
+    """GDAL zips, too, but leaves things beside where the disk is full."""
+    with TemporaryDirectory(dir=part.parent, prefix=".") as folder, ZipFile(part, "w", ZIP_DEFLATED) as zipped:
+        _put_shapefile(export, Path(folder) / f"{export.path.name.removesuffix('.zip')}")
+        for file in sorted(Path(folder).iterdir()):
+            zipped.write(file, file.name)
 
 
 def _write_shapefile(export: _Export) -> None:
