@@ -48,8 +48,8 @@ Groundplan on {record.created[:10]}.
 | packages | {", ".join(f"{name} {version}" for name, version in record.versions.items())} |
 | seed | {record.config.seed} |
 
-**Limits.** It knows the ground it was trained on. Elsewhere, at another resolution or season, look at what it finds before
-anything depends on it. Pixels and labels of the tiles have licences of their own, which bind what is made of them.
+**Limits.** It knows the ground it was trained on. Elsewhere, at another resolution or season, look at what it finds
+before anything depends on it. Pixels and labels of the tiles have licences of their own, which bind what is made of them.
 """
 
 
