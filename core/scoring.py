@@ -309,3 +309,15 @@ def _box_overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _iou(shared: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Intersection over union from three areas."""
     return np.asarray(shared / (a + b - shared))
+
+
+def average_precision(confidence: np.ndarray, hit: np.ndarray, truth: int) -> float | None:
+    """The area under the precision of every recall, precision never rising with it (PASCAL VOC 2010).
+
+    Of footprints with their confidence and whether they found one of so many buildings; None without buildings.
+    """
+    if not truth:
+        return None
+    right = np.cumsum(hit[np.argsort(-confidence, kind="stable")])
+    precision = np.maximum.accumulate((right / np.arange(1, len(right) + 1))[::-1])[::-1]
+    return float(np.sum(np.diff(right, prepend=0) * precision) / truth)

@@ -15,7 +15,7 @@ from core.config import TrainingConfig
 from core.footprints import Look, Shaping
 from core.judging import Bin, Calibration, Examples, Judge, features, reliability
 from core.runs import Run
-from core.scoring import Counts
+from core.scoring import Counts, average_precision
 from core.types import Geometries
 from core.validation import Checked
 from models.registry import NETWORKS
@@ -41,13 +41,17 @@ class Tuning:
     examples: Examples = field(default_factory=Examples)
     least: float = 0.0  #: how likely the judge must find a footprint to keep it
     judged_f1: float | None = None  #: by judges that had not seen the footprint; None where there was too little
+    ap: float | None = None  #: average precision of the footprints there, at IoU 0.5
+    tiles: tuple[tuple[str, int, int, int], ...] = ()  #: TP, FP and FN of each tile there
     refitted: bool = False  #: the network has learned from that ground since
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "Tuning":
         """From the parsed JSON; raises KeyError, TypeError where it is none."""
         examples = Examples(tuple(map(tuple, values["examples"]["rows"])), tuple(values["examples"]["hits"]))
-        bins = {name: tuple(Bin(**one) for one in values[name]) for name in ("raw", "calibrated")}
+        bins: dict[str, Any] = {name: tuple(Bin(**one) for one in values[name]) for name in ("raw", "calibrated")} | {
+            "tiles": tuple(map(tuple, values.get("tiles", ())))
+        }
         parts = {"shaping": Shaping(**values["shaping"]), "calibration": Calibration(**values["calibration"])}
         return cls(**{**values, **parts, **bins, "examples": examples})
 
@@ -101,7 +105,15 @@ def tune(checked: Checked, first: Shaping) -> Tuning:
     worth = _worth(checked)
     best, score = _better(checked, first, score, worth, levels)
     best, score = _better(checked, best, score, worth, [replace(best, min_area_m2=area) for area in AREAS_M2])
-    return _judged(checked, Tuning(best, score))
+    return _judged(checked, Tuning(best, score, tiles=_tiles(checked, best)))
+
+
+def _tiles(checked: Checked, shaping: Shaping) -> tuple[tuple[str, int, int, int], ...]:
+    """TP, FP and FN of every tile, for an interval around the F1."""
+    found = dict[str, Counts]()
+    for ground, score in zip(checked.grounds, checked.scores(shaping), strict=True):
+        found[ground.scene.tile] = found.get(ground.scene.tile, Counts(0, 0, 0)) + score
+    return tuple((tile, counts.tp, counts.fp, counts.fn) for tile, counts in found.items())
 
 
 def _worth(checked: Checked) -> float:
@@ -131,7 +143,7 @@ def _judged(checked: Checked, tuning: Tuning) -> Tuning:
     if len(hits) == 0:
         return tuning
     tuning = replace(
-        tuning, examples=examples, calibration=calibration, raw=reliability(confidence, examples.hits),
+        tuning, ap=average_precision(confidence, hits, truth), examples=examples, calibration=calibration, raw=reliability(confidence, examples.hits),
         calibrated=reliability(calibration.apply(confidence), examples.hits),
     )  # fmt: skip
     if not examples.suffice:
