@@ -19,6 +19,7 @@ from app.assets import ASSETS
 from core import colours, pictures, predicted
 from core.catalog.spacenet import LABELS
 from core.catalog.store import read_catalog
+from core.comparing import changes_geojson
 from core.errors import CatalogError, GroundplanError, NoSuchBands
 from core.footprints import Shaping
 from core.geojson import feature_collection
@@ -125,6 +126,12 @@ def _verdicts(request: Request) -> Response:
     return _geojson(found.verdicts_geojson(_shaping(request, found)))
 
 
+def _changes(request: Request) -> Response:
+    names, tile = request.path_params, request.path_params["tile"]
+    one, other = (predicted.find(names[run], tile) for run in ("run", "other"))
+    return _geojson(changes_geojson(one, other))
+
+
 def _shaping(request: Request, found: Predicted) -> Shaping:
     """As the run was tuned, but for what the address says."""
     asked = request.query_params
@@ -153,6 +160,7 @@ ROUTES: list[BaseRoute] = [
     Route("/layers/tiles.geojson", _answer(_tiles)),
     Route("/layers/tiles/{tile}/outlines.geojson", _answer(_outlines)),
     Route("/layers/tiles/{tile}/{layer}", _answer(_tile_layer)),
+    Route("/layers/changes/{run}/{other}/{tile}/changes.geojson", _answer(_changes)),
     Route("/layers/predictions/{run}/{tile}/probability", _answer(_probability)),
     Route("/layers/predictions/{run}/{tile}/outlines", _answer(_predicted_outlines)),
     Route("/layers/predictions/{run}/{tile}/verdicts.geojson", _answer(_verdicts)),

@@ -45,6 +45,11 @@ def selected_tile(catalog: Catalog) -> Tile:
     return tile
 
 
+def selected_tile_id() -> str | None:
+    """The id of the tile the visitor chose last."""
+    return cast(str | None, st.session_state.get(_TILE))
+
+
 def _from_address() -> str | None:
     """The address's tile where the visitor changed the address (Back, or typing), not we."""
     asked = st.query_params.get(_TILE)

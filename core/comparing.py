@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from core.about import About, title_of
 from core.evaluation import evaluate, interval
 from core.footprints import Shaping
 from core.geojson import feature_collection
@@ -20,7 +21,7 @@ from core.vectors import Footprints
 #: What became of a building between one run and another.
 Change = Literal["gained", "lost", "both", "neither"]
 _COLUMNS = (
-    "run", "name", "network", "tiles", "epochs", "minutes", "f1", "low", "high", "ap", "crops_s", "parameters",
+    "run", "name", "tags", "network", "tiles", "epochs", "minutes", "f1", "low", "high", "ap", "crops_s", "parameters",
     "megabytes", "created",
 )  # fmt: skip
 
@@ -38,7 +39,7 @@ def _row(run: Run) -> dict[str, Any]:
     record, tuning, metrics = run.record, tuning_of(run), run.metrics()
     low, high = interval([tuple(counts) for _, *counts in tuning.tiles]) or (np.nan, np.nan)  # type: ignore[misc]
     return {
-        "run": run.name, "name": record.config.name or run.name, "network": network_of(run),
+        "run": run.name, "name": title_of(run), "tags": list(About.of(run).tags), "network": network_of(run),
         "tiles": len(record.train_tiles), "epochs": run.epochs_done, "minutes": metrics["seconds"].sum() / 60,
         "f1": np.nan if tuning.f1 is None else tuning.f1, "low": low, "high": high,
         "ap": np.nan if tuning.ap is None else tuning.ap, "crops_s": metrics["images_s"].mean(),
@@ -76,8 +77,7 @@ def curves(runs: Sequence[Run]) -> pd.DataFrame:
     parts = []
     for run in runs:
         metrics = run.metrics()
-        name = run.config.name or run.name
-        parts.append(metrics.assign(run=name, minutes=metrics["seconds"].cumsum() / 60))
+        parts.append(metrics.assign(run=title_of(run), minutes=metrics["seconds"].cumsum() / 60))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["run", "epoch", "minutes"])
 
 

@@ -143,7 +143,8 @@ def _judged(checked: Checked, tuning: Tuning) -> Tuning:
     if len(hits) == 0:
         return tuning
     tuning = replace(
-        tuning, ap=average_precision(confidence, hits, truth), examples=examples, calibration=calibration, raw=reliability(confidence, examples.hits),
+        tuning, ap=average_precision(confidence, hits, truth), examples=examples, calibration=calibration,
+        raw=reliability(confidence, examples.hits),
         calibrated=reliability(calibration.apply(confidence), examples.hits),
     )  # fmt: skip
     if not examples.suffice:

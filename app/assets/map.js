@@ -16,7 +16,8 @@ window.gpStart = function (map, rows, colours, picks) {
   }
   const trouble = L.DomUtil.create("div", "gp-trouble", map.getContainer());
   trouble.hidden = true;
-  const drawn = L.canvas({pane: "vectors"}), grid = gpGrid(map, colours, FAINT);
+  const swipe = gpSwipe(map), grid = gpGrid(map, colours, FAINT);
+  const drawn = Object.fromEntries(["vectors", "first", "second"].map(pane => [pane, L.canvas({pane: pane})]));
   const kept = JSON.parse(sessionStorage.getItem("groundplan-layers") || "{}");
   for (const row of rows) {
     state[row.key] = Object.assign({on: row.on, opacity: row.opacity}, kept[row.key], row.elsewhere ? {on: false} : {});
@@ -129,7 +130,7 @@ window.gpStart = function (map, rows, colours, picks) {
   function add(item) {
     const bounds = item.bounds && [[item.bounds[1], item.bounds[0]], [item.bounds[3], item.bounds[2]]];
     if (item.kind === "image") {
-      put(item.key, L.imageOverlay(item.url, bounds, {pane: "pictures", attribution: item.attribution || "",
+      put(item.key, L.imageOverlay(item.url, bounds, {pane: item.pane || "pictures", attribution: item.attribution || "",
         zIndex: item.z || 1}), item);
       return;
     }
@@ -142,7 +143,8 @@ window.gpStart = function (map, rows, colours, picks) {
     fetch(item.url).then(answer => answer.ok ? answer.json() : complain(item.url)).catch(() => null).then(data => {
       if (asked[item.key] !== item.url) return;
       if (!data) { delete asked[item.key]; return; }  // asked for again when it is switched on anew
-      put(item.key, L.geoJSON(data, {pane: "vectors", interactive: item.hover, renderer: drawn,
+      const pane = item.pane || "vectors";
+      put(item.key, L.geoJSON(data, {pane: pane, interactive: item.hover, renderer: drawn[pane],
         onEachFeature: item.hover ? hover : undefined}), item);
     });
   }
@@ -170,7 +172,7 @@ window.gpStart = function (map, rows, colours, picks) {
       delete asked[key];
     }
     for (const item of scene.layers) ensure(item.key);
-    grid.show(scene);
+    grid.show(scene); swipe.show(scene.swipe);
     trouble.hidden = true;
     if (scene.turn !== turn) {
       // The first look is the address's, where it has one, or the one this look was left with on another page.

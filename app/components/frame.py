@@ -15,6 +15,7 @@ _PAGES = {
     "labels": ("Labels", "layers"),
     "train": ("Train", "model_training"),
     "predict": ("Predict", "home_pin"),
+    "compare": ("Compare", "compare"),
     "get_tiles": ("Get tiles", "cloud_download"),
     "upload": ("Upload", "upload"),
 }

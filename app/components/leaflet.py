@@ -22,6 +22,7 @@ class OfflineMap(folium.Map):
         ("leaflet", f"{ROOT}assets/leaflet/leaflet.js"),
         ("link", f"{ROOT}assets/groundplan/link.js"),
         ("grid", f"{ROOT}assets/groundplan/grid.js"),
+        ("swipe", f"{ROOT}assets/groundplan/swipe.js"),
         ("groundplan", f"{ROOT}assets/groundplan/map.js"),
     ]
     default_css = [  # noqa: RUF012

@@ -65,6 +65,21 @@ ROWS = {
             (_line(colours.MISSED, "dotted"), "missed (FN)"),
         ),
     ),
+    "first": _row(
+        "first", "Left run", f"background: linear-gradient(90deg, {_VERDICTS})", on=True,
+        legend=_says(
+            (_line(colours.RIGHT), "found (TP)"), (_line(colours.INVENTED, "dashed"), "invented (FP)"),
+            (_line(colours.MISSED, "dotted"), "missed (FN)"),
+        ),
+    ),
+    "second": _row("second", "Right run", f"background: linear-gradient(90deg, {_VERDICTS})", on=True),
+    "changes": _row(
+        "changes", "Gained and lost", f"background: linear-gradient(90deg, {colours.RIGHT}, {colours.MISSED})",
+        legend=_says(
+            (_line(colours.RIGHT), "only the right run finds it"),
+            (_line(colours.MISSED, "dotted"), "only the left run finds it"),
+        ),
+    ),
     "street": _row(
         "street", "OpenStreetMap", _STREET, elsewhere=True, legend=_says(("", "fetched from tile.openstreetmap.org"))
     ),

@@ -33,6 +33,7 @@ class MapLayer:
     bounds: Bounds | None = None
     attribution: str = ""  #: HTML: the map shows it as such
     z: int = 1
+    pane: str = ""  #: "first" or "second": left or right of the handle
     hover: bool = False  #: whether pointing at a shape tells its words
     style: dict[str, Any] = field(default_factory=dict)
     deepest: int | None = None  #: the zoom from which on the browser enlarges squares itself
@@ -149,7 +150,7 @@ def tile_map(
     scene = folium.FeatureGroup("scene")
     shown = {
         "layers": [asdict(item) for item in layers], "focus": focus.bounds, "turn": focus.turn, "selected": selected,
-        "grid": grid, "split": split,
+        "grid": grid, "split": split, "swipe": any(item.pane for item in layers),
     }  # fmt: skip
     scene.add_child(Scene(shown))
     st_folium(

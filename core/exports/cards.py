@@ -49,7 +49,8 @@ Groundplan on {record.created[:10]}.
 | seed | {record.config.seed} |
 
 **Limits.** It knows the ground it was trained on. Elsewhere, at another resolution or season, look at what it finds
-before anything depends on it. Pixels and labels of the tiles have licences of their own, which bind what is made of them.
+before anything depends on it. Pixels and labels of the tiles have licences of their own, which bind what is made of
+them.
 """
 
 

@@ -1,0 +1,31 @@
+"""Compare: runs beside each other, what differs between them, and two of them on one tile."""
+
+import streamlit as st
+
+from app.components.compare_view import both_on_one_tile, curves_view
+from app.components.empty import no_runs
+from app.components.runs_table import choose_runs, describe_run, differences_table
+from core.about import title_of
+from core.catalog.store import read_catalog
+from core.comparing import differences
+from core.runs import usable_runs
+from core.settings import settings
+
+runs = usable_runs(settings().runs)
+if not runs:
+    no_runs()
+    st.stop()
+
+st.subheader("Runs")
+chosen = choose_runs(runs)
+if len(chosen) == 1:
+    st.subheader(title_of(chosen[0]))
+    describe_run(chosen[0])
+if len(chosen) == 2:
+    st.subheader("Both on one tile")
+    both_on_one_tile(*chosen, read_catalog())
+if len(chosen) > 1:
+    st.subheader("Curves")
+    curves_view(chosen)
+    st.subheader("Settings that differ")
+    differences_table(differences(chosen), {run.name: title_of(run) for run in chosen})
