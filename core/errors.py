@@ -448,6 +448,10 @@ class PortTaken(GroundplanError, OSError):
     """Port {port} of {host} cannot be used, most likely because another program uses it. Choose another with --port."""
 
 
+class DamagedReview(CatalogError):
+    """{name} cannot be read, so nobody knows what was accepted. Delete the file to begin the review anew."""
+
+
 class NoSuchPrediction(CatalogError):
     """{run} has not predicted {tile} yet. Press Predict on the Predict page first."""
 
