@@ -112,6 +112,12 @@ def _probability(request: Request) -> Response:
     return Response(picture.data, media_type=picture.media_type)
 
 
+def _depth(request: Request) -> Response:
+    found = predicted.find(request.path_params["run"], request.path_params["tile"])
+    picture = pictures.depth_overlay(found.probability)
+    return Response(picture.data, media_type=picture.media_type)
+
+
 def _predicted_outlines(request: Request) -> Response:
     found = predicted.find(request.path_params["run"], request.path_params["tile"])
     stretch = pictures.stretch_of(found.tile)
@@ -123,7 +129,8 @@ def _predicted_outlines(request: Request) -> Response:
 
 def _verdicts(request: Request) -> Response:
     found = predicted.find(request.path_params["run"], request.path_params["tile"])
-    return _geojson(found.verdicts_geojson(_shaping(request, found)))
+    only_errors = request.query_params.get("only") == "errors"
+    return _geojson(found.verdicts_geojson(_shaping(request, found), only_errors))
 
 
 def _changes(request: Request) -> Response:
@@ -133,18 +140,26 @@ def _changes(request: Request) -> Response:
 
 
 def _shaping(request: Request, found: Predicted) -> Shaping:
-    """As the run was tuned, but for what the address says."""
+    """As the run was tuned, but for what the address says; numbers beyond what the sliders have become theirs."""
     asked = request.query_params
     switches = {name: asked[name] == "1" if name in asked else None for name in ("square", "judged")}
-    return found.tuning.shaping.changed(_threshold(asked.get("t", "")), **switches)
+    numbers = {name: _within(asked.get(letter, ""), *ends) for letter, (name, ends) in _NUMBERS.items()}
+    return found.tuning.shaping.changed(**numbers, **switches)
 
 
-def _threshold(text: str) -> float | None:
+#: What an address calls the numbers of a shaping, and between what they lie.
+_NUMBERS = {
+    "t": ("threshold", (0.01, 0.99)), "seed": ("seed", (0.0, 10.0)), "area": ("min_area_m2", (0.0, 10_000.0)),
+    "simplify": ("simplify_px", (0.0, 20.0)),
+}  # fmt: skip
+
+
+def _within(text: str, low: float, high: float) -> float | None:
     try:
         asked = float(text)
     except ValueError:
         return None
-    return min(max(asked, 0.01), 0.99) if isfinite(asked) else None
+    return min(max(asked, low), high) if isfinite(asked) else None
 
 
 def _assets(package: object) -> StaticFiles:
@@ -162,6 +177,7 @@ ROUTES: list[BaseRoute] = [
     Route("/layers/tiles/{tile}/{layer}", _answer(_tile_layer)),
     Route("/layers/changes/{run}/{other}/{tile}/changes.geojson", _answer(_changes)),
     Route("/layers/predictions/{run}/{tile}/probability", _answer(_probability)),
+    Route("/layers/predictions/{run}/{tile}/depth", _answer(_depth)),
     Route("/layers/predictions/{run}/{tile}/outlines", _answer(_predicted_outlines)),
     Route("/layers/predictions/{run}/{tile}/verdicts.geojson", _answer(_verdicts)),
 ]

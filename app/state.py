@@ -17,6 +17,7 @@ WATCHED = "watched job"
 #: Tile ids that the Get tiles page starts with.
 GET = "get"
 _TILE, _AOI, _BANDS, _FOCUS, _RUN, _SEED = "tile", "aoi", "bands", "focus", "run", "seed"
+_SHAPE = "chosen building"
 _WATCH_NEXT, _JOB = "watch next", "chosen job"
 _BASKET, _UNDO, _LEFT = "basket", "basket before", "tile before"
 #: Seconds for which a browser may still send the address of before.
@@ -170,6 +171,16 @@ def chosen_job() -> int | None:
 def choose_job(job: int | None) -> None:
     """Click a job of the queue; the same one again lets go of it."""
     st.session_state[_JOB] = None if job == chosen_job() else job
+
+
+def chosen_shape() -> str | None:
+    """The id of the building that was chosen last, of the tile and run looked at."""
+    return cast(str | None, st.session_state.get(_SHAPE))
+
+
+def choose_shape(name: str | None) -> None:
+    """Look at another building."""
+    st.session_state[_SHAPE] = name
 
 
 def selected_run() -> str | None:

@@ -89,11 +89,12 @@ class Shaping:
 
     def changed(
         self, threshold: float | None = None, seed: float | None = None, min_area_m2: float | None = None,
-        square: bool | None = None, judged: bool | None = None,
+        square: bool | None = None, judged: bool | None = None, simplify_px: float | None = None,
     ) -> "Shaping":  # fmt: skip
         """With what is named instead."""
         named = {
-            "threshold": threshold, "seed": seed, "min_area_m2": min_area_m2, "square": square, "judged": judged
+            "threshold": threshold, "seed": seed, "min_area_m2": min_area_m2, "square": square, "judged": judged,
+            "simplify_px": simplify_px,
         }  # fmt: skip
         return replace(self, **{name: value for name, value in named.items() if value is not None})  # type: ignore[arg-type]
 

@@ -294,3 +294,10 @@ def probability_overlay(path: Path) -> Picture:
     raster = rasters.read(path, (1,), _shown_grid(rasters.describe(path).grid).shape)
     rgba = np.moveaxis(coloured_probability(raster.pixels[0]), 2, 0)
     return overlay(Raster(rgba, raster.grid))
+
+
+def depth_overlay(path: Path) -> Picture:
+    """The distance to the nearest wall of a probability GeoTIFF, in metres, for a browser map; raises MissingBand."""
+    raster = rasters.read(path, (2,), _shown_grid(rasters.describe(path).grid).shape)
+    rgba = np.moveaxis(coloured_distance(raster.pixels[0]), 2, 0)
+    return overlay(Raster(rgba, raster.grid))

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import shapely
 
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
@@ -14,11 +16,42 @@ from core.geojson import feature_collection
 from core.grids import LONLAT
 from core.labels import Labels
 from core.prediction import prediction_folder, score_tile, shaped
+from core.review import Review
 from core.runs import Run
 from core.scoring import Score
 from core.settings import settings
 from core.tuning import Tuning, tuning_of
 from core.vectors import Footprints
+from models.registry import NETWORKS
+
+
+@dataclass(frozen=True)
+class Building:
+    """A footprint, or a building that was missed."""
+
+    id: str  #: P and the number of the footprint, T and that of the building
+    verdict: str  #: TP, FP, FN; none: too small to count, or nothing to score against
+    shape: shapely.Polygon  #: in longitude and latitude
+    area_m2: float
+    confidence: float | None = None
+    iou: float | None = None
+    match: shapely.Polygon | None = None  #: the building it found
+    decided: str | None = None  #: accepted or rejected
+
+    @property
+    def words(self) -> str:
+        """What a person reads who points at it."""
+        found = f"found, IoU {self.iou:.2f}" if self.iou is not None else ""
+        kind = found or {"FP": "invented", "FN": "missed"}.get(self.verdict, "predicted")
+        sure = "" if self.confidence is None else f" · confidence {self.confidence:.2f}"
+        return f"{kind} · {self.area_m2:.0f} m²{sure}{f' · {self.decided}' if self.decided else ''}"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the map knows of it."""
+        iou = {} if self.iou is None else {"iou": round(self.iou, 2)}
+        decided = {"decided": self.decided} if self.decided else {}
+        return {"id": self.id, "verdict": self.verdict, "words": self.words, **iou, **decided}
 
 
 @dataclass(frozen=True)
@@ -59,37 +92,53 @@ class Predicted:
         """By SpaceNet's rule; None where the tile has no labels."""
         return score_tile(self.footprints(shaping), self.tile) if self.tile.is_labelled else None
 
-    def verdicts_geojson(self, shaping: Shaping | None = None) -> bytes:
-        """Every footprint as TP or FP and every missed building as FN, with its IoU; plain predictions without labels.
+    @property
+    def tells_distance(self) -> bool:
+        """Whether the second band is the distance to the nearest wall."""
+        return NETWORKS[self.run.config.network].tells_distance
 
-        Longitude and latitude; `words` is what a person reads.
-        """
-        found = self.footprints(shaping).to_crs(LONLAT)
-        score = self.score(shaping)
-        areas = found.area_m2
+    @property
+    def review(self) -> Review:
+        """What people said of its buildings; raises DamagedReview."""
+        return Review.of(self.folder)
+
+    def verdicts(self, shaping: Shaping | None = None) -> list[Building]:
+        """Every footprint as TP or FP and every missed building as FN; plain predictions without labels."""
+        found, score = self.footprints(shaping).to_crs(LONLAT), self.score(shaping)
+        decided = self.review.about(found.geometries)
+        words = [None if n < 0 else self.review.decisions[n].verdict for n in decided]
+        shapes, areas, sure = found.geometries, found.area_m2, found.confidence
         if score is None:
-            words = [_words("predicted", area, c) for area, c in zip(areas, found.confidence, strict=True)]
-            return feature_collection(found.geometries, [{"verdict": "none", "words": text} for text in words])
-        truth = Labels.of_tile(self.tile)
-        missed = score.truth.missed
-        ground = Footprints.of(truth.ground[missed], truth.grid.crs).to_crs(LONLAT)
+            return [
+                Building(f"P{n}", "none", shape, area, confidence=c, decided=said)
+                for n, (shape, area, c, said) in enumerate(zip(shapes, areas, sure, words, strict=True))
+            ]
+        labels = Labels.of_tile(self.tile)
+        truth = Footprints.of(labels.ground, labels.grid.crs).to_crs(LONLAT)
+        made = score.proposals
+        kinds = np.where(made.hit, "TP", np.where(made.counted, "FP", "none"))
         rows = [
-            {"verdict": "TP", "words": _words(f"found, IoU {iou:.2f}", area, sure)}
-            if hit
-            else {"verdict": "FP", "words": _words("invented", area, sure)}
-            if counted
-            else {"verdict": "none", "words": _words("too small to count", area, sure)}
-            for hit, counted, iou, area, sure in zip(
-                score.proposals.hit, score.proposals.counted, score.proposals.iou, areas, found.confidence, strict=True
+            Building(
+                f"P{n}", str(kinds[n]), shape, areas[n], confidence=sure[n], decided=words[n],
+                iou=float(made.iou[n]) if made.hit[n] else None,
+                match=truth.geometries[made.partner[n]] if made.hit[n] else None,
             )
-        ]
-        rows += [{"verdict": "FN", "words": _words("missed", area)} for area in ground.area_m2]
-        return feature_collection(np.concatenate([found.geometries, ground.geometries]), rows)
+            for n, shape in enumerate(shapes)
+        ]  # fmt: skip
+        missed = np.flatnonzero(score.truth.missed)
+        return rows + [Building(f"T{n}", "FN", truth.geometries[n], truth.area_m2[n]) for n in missed]
 
+    def verdicts_geojson(self, shaping: Shaping | None = None, only_errors: bool = False) -> bytes:
+        """The same for the map, in longitude and latitude; the building that a footprint found comes before it.
 
-def _words(verdict: str, area_m2: float, confidence: float | None = None) -> str:
-    sure = "" if confidence is None else f" · confidence {confidence:.2f}"
-    return f"{verdict} · {area_m2:.0f} m²{sure}"
+        `words` is what a person reads, `of` the footprint that found a building.
+        """
+        shown = [one for one in self.verdicts(shaping) if not only_errors or one.verdict in ("FP", "FN")]
+        matched = [one for one in shown if one.match is not None]
+        shapes = np.empty(len(matched) + len(shown), object)
+        shapes[:] = [one.match for one in matched] + [one.shape for one in shown]
+        rows = [{"verdict": "match", "of": one.id} for one in matched] + [one.facts for one in shown]
+        return feature_collection(shapes, rows)
 
 
 @lru_cache(maxsize=64)

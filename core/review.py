@@ -91,7 +91,7 @@ class Review:
         """With this verdict about some of the footprints, by place; what was said of them before is replaced."""
         shapes, chosen = _lonlat(found), list(numbers)
         before = self.about(shapes)
-        kept = {n: one for n, one in enumerate(self.decisions)}
+        kept = dict(enumerate(self.decisions))
         for n in chosen:
             old = kept.pop(int(before[n]), None)
             fresh = Decision(shapely.to_wkt(shapes[n], rounding_precision=8), verdict, float(found.confidence[n]))

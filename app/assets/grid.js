@@ -198,7 +198,7 @@ window.gpGrid = function (map, colours, faint) {
 
   map.on("moveend", look);
   return {
-    controls: controls,
+    controls: controls, tell: tell,
     show(scene) {
       load(scene.grid);
       const changed = [selected, scene.selected];

@@ -7,10 +7,11 @@
 const STREET = {key: "street", kind: "tiles", z: 0, pane: "base", deepest: 19,
   url: "https://tile.openstreetmap.org/{z}/{x}/{y}.png",
   attribution: '© <a href="https://www.openstreetmap.org/copyright" target="_blank" rel="noopener">OpenStreetMap</a> contributors'};
+const TRUTH = "#F0E442";
 const NO_STREETS = "OpenStreetMap cannot be reached from this browser. All other layers work without the internet.";
 window.gpStart = function (map, rows, colours, picks) {
   const FAINT = 0.9, state = {}, shown = {}, asked = {}, leaving = {};
-  let wanted = {street: STREET}, focus = null, turn = null, untouched = true;
+  let wanted = {street: STREET}, focus = null, turn = null, untouched = true, chosen = null, pointed = null;
   for (const [pane, z] of [["base", 200], ["tiles", 300], ["pictures", 350], ["vectors", 420], ["grid", 440]]) {
     map.createPane(pane).style.zIndex = z;
   }
@@ -32,11 +33,14 @@ window.gpStart = function (map, rows, colours, picks) {
     if (key === "street" && layer && !s.on) { layer.remove(); delete shown[key]; delete asked[key]; return; }
     if (!layer || !s) return;
     if (layer.setOpacity) layer.setOpacity(opacity);
-    else layer.setStyle(f => styled(shown[key].style, f, opacity));
+    else layer.setStyle(f => styled(shown[key], f, opacity));
   }
-  function styled(style, feature, opacity) {
-    const own = (feature && style.by && style.by[feature.properties.verdict]) || {};
-    const s = Object.assign({}, style, own);
+  function styled(item, feature, opacity) {
+    const style = item.style, facts = (feature && feature.properties) || {};
+    if (facts.verdict === "match") return {opacity: facts.of === pointed ? 1 : 0, weight: 3, color: TRUTH, fill: false};
+    const s = Object.assign({}, style, (style.by && style.by[facts.verdict]) || {});
+    if (facts.decided === "rejected") opacity *= 0.35;
+    if (item.shapes && facts.id === chosen) Object.assign(s, {color: "#ffffff", weight: 4, dash: null});
     return {color: s.color, weight: (s.weight || 2) * (map.getZoom() < 16.5 ? 0.4 : 1), dashArray: s.dash || null, opacity: opacity,
             fillColor: s.color, fill: true, fillOpacity: (s.fill || 0) * opacity};
   }
@@ -122,10 +126,29 @@ window.gpStart = function (map, rows, colours, picks) {
   }
   function say(text) { trouble.textContent = text; trouble.hidden = !text; }
   function complain(url) { fetch(url).then(answer => answer.ok ? "" : answer.text()).catch(() => "").then(say); }
-  function hover(feature, layer) {
-    if (!feature.properties.words) return;
-    const box = document.createElement("span"); box.textContent = feature.properties.words;
-    layer.bindTooltip(box, {sticky: true});
+  function hover(item) {
+    return (feature, layer) => {
+      const facts = feature.properties;
+      if (!facts.words) { layer.options.interactive = false; return; }
+      const box = document.createElement("span"); box.textContent = facts.words;
+      layer.bindTooltip(box, {sticky: true});
+      if (facts.iou || facts.decided) layer._updatePath = written;
+      layer.on("mouseover", () => { pointed = facts.id; apply(item.key); });
+      layer.on("mouseout", () => { pointed = null; apply(item.key); });
+      // The feature's own properties: the component sets the drawing once more from the layer that was clicked.
+      if (item.shapes) layer.on("click", () => { chosen = facts.id; grid.tell(Object.assign(facts, {act: "shape"})); apply(item.key); });
+    };
+  }
+  // What a colour does not say: the IoU of what was found, and what a person said of it.
+  function written() {
+    Object.getPrototypeOf(this)._updatePath.call(this);
+    const facts = this.feature.properties, box = this._pxBounds, size = box && box.getSize();
+    if (!this._parts.length || size.x < 30 || !this.options.opacity) return;
+    const pen = this._renderer._ctx, middle = box.getCenter();
+    const text = ({accepted: "✓ ", rejected: "✗ "}[facts.decided] || "") + (facts.iou ? facts.iou.toFixed(2) : "");
+    pen.globalAlpha = this.options.opacity; pen.font = "600 11px system-ui, sans-serif"; pen.textAlign = "center";
+    pen.textBaseline = "middle"; pen.lineWidth = 3; pen.strokeStyle = "#0e1117"; pen.setLineDash([]);
+    pen.strokeText(text, middle.x, middle.y); pen.fillStyle = "#ffffff"; pen.fillText(text, middle.x, middle.y);
   }
   function add(item) {
     const bounds = item.bounds && [[item.bounds[1], item.bounds[0]], [item.bounds[3], item.bounds[2]]];
@@ -145,7 +168,7 @@ window.gpStart = function (map, rows, colours, picks) {
       if (!data) { delete asked[item.key]; return; }  // asked for again when it is switched on anew
       const pane = item.pane || "vectors";
       put(item.key, L.geoJSON(data, {pane: pane, interactive: item.hover, renderer: drawn[pane],
-        onEachFeature: item.hover ? hover : undefined}), item);
+        onEachFeature: item.hover ? hover(item) : undefined}), item);
     });
   }
   function ensure(key) {
@@ -173,6 +196,7 @@ window.gpStart = function (map, rows, colours, picks) {
     }
     for (const item of scene.layers) ensure(item.key);
     grid.show(scene); swipe.show(scene.swipe);
+    if (scene.shape !== chosen) { chosen = scene.shape; for (const key of Object.keys(shown)) if (shown[key].shapes) apply(key); }
     trouble.hidden = true;
     if (scene.turn !== turn) {
       // The first look is the address's, where it has one, or the one this look was left with on another page.
@@ -209,7 +233,8 @@ window.gpStart = function (map, rows, colours, picks) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const row = rows[Number(event.key) - 1];
     if (row) document.querySelector(`input[data-layer="${row.key}"]`).click();
-    else if ("np".includes(event.key) && event.view === window) {
+    else if (("npar".includes(event.key) || (chosen && /^Arrow(Up|Down)$/.test(event.key))) && event.view === window) {
+      if (event.key.startsWith("Arrow")) event.preventDefault();
       window.parent.document.dispatchEvent(new KeyboardEvent("keydown", {key: event.key, code: event.code, bubbles: true}));
     }
   }

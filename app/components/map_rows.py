@@ -58,6 +58,13 @@ ROWS = {
         "probability", "Probability", _PROBABILITY, opacity=0.7,
         legend={"ramp": ramp_css("viridis"), "marks": [(0, "0"), (50, "0.5"), (100, "1")]},
     ),
+    "depth": _row("depth", "Distance head", _DISTANCE, opacity=0.75, legend=distance_legend()),
+    "errors": _row(
+        "errors", "Errors only", f"background: linear-gradient(90deg, {colours.INVENTED}, {colours.MISSED})",
+        legend=_says(
+            (_line(colours.INVENTED, "dashed"), "invented (FP)"), (_line(colours.MISSED, "dotted"), "missed (FN)")
+        ),
+    ),
     "verdicts": _row(
         "verdicts", "Right and wrong", f"background: linear-gradient(90deg, {_VERDICTS})", on=True,
         legend=_says(

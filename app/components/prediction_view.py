@@ -30,7 +30,10 @@ from core.runs import Run
 from core.scoring import Score
 from core.starter import is_starter
 
-_FORMATS = {".geojson": "GeoJSON", ".gpkg": "GeoPackage", ".parquet": "GeoParquet", ".csv": "SpaceNet CSV"}
+_FORMATS = {
+    ".geojson": "GeoJSON", ".gpkg": "GeoPackage", ".parquet": "GeoParquet", ".fgb": "FlatGeobuf",
+    ".shp.zip": "Shapefile", ".csv": "SpaceNet CSV",
+}  # fmt: skip
 
 
 def prediction_map(found: Predicted, shaping: Shaping) -> None:
@@ -42,9 +45,14 @@ def prediction_map(found: Predicted, shaping: Shaping) -> None:
         heat = layer_url(*base, "probability") + version(found.probability)
         verdicts = layer_url(*base, "verdicts.geojson") + _state(found, shaping)
         style = VERDICT_STYLE if tile.is_labelled else PREDICTION_STYLE
-        layers.append(MapLayer("probability", heat, "image", pictures.map_bounds(found.probability), z=3))
-        layers.append(MapLayer("verdicts", verdicts, "vector", hover=True, style=style))
-    tile_map(layers, ("image", "outlines", "probability", "verdicts"), state.focus(), tile.id, key="predict")
+        bounds = pictures.map_bounds(found.probability)
+        layers.append(MapLayer("probability", heat, "image", bounds, z=3))
+        if found.tells_distance:
+            layers.append(MapLayer("depth", heat.replace("probability?", "depth?"), "image", bounds, z=3))
+        layers.append(MapLayer("verdicts", verdicts, "vector", hover=True, style=style, shapes=True))
+        layers.append(MapLayer("errors", verdicts + "&only=errors", "vector", hover=True, style=style))
+    rows = ("image", "outlines", "probability", "depth", "verdicts", "errors")
+    tile_map(layers, rows, state.focus(), tile.id, shape=state.chosen_shape(), key="predict")
 
 
 def starter_note(run: Run) -> None:
@@ -62,11 +70,20 @@ def starter_note(run: Run) -> None:
 
 def shaping_box(found: Predicted) -> Shaping:
     """The sliders and switches that turn the probability into polygons; they begin as the run was tuned."""
-    tuning = found.tuning
+    tuning, key = found.tuning, found.run.name
+    usual = tuning.shaping
     threshold = st.slider(
-        "Building from probability", 0.05, 0.95, tuning.shaping.threshold, 0.05,
-        help="Begins where most buildings of the run's validation ground were found.",
-        key=f"threshold {found.run.name}",
+        "Building from probability", 0.05, 0.95, usual.threshold, 0.05,
+        help="Begins where most buildings of the run's validation ground were found.", key=f"threshold {key}",
+    )  # fmt: skip
+    area = st.slider("Smallest building, m²", 0.0, 100.0, usual.min_area_m2, 1.0, key=f"area {key}")
+    seed = usual.seed and st.slider(
+        "Neighbours part where they are so many times deeper than their neck", 1.0, 3.0, usual.seed, 0.05,
+        help="The seed level: lower cuts more houses apart, higher lets more of them grow together.", key=f"seed {key}",
+    )  # fmt: skip
+    simplify = st.slider(
+        "Simplify outlines by, pixels", 0.0, 5.0, usual.simplify_px, 0.1,
+        help="Corners nearer than that to a straight wall are dropped.", key=f"simplify {key}",
     )  # fmt: skip
     with st.container(horizontal=True):
         square = st.toggle(
@@ -75,7 +92,7 @@ def shaping_box(found: Predicted) -> Shaping:
         judged = tuning.judge is not None and st.toggle(
             "Second look", help="Leaves out footprints that are unlikely to be a building, going by shape and pixels."
         )
-    return tuning.shaping.changed(threshold, square=square, judged=judged)
+    return usual.changed(threshold, seed, area, square, judged, simplify)
 
 
 def score_view(score: Score | None, buildings: int, seen_before: str) -> None:
@@ -122,20 +139,21 @@ def _state(found: Predicted, shaping: Shaping) -> str:
     """Tells one state of a prediction from another in its addresses."""
     return (
         labels_version(found.tile, found.probability)
-        + f"&t={shaping.threshold:g}&square={shaping.square:d}&judged={shaping.judged:d}"
+        + f"&t={shaping.threshold:g}&seed={shaping.seed:g}&area={shaping.min_area_m2:g}"
+        + f"&simplify={shaping.simplify_px:g}&square={shaping.square:d}&judged={shaping.judged:d}"
     )
 
 
 def prediction_downloads(found: Predicted, shaping: Shaping) -> None:
-    """The footprints in four formats and the probability."""
+    """The footprints in every format and the probability."""
     st.markdown("**Take them home**")
-    columns = st.columns(2) * 3
+    columns = st.columns(2) * 4
     for column, (suffix, name) in zip(columns, _FORMATS.items(), strict=False):
         column.download_button(
             name, _footprint_file(found, shaping, suffix), f"{found.tile.id}{suffix}", width="stretch",
             on_click="ignore", icon=":material/download:", key=f"take {suffix}",
         )  # fmt: skip
-    columns[4].download_button(
+    columns[len(_FORMATS)].download_button(
         "Probability", found.probability.read_bytes, f"{found.tile.id}_probability.tif", width="stretch",
         on_click="ignore", icon=":material/download:",
     )  # fmt: skip

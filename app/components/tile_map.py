@@ -35,6 +35,7 @@ class MapLayer:
     z: int = 1
     pane: str = ""  #: "first" or "second": left or right of the handle
     hover: bool = False  #: whether pointing at a shape tells its words
+    shapes: bool = False  #: whether a click chooses a shape
     style: dict[str, Any] = field(default_factory=dict)
     deepest: int | None = None  #: the zoom from which on the browser enlarges squares itself
 
@@ -122,9 +123,9 @@ def ranges(places: Sequence[int]) -> str:
 
 @dataclass(frozen=True)
 class Click:
-    """What somebody did on the map: look at a tile, pick it, or take all between bounds."""
+    """What somebody did on the map: look at a tile, pick it, take all between bounds, or choose a building."""
 
-    act: str  #: "look", "pick", "view" or "area"
+    act: str  #: "look", "pick", "view", "area" or "shape"
     id: str = ""
     bounds: Bounds | None = None  #: degrees
     aoi: str = ""  #: of the area whose dot was clicked
@@ -138,12 +139,14 @@ def tile_map(
     grid: str | None = None,
     split: Mapping[str, str] | None = None,
     height: int = 640,
+    shape: str | None = None,
     key: str = "map",
 ) -> None:
     """Draws the map; what is done on it is told by `clicked` when the page runs next.
 
     `focus` moves the view once a turn. `panel` names the rows of the layer panel, part of the frame and fixed for a
-    page. `grid` is the address of the tiles that answer to clicks, `split` their places by part of PARTS.
+    page. `grid` is the address of the tiles that answer to clicks, `split` their places by part of PARTS, `shape` the
+    id of the chosen building.
     """
     base = OfflineMap((0, 0), zoom_start=2, tiles=None, maxZoom=23, zoomSnap=0.1, zoomDelta=0.5)
     base.add_child(Layers([ROWS[name] for name in (*panel, "street")], PARTS, grid is not None))
@@ -151,6 +154,7 @@ def tile_map(
     shown = {
         "layers": [asdict(item) for item in layers], "focus": focus.bounds, "turn": focus.turn, "selected": selected,
         "grid": grid, "split": split, "swipe": any(item.pane for item in layers),
+        "shape": shape,
     }  # fmt: skip
     scene.add_child(Scene(shown))
     st_folium(
