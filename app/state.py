@@ -7,7 +7,7 @@ from typing import cast
 import streamlit as st
 
 from app.components.tile_map import Focus
-from core.catalog.store import Catalog
+from core.catalog.store import Catalog, read_catalog
 from core.catalog.tile import Tile
 from core.pictures import Bands, parse_bands
 from core.types import Bounds
@@ -65,6 +65,12 @@ def select(tile: Tile, move: bool = True) -> None:
     _remember(tile)
     if move:
         _look(around(tile.bounds))
+
+
+def select_by_id(name: str) -> None:
+    """Look at the tile of this id from the next run on."""
+    for tile in read_catalog().named([name]):
+        select(tile)
 
 
 def _remember(tile: Tile) -> None:

@@ -87,6 +87,12 @@ class Review:
                 found[a[n]] = b[n]
         return found
 
+    def about_one(self, shape: shapely.Polygon) -> list[int]:
+        """The number of the decision about an outline; none where there is none."""
+        shapes = np.empty(1, object)
+        shapes[0] = shape
+        return [int(n) for n in self.about(shapes) if n >= 0]
+
     def deciding(self, found: Footprints, numbers: Iterable[int], verdict: Verdict) -> "Review":
         """With this verdict about some of the footprints, by place; what was said of them before is replaced."""
         shapes, chosen = _lonlat(found), list(numbers)

@@ -1,6 +1,6 @@
 """What was found for a run on its validation ground: thresholds, the second look, and how far to believe it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import altair as alt
 import pandas as pd
@@ -15,7 +15,6 @@ from core.tuning import tuning_of
 _EVEN = "#8B949E"
 #: Of the square plot in pixels, for which a narrow screen has room; and its title and legend.
 _SIDE, _AROUND = 280, 80
-_KINDS = {"before": _EVEN, "calibrated": colours.PREDICTION}
 
 
 def tuning_view(run: Run) -> None:
@@ -36,7 +35,7 @@ def tuning_view(run: Run) -> None:
     st.markdown(f"**Thresholds**, found on the validation ground{since}")
     table(facts)
     if tuning.raw:
-        st.altair_chart(_reliability(tuning.raw, tuning.calibrated), width="content")
+        st.altair_chart(reliability_chart({"before": tuning.raw, "calibrated": tuning.calibrated}), width="content")
         st.caption(
             "On the dashed line, seven of ten footprints with a confidence of 0.7 find a building (IoU above 0.5)."
         )
@@ -46,18 +45,19 @@ def _number(value: float | None) -> str:
     return "not scored" if value is None else f"{value:.3f}"
 
 
-def _reliability(raw: Sequence[Bin], calibrated: Sequence[Bin]) -> alt.LayerChart | alt.FacetChart:
+def reliability_chart(kinds: Mapping[str, Sequence[Bin]]) -> alt.LayerChart | alt.FacetChart:
     """Confidence against the share that found a building; the size of a point is how many footprints it stands for."""
     rows = [
         {"kind": kind, "confidence": one.confidence, "found": one.found, "footprints": one.count}
-        for kind, bins in zip(_KINDS, (raw, calibrated), strict=True)
+        for kind, bins in kinds.items()
         for one in bins
     ]
     scale, axis = alt.Scale(domain=[0, 1]), alt.Axis(tickCount=5, format=".1f")
     x = alt.X("confidence:Q", title="confidence", scale=scale, axis=axis)
     y = alt.Y("found:Q", title="share that finds a building", scale=scale, axis=axis)
     colour = alt.Color(
-        "kind:N", title=None, scale=alt.Scale(domain=list(_KINDS), range=list(_KINDS.values())),
+        "kind:N", title=None,
+        scale=alt.Scale(domain=list(kinds), range=[_EVEN, colours.PREDICTION][-len(kinds) :]),
         legend=alt.Legend(orient="top"),
     )  # fmt: skip
     points = alt.Chart(pd.DataFrame(rows)).encode(

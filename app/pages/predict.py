@@ -5,6 +5,7 @@ import streamlit as st
 from app.components.area_view import area_view
 from app.components.combine_box import combine_box
 from app.components.empty import empty_catalog, no_runs, not_downloaded
+from app.components.evaluation_view import charts, evaluation_of, worst_first
 from app.components.inspector import choose_tile, tile_name
 from app.components.predict_form import choose_run, predict_button, tile_needs_bands
 from app.components.prediction_view import (
@@ -15,12 +16,14 @@ from app.components.prediction_view import (
     starter_note,
     truth_beside,
 )
+from app.components.review_view import listen, review_view
+from core.about import offered
 from core.catalog.store import read_catalog
 from core.predicted import predicted
 from core.runs import usable_runs
 from core.settings import settings
 
-catalog, runs = read_catalog(), usable_runs(settings().runs)
+catalog, runs = read_catalog(), offered(usable_runs(settings().runs))
 if not catalog.tiles:
     empty_catalog()
     st.stop()
@@ -28,6 +31,7 @@ if not runs:
     no_runs()
     st.stop()
 
+_TABS = ("Buildings", "Worst first", "Curves", "Side by side", "Take home")
 map_side, facts = st.columns([2, 1], gap="medium")
 with facts:
     run = choose_run(runs)
@@ -39,6 +43,7 @@ with facts:
         not_downloaded(tile)
         st.stop()
     found = predicted(run.name, tile.id)
+    listen(found)
     shaping = found.tuning.shaping
     if not tile_needs_bands(tile, run):
         predict_button(found)
@@ -46,8 +51,18 @@ with facts:
     if found.exists:
         shaping = shaping_box(found)
         score_view(found.score(shaping), len(found.footprints(shaping)), found.seen_before)
-        prediction_downloads(found, shaping)
 with map_side:
     prediction_map(found, shaping)
     if found.exists:
-        truth_beside(found, shaping)
+        one, worst, curves, beside, home = st.tabs(_TABS)
+        with one:
+            review_view(found, shaping)
+        with beside:
+            truth_beside(found, shaping)
+        with home:
+            prediction_downloads(found, shaping)
+        scored = evaluation_of(run, catalog.of_aoi(tile.aoi).labelled.tiles, shaping)
+        with worst:
+            worst_first(scored)
+        with curves:
+            charts(scored, found, shaping)
