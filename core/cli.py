@@ -16,6 +16,7 @@ from core import rasters
 from core.catalog import spacenet
 from core.catalog.store import read_catalog
 from core.cli_catalog import catalog, catalog_sample
+from core.cli_export import export
 from core.cli_jobs import jobs
 from core.cli_train import ensemble, make_starter, sweep, train
 from core.engine import ENGINES
@@ -42,6 +43,7 @@ from core.vectors import read_footprints
 app = typer.Typer(add_completion=False, help=__doc__, **PLAIN)
 app.add_typer(catalog, name="catalog")
 app.add_typer(jobs, name="jobs")
+app.add_typer(export, name="export")
 app.command()(train)
 app.command()(ensemble)
 app.command()(sweep)

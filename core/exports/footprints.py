@@ -115,7 +115,9 @@ class _Export:
             "id": ground.frame["id"], "confidence": ground.confidence, "area_m2": ground.area_m2,
             "perimeter_m": perimeter_m(ground.geometries, ground.crs).round(2),
         }  # fmt: skip
-        return gpd.GeoDataFrame({**columns, **self.origin.fields}, geometry=ground.geometries, crs=ground.crs)
+        images = ground.frame["image"]
+        named = {"tile": images} if not self.origin.tile and (images != "").any() else {}
+        return gpd.GeoDataFrame({**columns, **named, **self.origin.fields}, geometry=ground.geometries, crs=ground.crs)
 
 
 def _write_geojson(export: _Export, part: Path) -> None:

@@ -14,6 +14,7 @@ TASKS: dict[str, str] = {
     "upload": "core.catalog.take_in:upload_task",
     "train": "core.training:train_task",
     "combine": "core.ensembles:combine_task",
+    "export": "core.exports.jobs:export_task",
     "predict": "core.prediction:predict_task",
     "predict_tiles": "core.predict_area:predict_tiles_task",
 }

@@ -1,0 +1,92 @@
+"""Exports that take a while, as jobs: their files lie in a folder of their own until somebody fetches them."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from core.catalog.store import read_catalog
+from core.catalog.tile import Tile
+from core.errors import InvalidSetting
+from core.exports.areas import write_area
+from core.files import replacing
+from core.jobs.store import HIGH, Job, Queue
+from core.progress import Finish, Report, never
+from core.runs import Run
+from core.settings import settings
+
+#: What can be exported, and the suffix of the one file it becomes.
+SUFFIXES: Mapping[str, str] = {"report": ".html", "network": ".zip", "set": ".zip", "footprints": ""}
+
+
+def exports_folder() -> Path:
+    """Where exports lie until they are fetched."""
+    return settings().predictions.parent / "exports"
+
+
+def submit_export(what: str, params: Mapping[str, Any], title: str, queue: Queue) -> Job:
+    """A job that exports; `params` as `export_task` takes them."""
+    return queue.submit("export", {"what": what, **params}, title, HIGH)  # somebody waits for it
+
+
+def file_of(job: Job) -> Path:
+    """The file a finished export has made."""
+    return exports_folder() / str(job.id) / str(job.params["file"])
+
+
+def export_task(params: Mapping[str, Any], report: Report, _finish: Finish = never) -> None:
+    """The job: {"what": one of SUFFIXES, "run", "tiles": [ids], "file": name, "job": folder, "kind", "chip"}.
+
+    A failed one leaves nothing behind. Raises InvalidSetting, NoSuchTile, and what the export raises.
+    """
+    what = str(params["what"])
+    if what not in _EXPORTS:
+        raise InvalidSetting(setting="the export", value=what, detail=f"it is one of {', '.join(_EXPORTS)}")
+    tiles = [read_catalog().tile(str(name)) for name in params.get("tiles", [])]
+    run = Run(settings().runs / Path(str(params.get("run", ""))).name)
+    out = exports_folder() / Path(str(params["job"])).name / Path(str(params["file"])).name
+    _EXPORTS[what](run, tiles, out, params, report)
+
+
+def _report(run: Run, tiles: list[Tile], out: Path, _params: Mapping[str, Any], report: Report) -> None:
+    from core.exports.report import write_report
+
+    write_report(run, tiles, out, report=report)
+
+
+def _network(run: Run, _tiles: list[Tile], out: Path, _params: Mapping[str, Any], report: Report) -> None:
+    from core.exports.networks import export_network
+
+    folder = out.with_suffix("")
+    export_network(run, folder, read_catalog().named(run.record.tiles), report)
+    _zip(folder, out)
+
+
+def _set(_run: Run, tiles: list[Tile], out: Path, params: Mapping[str, Any], report: Report) -> None:
+    from core.exports.examples import examples
+    from core.exports.training_sets import write_set
+
+    folder = out.with_suffix("")
+    write_set(
+        examples(tiles, int(params.get("chip", 0)), int(params.get("seed", 0)), report), str(params["kind"]), folder
+    )
+    _zip(folder, out)
+
+
+def _footprints(run: Run, tiles: list[Tile], out: Path, params: Mapping[str, Any], report: Report) -> None:
+    write_area(run, tiles, out, str(params.get("kind", "raw")), report)
+
+
+def _zip(folder: Path, out: Path) -> None:
+    """The folder as one file; the folder itself goes away, also where that fails."""
+    try:
+        with replacing(out) as part:
+            made = shutil.make_archive(str(part.with_suffix("")), "zip", folder.parent, folder.name)
+            Path(made).replace(part)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+_EXPORTS: Mapping[str, Callable[[Run, list[Tile], Path, Mapping[str, Any], Report], None]] = {
+    "report": _report, "network": _network, "set": _set, "footprints": _footprints,
+}  # fmt: skip
