@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
@@ -25,17 +26,18 @@ def exports_folder() -> Path:
 
 
 def submit_export(what: str, params: Mapping[str, Any], title: str, queue: Queue) -> Job:
-    """A job that exports; `params` as `export_task` takes them."""
-    return queue.submit("export", {"what": what, **params}, title, HIGH)  # somebody waits for it
+    """A job that exports; `params` as `export_task` takes them, without the folder."""
+    folder = uuid4().hex
+    return queue.submit("export", {"what": what, "folder": folder, **params}, title, HIGH)  # somebody waits for it
 
 
 def file_of(job: Job) -> Path:
     """The file a finished export has made."""
-    return exports_folder() / str(job.id) / str(job.params["file"])
+    return exports_folder() / Path(str(job.params["folder"])).name / Path(str(job.params["file"])).name
 
 
 def export_task(params: Mapping[str, Any], report: Report, _finish: Finish = never) -> None:
-    """The job: {"what": one of SUFFIXES, "run", "tiles": [ids], "file": name, "job": folder, "kind", "chip"}.
+    """The job: {"what": one of SUFFIXES, "run", "tiles": [ids], "file": name, "folder": name, "kind", "chip"}.
 
     A failed one leaves nothing behind. Raises InvalidSetting, NoSuchTile, and what the export raises.
     """
@@ -44,7 +46,7 @@ def export_task(params: Mapping[str, Any], report: Report, _finish: Finish = nev
         raise InvalidSetting(setting="the export", value=what, detail=f"it is one of {', '.join(_EXPORTS)}")
     tiles = [read_catalog().tile(str(name)) for name in params.get("tiles", [])]
     run = Run(settings().runs / Path(str(params.get("run", ""))).name)
-    out = exports_folder() / Path(str(params["job"])).name / Path(str(params["file"])).name
+    out = exports_folder() / Path(str(params["folder"])).name / Path(str(params["file"])).name
     _EXPORTS[what](run, tiles, out, params, report)
 
 

@@ -34,10 +34,10 @@ from core.tuning import tuning_of
 SHOWN, SIDE = 6, 420
 _COLOURS = {"TP": colours.RIGHT, "FP": colours.INVENTED, "FN": colours.MISSED, "none": colours.PREDICTION}
 _RULE = (
-    "A building counts as found when one predicted outline overlaps it with an IoU (shared area over joint area) above "
-    "0.5; every outline finds one building at most (SpaceNet's rule as TopCoder's scorer has it, from 20 square pixels). "
-    "F1 is the harmonic mean of precision (share of the outlines that are buildings) and recall (share of the buildings "
-    "that were found). The range behind it holds 95 % of 1,000 draws of the tiles with replacement."
+    "A building counts as found when one predicted outline overlaps it with an IoU (shared area over joint area) "
+    "above 0.5; every outline finds one building at most (SpaceNet's rule as TopCoder's scorer has it, from 20 square "
+    "pixels). F1 is the harmonic mean of precision (share of the outlines that are buildings) and recall (share of the "
+    "buildings that were found). The range behind it holds 95 % of 1,000 draws of the tiles with replacement."
 )
 
 
@@ -150,10 +150,8 @@ def _shown(one: Predicted, row: Row | None, shaping: Shaping | None) -> _Shown:
     file = io.BytesIO()
     picture.save(file, "WEBP", quality=82)
     score = "" if row is None or row.score.f1 is None else f": F1 {row.score.f1:.2f}"
-    words = f"{one.tile.title}{score}"
-    return _Shown(
-        base64.b64encode(file.getvalue()).decode(), words, f"Image: {one.tile.attribution or 'source not stated'}"
-    )
+    data, whose = base64.b64encode(file.getvalue()).decode(), one.tile.attribution or "source not stated"
+    return _Shown(data, f"{one.tile.title}{score}", f"Image: {whose}")
 
 
 def _draw(pen: ImageDraw.ImageDraw, building: Building, shape: shapely.Polygon, shrink: float) -> None:
