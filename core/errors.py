@@ -452,6 +452,10 @@ class DamagedReview(CatalogError):
     """{name} cannot be read, so nobody knows what was accepted. Delete the file to begin the review anew."""
 
 
+class NothingAccepted(CatalogError):
+    """No building of {tile} is accepted yet. Click one on the Predict page and press a."""
+
+
 class NothingPredicted(CatalogError):
     """{run} has predicted none of these tiles yet. Press Predict on the Predict page, or Predict all, first."""
 

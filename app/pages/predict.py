@@ -9,7 +9,6 @@ from app.components.evaluation_view import charts, evaluation_of, worst_first
 from app.components.inspector import choose_tile, tile_name
 from app.components.predict_form import choose_run, predict_button, tile_needs_bands
 from app.components.prediction_view import (
-    prediction_downloads,
     prediction_map,
     score_view,
     shaping_box,
@@ -17,6 +16,7 @@ from app.components.prediction_view import (
     truth_beside,
 )
 from app.components.review_view import listen, review_view
+from app.components.take_home import take_home
 from core.about import offered
 from core.catalog.store import read_catalog
 from core.predicted import predicted
@@ -60,7 +60,7 @@ with map_side:
         with beside:
             truth_beside(found, shaping)
         with home:
-            prediction_downloads(found, shaping)
+            take_home(found, shaping, catalog.of_aoi(tile.aoi).here.tiles)
         scored = evaluation_of(run, catalog.of_aoi(tile.aoi).labelled.tiles, shaping)
         with worst:
             worst_first(scored)

@@ -1,0 +1,85 @@
+"""Everything that can be taken home: this tile's files at once, larger things as jobs whose files are fetched here."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from app.components.job_buttons import queue
+from app.components.job_card import job_card, wait_for
+from app.components.prediction_view import prediction_downloads
+from app.components.text import counted, plain
+from core.about import title_of
+from core.catalog.reviewed import as_labels
+from core.catalog.tile import Tile
+from core.exports.jobs import file_of, submit_export
+from core.exports.training_sets import FORMATS
+from core.footprints import Shaping
+from core.jobs.store import State
+from core.predicted import Predicted
+from core.runs import Run
+
+_KINDS = {"raw": "as predicted", "square": "with right angles", "accepted": "accepted ones"}
+_SUFFIXES = (".geojson", ".gpkg", ".parquet", ".fgb", ".shp.zip", ".csv")
+
+
+def take_home(found: Predicted, shaping: Shaping, tiles: Sequence[Tile]) -> None:
+    """This tile, then its area, the network, a training set and the report."""
+    prediction_downloads(found, shaping)
+    _accepted(found)
+    run, area = found.run, plain(found.tile.aoi)
+    names = [tile.id for tile in tiles]
+    st.markdown(f"**The whole area**, {area}")
+    kind_side, suffix_side = st.columns(2)
+    kind = kind_side.selectbox("Footprints", _KINDS, format_func=_KINDS.__getitem__)
+    suffix = suffix_side.selectbox("As", _SUFFIXES)
+    _offer(
+        "footprints", run, {"tiles": names, "kind": kind, "file": f"{found.tile.aoi}{suffix}"}, "Footprints of the area"
+    )
+    _offer(
+        "report", run, {"tiles": names, "file": f"{found.tile.aoi}-report.html"}, "Report for people who were not there"
+    )
+    st.markdown("**For other programs**")
+    _offer("network", run, {"file": "network.zip"}, "Network: ONNX for QGIS, LiteRT, SavedModel, card")
+    format_side, chip_side = st.columns(2)
+    kind = format_side.selectbox("Training set as", FORMATS, format_func=lambda name: FORMATS[name].title)
+    chip = chip_side.selectbox(
+        "Pictures of", [0, 256, 512], format_func=lambda side: f"{side} px" if side else "whole tiles"
+    )
+    labelled = [tile.id for tile in tiles if tile.is_labelled]
+    params = {"tiles": labelled, "kind": kind, "chip": chip, "file": f"{found.tile.aoi}-{kind}.zip"}
+    _offer("set", run, params, f"Training set of {counted(len(labelled), 'labelled tile')}")
+
+
+def _accepted(found: Predicted) -> None:
+    count = found.review.counts()["accepted"]
+    if not count:
+        return
+    if st.button(
+        f"Train on the {counted(count, 'accepted building')}", icon=":material/model_training:",
+        help="Puts this tile into the catalogue once more, with the accepted buildings as its labels.",
+    ):  # fmt: skip
+        made = as_labels(found)
+        st.toast(f"{plain(made.title)} is in the catalogue, among the tiles of {plain(made.aoi)}.")
+
+
+def _offer(what: str, run: Run, params: dict[str, Any], words: str) -> None:
+    """A button that makes the file; its progress; then the file."""
+    asked = {"run": run.name, **params}
+    jobs = queue().jobs(limit=200, task="export")
+    last = next((job for job in jobs if job.params["what"] == what and asked.items() <= job.params.items()), None)
+    if last is not None and not last.state.is_over:
+        wait_for(last.id)
+        return
+    if last is not None and last.state is State.DONE and file_of(last).is_file():
+        file = file_of(last)
+        st.download_button(
+            f"Fetch {file.name}", file.read_bytes, file.name, icon=":material/download:", width="stretch",
+            on_click="ignore", key=f"fetch {last.id}",
+        )  # fmt: skip
+        words = "Make it again"
+    elif last is not None and last.error:
+        job_card(last)
+    if st.button(words, icon=":material/archive:", width="stretch", key=f"export {what}"):
+        submit_export(what, asked, f"{words}, {title_of(run)}", queue())
+        st.rerun()

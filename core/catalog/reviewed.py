@@ -1,0 +1,37 @@
+"""Accepted buildings as labels: the same picture once more in the catalogue, to train on what a person has said."""
+
+from dataclasses import replace
+
+from core.catalog.scan import count_buildings
+from core.catalog.store import update_catalog
+from core.catalog.tile import Tile
+from core.errors import NothingAccepted
+from core.exports.footprints import Origin, write_footprints
+from core.labels import Labels
+from core.predicted import Predicted
+from core.rasters import describe
+from core.settings import settings
+
+#: What the id of a reviewed tile ends with, and its area.
+ENDING = "_reviewed"
+
+
+def as_labels(found: Predicted) -> Tile:
+    """Puts the tile into the catalogue once more, labelled with what was accepted; again, it takes the place of before.
+
+    It covers the same ground as the tile it is made of, so that a split never parts the two. Raises NothingAccepted,
+    NoImage, CannotWrite, DiskFull.
+    """
+    accepted, tile = found.review.accepted, found.tile
+    if not len(accepted):
+        raise NothingAccepted(tile=tile.id)
+    path = settings().data / "reviewed" / f"{tile.id}.geojson"
+    origin = Origin(tile.id, found.run.name, found.run.config.network, licence=tile.attribution)
+    write_footprints(accepted, path, None, origin)
+    labels = Labels.of(describe(tile.image).grid, accepted)
+    made = replace(
+        tile, id=f"{tile.id}{ENDING}", footprints=path, buildings=count_buildings(labels), offset_m=(0.0, 0.0),
+        built_share=float((labels.mask > 0).mean()), repairs="", name=f"{tile.title}, reviewed",
+    )  # fmt: skip
+    update_catalog(lambda catalog: catalog.adding([made]))
+    return made
