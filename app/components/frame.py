@@ -18,6 +18,7 @@ _PAGES = {
     "compare": ("Compare", "compare"),
     "get_tiles": ("Get tiles", "cloud_download"),
     "upload": ("Upload", "upload"),
+    "demo": ("Demo", "slideshow"),
 }
 
 

@@ -20,6 +20,7 @@ from core.predicted import Predicted
 from core.runs import Run
 
 _KINDS = {"raw": "as predicted", "square": "with right angles", "accepted": "accepted ones"}
+_CHIPS = {0: "whole tiles", 256: "256 px", 512: "512 px"}
 _SUFFIXES = (".geojson", ".gpkg", ".parquet", ".fgb", ".shp.zip", ".csv")
 
 
@@ -47,7 +48,7 @@ def take_home(found: Predicted, shaping: Shaping, tiles: Sequence[Tile]) -> None
         "Pictures of", [0, 256, 512], format_func=lambda side: f"{side} px" if side else "whole tiles"
     )
     labelled = [tile.id for tile in tiles if tile.is_labelled]
-    params = {"tiles": labelled, "kind": kind, "chip": chip, "file": f"{found.tile.aoi}-{kind}.zip"}
+    params = {"tiles": labelled, "kind": kind, "chip": chip, "file": f"{aoi}-{kind}.zip"}
     _offer("set", run, params, f"Training set of {counted(len(labelled), 'labelled tile')}")
 
 

@@ -29,9 +29,10 @@ def as_labels(found: Predicted) -> Tile:
     origin = Origin(tile.id, found.run.name, found.run.config.network, licence=tile.attribution)
     write_footprints(accepted, path, None, origin)
     labels = Labels.of(describe(tile.image).grid, accepted)
+    buildings, built = count_buildings(labels, 1 - (tile.nodata_share or 0.0))
     made = replace(
-        tile, id=f"{tile.id}{ENDING}", footprints=path, buildings=count_buildings(labels), offset_m=(0.0, 0.0),
-        built_share=float((labels.mask > 0).mean()), repairs="", name=f"{tile.title}, reviewed",
+        tile, id=f"{tile.id}{ENDING}", footprints=path, buildings=buildings, offset_m=(0.0, 0.0),
+        built_share=built, repairs="", name=f"{tile.title}, reviewed",
     )  # fmt: skip
     update_catalog(lambda catalog: catalog.adding([made]))
     return made
