@@ -177,17 +177,15 @@ STEPS = (
     Step("The ground", "Each square is a picture from above. Choose one by clicking, or go on with this one.", _ground),
     Step(
         "What people drew",
-        "Somebody has drawn the buildings on this picture by hand: the truth to learn from.",
+        "Somebody drew the buildings on this picture by hand: the truth to learn from.",
         _picture,
     ),
     Step(
         "What a network is told",
-        "Outlines become a mask, and metres to the nearest wall: that is what it learns.",
+        "Outlines become a mask, and metres to the nearest wall.",
         _labels,
     ),
-    Step(
-        "A network looks", "A small network that learned from other tiles looks at this one, on this machine.", _network
-    ),
+    Step("A network looks", "A small network looks at the picture, on this machine.", _network),
     Step("Right and wrong", "Its outlines against those that people drew: found, invented, missed.", _score),
     Step("Take it home", "The outlines are a file that opens in QGIS.", _home),
 )

@@ -34,19 +34,14 @@ def take_home(found: Predicted, shaping: Shaping, tiles: Sequence[Tile]) -> None
     kind_side, suffix_side = st.columns(2)
     kind = kind_side.selectbox("Footprints", _KINDS, format_func=_KINDS.__getitem__)
     suffix = suffix_side.selectbox("As", _SUFFIXES)
-    _offer(
-        "footprints", run, {"tiles": names, "kind": kind, "file": f"{found.tile.aoi}{suffix}"}, "Footprints of the area"
-    )
-    _offer(
-        "report", run, {"tiles": names, "file": f"{found.tile.aoi}-report.html"}, "Report for people who were not there"
-    )
+    aoi = found.tile.aoi
+    _offer("footprints", run, {"tiles": names, "kind": kind, "file": f"{aoi}{suffix}"}, "Footprints of the area")
+    _offer("report", run, {"tiles": names, "file": f"{aoi}-report.html"}, "Report for people who were not there")
     st.markdown("**For other programs**")
     _offer("network", run, {"file": "network.zip"}, "Network: ONNX for QGIS, LiteRT, SavedModel, card")
     format_side, chip_side = st.columns(2)
     kind = format_side.selectbox("Training set as", FORMATS, format_func=lambda name: FORMATS[name].title)
-    chip = chip_side.selectbox(
-        "Pictures of", [0, 256, 512], format_func=lambda side: f"{side} px" if side else "whole tiles"
-    )
+    chip = chip_side.selectbox("Pictures of", _CHIPS, format_func=_CHIPS.__getitem__)
     labelled = [tile.id for tile in tiles if tile.is_labelled]
     params = {"tiles": labelled, "kind": kind, "chip": chip, "file": f"{aoi}-{kind}.zip"}
     _offer("set", run, params, f"Training set of {counted(len(labelled), 'labelled tile')}")
