@@ -13,7 +13,7 @@ from core.jobs.store import Queue, State
 from core.settings import settings
 from tests.app.conftest import OpenPage
 
-PAGES = ("explore", "labels", "train", "predict")
+PAGES = ("explore", "labels", "train", "predict", "demo")
 
 
 def html(page: AppTest) -> str:
