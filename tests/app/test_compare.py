@@ -25,8 +25,6 @@ def test_compare_lists_the_runs(open_page: OpenPage) -> None:
 def test_two_ticked_runs_are_shown_on_one_tile_with_a_handle(
     open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, runs
 ) -> None:
-    monkeypatch.setattr("app.components.compare_view.st.dataframe", lambda *a, **k: pytest.fail("not here"))
-    monkeypatch.setattr("app.pages.compare.choose_runs", lambda _: list(runs), raising=False)
     monkeypatch.setattr("app.components.runs_table.choose_runs", lambda _: list(runs))
     page = open_page("compare")
     assert not page.exception
