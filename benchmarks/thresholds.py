@@ -10,11 +10,15 @@ there already.
 import os
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from core.footprints import Shaping
+    from core.predicted import Predicted
 
 SLIDERS: dict[str, list[float]] = {
     "threshold": [n / 20 for n in range(4, 17)], "seed": [1.05 + n / 20 for n in range(20)],
@@ -28,19 +32,15 @@ def main() -> None:
         one = predicted_tile(Path(name))
         print("| slider | p50 | p95 | most |\n|---|---|---|---|")
         usual = one.tuning.shaping
-        print(row("first look", [seconds(lambda: one.verdicts_geojson(usual))]))
+        print(row("first look", [looked_at(one, usual)]))
         for slider, values in SLIDERS.items():
-            times = [seconds(lambda v=value: one.verdicts_geojson(replace(usual, **{slider: v}))) for value in values]
-            print(row(slider, times), flush=True)
-        square = [
-            seconds(lambda v=value: one.verdicts_geojson(replace(usual, square=True, threshold=v)))
-            for value in SLIDERS["threshold"]
-        ]
+            print(row(slider, [looked_at(one, replace(usual, **{slider: value})) for value in values]), flush=True)
+        square = [looked_at(one, replace(usual, square=True, threshold=value)) for value in SLIDERS["threshold"]]
         print(row("threshold, right angles", square))
-        print(row("limit: nothing to be shaped", [seconds(lambda: one.verdicts_geojson(usual)) for _ in range(20)]))
+        print(row("limit: nothing to be shaped", [looked_at(one, usual) for _ in range(20)]))
 
 
-def predicted_tile(folder: Path):  # type: ignore[no-untyped-def]
+def predicted_tile(folder: Path) -> "Predicted":
     from core.catalog.register import register
     from core.catalog.sample import make_sample_city
     from core.predicted import predicted
@@ -57,9 +57,10 @@ def predicted_tile(folder: Path):  # type: ignore[no-untyped-def]
     return one
 
 
-def seconds(make: Callable[[], object]) -> float:
+def looked_at(one: "Predicted", shaping: "Shaping") -> float:
+    """Seconds until the map has what it asks for."""
     began = time.perf_counter()
-    make()
+    one.verdicts_geojson(shaping)
     return time.perf_counter() - began
 
 
