@@ -227,18 +227,24 @@ window.gpStart = function (map, rows, colours, picks) {
   if (picks) grid.controls();
   L.control.scale({imperial: false, position: "bottomleft"}).addTo(map);
   map.attributionControl.setPrefix("Leaflet");
-  // Keys: 1 to 6 switch layers; n and p belong to the page, which does not hear what is pressed in this frame.
+  // Keys: 1 to 6 switch layers; a and r judge the chosen building; n, p and the arrows belong to the page, which does not
+  // hear what is pressed in this frame. Streamlit keeps r for itself, so it must not hear that one.
   function key(event) {
     if (event.target.closest && event.target.closest("input:not([type=checkbox]), textarea, [contenteditable]")) return;
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const row = rows[Number(event.key) - 1];
-    if (row) document.querySelector(`input[data-layer="${row.key}"]`).click();
-    else if (("npar".includes(event.key) || (chosen && /^Arrow(Up|Down)$/.test(event.key))) && event.view === window) {
-      if (event.key.startsWith("Arrow")) event.preventDefault();
+    const row = rows[Number(event.key) - 1], verdict = {a: "accepted", r: "rejected"}[event.key];
+    if (chosen && verdict) {
+      event.stopImmediatePropagation(); event.preventDefault();
+      grid.tell({act: "decide", id: chosen, verdict: verdict});
+      map.fire("moveend");  // the component looks for news when the map moved or was clicked
+    }
+    else if (row) document.querySelector(`input[data-layer="${row.key}"]`).click();
+    else if (event.view === window && ("np".includes(event.key) || (chosen && /^Arrow(Up|Down)$/.test(event.key)))) {
+      if (event.key.startsWith("Arrow")) { event.preventDefault(); event.stopImmediatePropagation(); }
       window.parent.document.dispatchEvent(new KeyboardEvent("keydown", {key: event.key, code: event.code, bubbles: true}));
     }
   }
-  document.addEventListener("keydown", key);
-  window.parent.document.addEventListener("keydown", key);
-  window.addEventListener("pagehide", () => window.parent.document.removeEventListener("keydown", key));
+  document.addEventListener("keydown", key, true);
+  window.parent.document.addEventListener("keydown", key, true);
+  window.addEventListener("pagehide", () => window.parent.document.removeEventListener("keydown", key, true));
 };

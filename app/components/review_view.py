@@ -7,7 +7,7 @@ import streamlit as st
 from app import state
 from app.components.inspector import table
 from app.components.text import counted, number, plain
-from app.components.tile_map import clicked
+from app.components.tile_map import Click, clicked
 from core.footprints import Shaping
 from core.predicted import Building, Predicted
 from core.review import Verdict
@@ -15,18 +15,19 @@ from core.review import Verdict
 _KINDS = {"TP": "found (TP)", "FP": "invented (FP)", "FN": "missed (FN)", "none": "not scored"}
 
 
-def listen(found: Predicted) -> None:
-    """Takes what was clicked on the map; of another tile or run nothing is chosen."""
+def listen(found: Predicted) -> Click | None:
+    """What was done on the map, taken once; of another tile or run nothing is chosen."""
     of = f"{found.run.name} {found.tile.id}"
     if st.session_state.get("reviewed") != of:
         st.session_state["reviewed"] = of
         state.choose_shape(None)
     click = clicked("predict")
-    if click is not None and click.act == "shape":
+    if click is not None and click.act in ("shape", "decide"):
         state.choose_shape(click.id)
+    return click
 
 
-def review_view(found: Predicted, shaping: Shaping) -> None:
+def review_view(found: Predicted, shaping: Shaping, click: Click | None) -> None:
     """The chosen building with its buttons; keys a and r decide and go on, the arrows up and down only go on."""
     buildings = found.verdicts(shaping)
     if not buildings:
@@ -34,7 +35,11 @@ def review_view(found: Predicted, shaping: Shaping) -> None:
         return
     _say_counts(found, buildings)
     ids = [one.id for one in buildings]
-    place = ids.index(state.chosen_shape()) if state.chosen_shape() in ids else None
+    chosen = state.chosen_shape()
+    place = ids.index(chosen) if chosen in ids else None
+    if click is not None and click.act == "decide" and click.id in ids and click.id.startswith("P"):
+        _decide(found, shaping, [click.id], click.verdict)
+        _go(buildings, ids.index(click.id) + 1)
     _buttons(found, shaping, buildings, place)
     if place is None:
         st.caption("Click a building on the map, or press ↓.")
@@ -60,9 +65,11 @@ def _buttons(found: Predicted, shaping: Shaping, buildings: Sequence[Building], 
             _go(buildings, (len(buildings) if place is None else place) - 1)
         if st.button("Next", icon=":material/arrow_downward:", shortcut="down", key="next building"):
             _go(buildings, 0 if place is None else place + 1)
+        # Their keys are map.js's: Streamlit keeps r for itself.
         for verdict, icon, key in (("accepted", "check", "a"), ("rejected", "close", "r")):
             words = verdict.removesuffix("ed").capitalize()
-            if st.button(words, icon=f":material/{icon}:", shortcut=key, disabled=not can, key=f"{words} building"):
+            button = f"{words} ({key})"
+            if st.button(button, icon=f":material/{icon}:", disabled=not can, key=f"{words} building"):
                 _decide(found, shaping, [here.id] if here else [], verdict)
                 _go(buildings, 0 if place is None else place + 1)
         if here is not None and here.decided and st.button("Forget", icon=":material/undo:", key="forget building"):

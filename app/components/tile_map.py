@@ -123,12 +123,13 @@ def ranges(places: Sequence[int]) -> str:
 
 @dataclass(frozen=True)
 class Click:
-    """What somebody did on the map: look at a tile, pick it, take all between bounds, or choose a building."""
+    """What somebody did on the map: look at a tile, pick it, take all between bounds, choose a building or judge it."""
 
-    act: str  #: "look", "pick", "view", "area" or "shape"
+    act: str  #: "look", "pick", "view", "area", "shape" or "decide"
     id: str = ""
     bounds: Bounds | None = None  #: degrees
     aoi: str = ""  #: of the area whose dot was clicked
+    verdict: str = ""  #: of the building
 
 
 def tile_map(

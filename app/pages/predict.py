@@ -43,7 +43,7 @@ with facts:
         not_downloaded(tile)
         st.stop()
     found = predicted(run.name, tile.id)
-    listen(found)
+    click = listen(found)
     shaping = found.tuning.shaping
     if not tile_needs_bands(tile, run):
         predict_button(found)
@@ -56,7 +56,7 @@ with map_side:
     if found.exists:
         one, worst, curves, beside, home = st.tabs(_TABS)
         with one:
-            review_view(found, shaping)
+            review_view(found, shaping, click)
         with beside:
             truth_beside(found, shaping)
         with home:
