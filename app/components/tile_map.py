@@ -177,6 +177,10 @@ def clicked(key: str) -> Click | None:
         return Click(act, bounds=(west, south, east, north))
     if act == "area":
         return Click(act, aoi=str(properties.get("aoi", "")))
+    if act not in ("shape", "decide") and "verdict" in properties:  # a building, and nothing to be done with it
+        return None
+    if act == "decide":
+        return Click(act, str(properties.get("id", "")), verdict=str(properties.get("verdict", "")))
     return Click(act, str(properties.get("id", "")))
 
 
