@@ -11,29 +11,16 @@ from core.config import TrainingConfig
 LEARNING = 0.9
 #: Under the cosine schedule: share of the training in which the rate climbs, and what it ends at, of the full rate.
 WARM_UP, COLD = 0.05, 0.01
-#: What a refit begins with, of the full rate: it goes on with what was learned.
-AGAIN = 0.5
 
 
 def rate_at(config: TrainingConfig, share: float) -> float:
-    """The learning rate when this share of the training is over: constant, or a climb and then half a cosine down.
-
-    With a refit twice (Loshchilov, Hutter: SGDR, ICLR 2017), the second time from half as high: thresholds are found
-    with weights that have come to rest, as those in the end will have.
-    """
+    """The learning rate when this share of the training is over: constant, or a climb and then half a cosine down."""
     if config.schedule == "constant":
         return config.learning_rate
-    first = 1 - config.refit
-    if share < first or not config.refit:
-        return config.learning_rate * _fall(share / first)
-    return config.learning_rate * AGAIN * _fall((share - first) / config.refit)
-
-
-def _fall(share: float) -> float:
     if share < WARM_UP:
-        return COLD + (1 - COLD) * share / WARM_UP
+        return config.learning_rate * (COLD + (1 - COLD) * share / WARM_UP)
     falling = (1 + cos(pi * min((share - WARM_UP) / (1 - WARM_UP), 1.0))) / 2
-    return COLD + (1 - COLD) * falling
+    return config.learning_rate * (COLD + (1 - COLD) * falling)
 
 
 @dataclass

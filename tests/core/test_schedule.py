@@ -3,13 +3,12 @@
 import time
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from core.checkpoints import Standing
 from core.config import TrainingConfig
 from core.scenes import Recipe
-from core.schedule import AGAIN, COLD, Schedule, rate_at
+from core.schedule import COLD, Schedule, rate_at
 
 CLOCK = TrainingConfig(epochs=100_000, minutes=1, schedule="cosine", learning_rate=1.0)
 
@@ -50,11 +49,3 @@ def test_a_refit_begins_with_the_epoch_that_begins_in_its_share():
     assert not at(29, by_clock).refits(Standing())
     assert at(31, by_clock).refits(Standing())
     assert not at(59).refits(Standing()), "none was asked for"
-
-
-def test_the_rate_falls_before_a_refit_and_again_from_half_as_high():
-    config = TrainingConfig(schedule="cosine", learning_rate=1.0, refit=0.5, recipe=Recipe(crops="drawn", gsd_m=0.5))
-    first, again = ([rate_at(config, begun + share) for share in (0.03, 0.25, 0.4999)] for begun in (0.0, 0.5))
-    assert first[2] == pytest.approx(COLD, abs=0.01)
-    assert first[1] > first[2]
-    np.testing.assert_allclose(again, np.multiply(first, AGAIN), rtol=0.05)
