@@ -207,7 +207,8 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         for way in rows[group.index[0]]["ways"]:
             seeds = [summary([rows[n]["ways"][way] for n in of_seed.index]) for _, of_seed in group.groupby("seed")]
             mean, spread = pd.DataFrame(seeds).mean(), pd.DataFrame(seeds).std().fillna(0)
-            cells = [place, network, f"{minutes:g}", way, str(len(seeds)), f"{mean['f1']:.3f} ± {spread['f1']:.3f}"]
+            about = f" ± {spread['f1']:.3f}" if len(seeds) > 1 else ""
+            cells = [place, network, f"{minutes:g}", way, str(len(seeds)), f"{mean['f1']:.3f}{about}"]
             cells += [f"{mean[name]:.3f}" for name in ("precision", "recall", "ap", "iou", "boundary_iou")]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([f"| {' | '.join(_HEAD)} |", "|" + "---|" * len(_HEAD), *lines])

@@ -27,7 +27,7 @@ from core.live import MOST_STEPS, Live, end_live
 from core.progress import Finish, Report
 from core.runs import MEASURES, Run
 from core.schedule import Schedule
-from core.tuning import Tuning, first_shaping, tune
+from core.tuning import RIPE, SEEDS, Tuning, first_shaping, tune
 from core.types import Batch
 from core.validation import MOST_SCENES, check, grounds
 from core.watchers.watcher import MOST_WINDOWS, Epoch, Watcher, Windows
@@ -126,18 +126,18 @@ class Fit:
             return
         self.report(1.0, "looking for the best thresholds")
         self.learner.model.load_weights(self.run.weights())
-        self.run.put_tuning(self._tuned().as_dict())
+        self.run.put_tuning(self._tuned(SEEDS).as_dict())
 
-    def _tuned(self) -> Tuning:
+    def _tuned(self, levels: Sequence[float]) -> Tuning:
         """What the network's present weights are best shaped with."""
         checked = check(grounds(self.data.validation), self.learner.layers, self.learner.network.stride)
-        return tune(checked, first_shaping(self.config))
+        return tune(checked, first_shaping(self.config), levels)
 
     def _begin_refit(self) -> None:
         """From here on the validation ground tells nothing any more: thresholds are found now."""
         self.report(self.schedule.share(self.standing), "looking for the best thresholds")
         with self.learner.averaged():
-            tuned = self._tuned()
+            tuned = self._tuned(RIPE)
         self.run.put_early_tuning(replace(tuned, refitted=True).as_dict())
         found = "" if tuned.f1 is None else f", with F1 {tuned.f1:.3f} of its buildings"
         self.run.log(f"Thresholds are found on the validation ground{found}. From here on it is learned from, too.")

@@ -76,12 +76,15 @@ def train(
     The run predicts with the weights of its best epoch. With `resume` a run of the same configuration goes on from its
     last checkpoint, and a finished one is returned; a new run may begin where its `parent` ended. When `finish` says
     so, the running epoch is cut short and the run is usable. `strategy` spreads the work over machines (a
-    tf.distribute.Strategy; all GPUs of this one need none); processes that are not the `chief` leave nothing behind.
+    tf.distribute.Strategy; all GPUs of this one need none) and knows no minutes, since every machine has a clock of its
+    own; processes that are not the `chief` leave nothing behind.
     Raises RunExists, RunBusy, UnknownNetwork, InvalidSetting, TooFewTiles, UnreadableTiles, NoTrainingGround, Diverged,
     MemoryError, and what writing the run raises.
     """
     run = Run(folder)
     check_network(config)
+    if strategy is not None and config.minutes:
+        raise InvalidSetting(setting="minutes", value=config.minutes, detail="several machines end together by epochs")
     config = _for_tiles(config, tiles)
     if not (resume and run.exists and run.config == config):
         refuse_existing(folder)
@@ -186,6 +189,8 @@ def _stand(job: _Lesson, learner: Learner) -> Standing:
             _tell_changes(told, job.parent.record, data, learner)
             _mind_refit(told, job.parent, data)
         return standing
+    if told is not run and run.early_tuning:
+        told.put_early_tuning(run.early_tuning)
     try:
         standing = _restore(run, told, learner)
     except NoSuchCheckpoint as problem:

@@ -3,7 +3,7 @@
 Found once a training is over, stored in the run, used wherever it predicts.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from typing import Any
@@ -22,6 +22,8 @@ from models.registry import NETWORKS
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
 SEEDS = (1.1, 1.2, 1.3, 1.5, 1.8, 2.2)
+#: Of a network that is still to learn: its distances ripple, and levels that smooth them over would not fit later.
+RIPE = (1.2, 1.3, 1.5)
 AREAS_M2 = (5.0, 10.0, 20.0, 30.0)
 #: How likely a footprint must be for the judge to keep it.
 LEASTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
@@ -95,15 +97,15 @@ def first_shaping(config: TrainingConfig) -> Shaping:
     return Shaping(seed=FIRST_SEED if parts else 0.0, grow_px=config.recipe.border_px)
 
 
-def tune(checked: Checked, first: Shaping) -> Tuning:
+def tune(checked: Checked, first: Shaping, levels: Sequence[float] = SEEDS) -> Tuning:
     """The best of a grid of thresholds and seed levels, and then of smallest areas; the first where none is better."""
     score = checked.counts(first).f1
     if score is None:
         return Tuning(first)
-    seeds = SEEDS if first.seed else (0.0,)
-    levels = (replace(first, threshold=threshold, seed=seed) for threshold, seed in product(THRESHOLDS, seeds))
+    seeds = levels if first.seed else (0.0,)
+    grid = (replace(first, threshold=threshold, seed=seed) for threshold, seed in product(THRESHOLDS, seeds))
     worth = _worth(checked)
-    best, score = _better(checked, first, score, worth, levels)
+    best, score = _better(checked, first, score, worth, grid)
     best, score = _better(checked, best, score, worth, [replace(best, min_area_m2=area) for area in AREAS_M2])
     return _judged(checked, Tuning(best, score, tiles=_tiles(checked, best)))
 

@@ -46,7 +46,11 @@ def train_form(catalog: Catalog) -> None:
     resources = resources_box()
     name = st.text_input("Name", placeholder="made from area and time", max_chars=60).strip()
     config["name"] = name or f"{aoi}, {counted(len(chosen), 'tile')}"
-    if st.button("Train", type="primary", width="stretch", icon=":material/play_arrow:", disabled=not chosen):
+    by_clock = resources.nodes > 1 and config["minutes"] > 0
+    if by_clock:
+        st.warning("Several nodes end together by epochs, not by the clock: choose *My own settings*, and epochs.")
+    cannot = not chosen or by_clock
+    if st.button("Train", type="primary", width="stretch", icon=":material/play_arrow:", disabled=cannot):
         job = submit_training(queue(), [tile.id for tile in chosen], TrainingConfig.of(config), aoi, resources)
         state.watch(job.id)
         st.toast(f"Job {job.id} is in the queue.")

@@ -473,7 +473,8 @@ def test_on_a_cluster_the_form_asks_for_gpus_and_nodes(
     page = open_page("train")
     next(box for box in page.number_input if box.label == "GPUs a node").set_value(2).run()
     next(box for box in page.number_input if box.label == "Nodes").set_value(3).run()
-    press(page, "Train")
+    assert any("by epochs, not by the clock" in warning.value for warning in page.warning)
+    press(own_settings(page), "Train")
     assert (queue.jobs()[0].params["gpus"], queue.jobs()[0].params["nodes"]) == (2, 3)
 
 

@@ -9,6 +9,7 @@ from core.config import TrainingConfig
 from core.dataset import read_dataset
 from core.ensembles import combine
 from core.errors import InvalidSetting
+from core.fitting import Fit
 from core.presets import recommended
 from core.runs import Run
 from core.scenes import Recipe
@@ -98,3 +99,19 @@ def test_tiles_between_both_sides_are_read_for_it_and_learned_from_in_the_end_on
 def test_only_drawn_crops_can_be_drawn_from_other_ground():
     with pytest.raises(InvalidSetting, match="drawn"):
         TrainingConfig(refit=0.5)
+
+
+def test_several_machines_have_several_clocks_and_end_by_epochs(tiles, tmp_path):
+    with pytest.raises(InvalidSetting, match="by epochs"):
+        train(tiles, replace(FOUR, minutes=1.0), tmp_path / "run", strategy=object())
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_machines_know_that_the_refit_had_begun(tiles, tmp_path, monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        train(tiles, FOUR, tmp_path / "run", interrupting("epoch 4 of 4, batch 2 "))
+    checked: list[int] = []
+    monkeypatch.setattr(Fit, "_check", lambda _self: checked.append(1))
+    again = train(tiles, FOUR, tmp_path / "run", resume=True, chief=False)
+    assert not checked, "the chief, which does not check either, would wait for it"
+    assert again.early_tuning, "what is not the chief leaves nothing behind"
