@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from core.footprints import Shaping
 from core.judging import Bin, reliability
 from core.labels import SIZES_M2, Labels
-from core.predicted import Predicted
+from core.predicted import Predicted, predicted
 from core.progress import Report, silent
 from core.scoring import Counts, Score, average_precision
 
@@ -140,12 +140,14 @@ def evaluate(found: Iterable[Predicted], shaping: Shaping | None = None, report:
     rows = []
     for n, one in enumerate(there):
         report(n / len(there), f"scoring {one.tile.id}")
-        rows.append(_row(one, one.probability.stat().st_mtime_ns, one.tile.offset_m, shaping))
+        state = one.probability.stat().st_mtime_ns, one.tile.offset_m
+        rows.append(_row(one.run.name, one.tile.id, state, shaping))
     return Evaluation(tuple(rows))
 
 
 @lru_cache(maxsize=4096)
-def _row(one: Predicted, _changed: int, _moved: tuple[float, float], shaping: Shaping | None) -> Row:
+def _row(run: str, tile: str, _state: tuple[int, tuple[float, float]], shaping: Shaping | None) -> Row:
+    one = predicted(run, tile)
     footprints, score = one.footprints(shaping), one.score(shaping)
     assert score is not None
     truth = Labels.of_tile(one.tile)

@@ -65,8 +65,8 @@ def test_the_score_is_that_of_the_footprints_at_the_threshold(found: Predicted) 
 def test_verdicts_name_every_building_once(found: Predicted) -> None:
     features = json.loads(found.verdicts_geojson(found.tuning.shaping.changed(0.5)))["features"]
     verdicts = sorted(feature["properties"]["verdict"] for feature in features)
-    assert verdicts == ["FN", "FP", "TP"]
-    words = {f["properties"]["verdict"]: f["properties"]["words"] for f in features}
+    assert verdicts == ["FN", "FP", "TP", "match"]
+    words = {f["properties"]["verdict"]: f["properties"].get("words") for f in features}
     assert words["TP"].startswith("found, IoU 0.9")
     assert words["FN"] == f"missed · {20 * 20 * 0.25:.0f} m²"
     longitude, latitude = features[0]["geometry"]["coordinates"][0][0]

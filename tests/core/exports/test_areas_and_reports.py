@@ -54,7 +54,7 @@ def test_a_report_is_one_page_that_fetches_nothing(runs, tmp_path):
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", page)
     assert "<script" not in page
     assert page.count("data:image/webp;base64,") == 3
-    assert "SpaceNet's rule" in page
+    assert "as TopCoder" in page
 
 
 def test_names_from_outside_stay_text_in_a_report(runs, tmp_path):
