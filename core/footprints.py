@@ -198,11 +198,11 @@ class _Tracing:
     look: "Look | None" = None
     pixel_m: float = 1.0
 
-    def seen(self, read: _Reader, core: _Box, margin: int | None = None) -> _Seen:
+    def seen(self, read: _Reader, core: _Box, margin: int = MARGINS[0]) -> _Seen:
         """A block and so many pixels around it, adjoining buildings apart; most of the work, and without shapely, so
         that a thread may do it.
         """
-        window = core.widened(MARGINS[0] if margin is None else margin, self.whole)
+        window = core.widened(margin, self.whole)
         layers = np.array(read(window), order="K")  # planes stay planes: what follows goes over them one by one
         if not np.isfinite(layers).all():
             np.nan_to_num(layers, copy=False)
@@ -224,8 +224,8 @@ class _Tracing:
 
     def _owned(self, read: _Reader, core: _Box, seen: _Seen) -> tuple[NDArray[np.float32], _Box, Geometries]:
         """The raw outlines whose box has its centre in the block, with the window they were seen in."""
-        for margin in (None, *MARGINS[1:]):
-            window, layers, apart = seen if margin is None else self.seen(read, core, margin)
+        for margin in MARGINS:
+            window, layers, apart = seen if margin == MARGINS[0] else self.seen(read, core, margin)
             polygons = self._contours(apart, window)
             polygons = polygons[_centred(polygons, core)]
             cut = _cut(polygons, window, self.whole)
