@@ -160,14 +160,14 @@ def trace(layers: NDArray[np.float32], shaping: Shaping, pixel_m: float) -> Trac
     def read(box: _Box) -> NDArray[np.float32]:
         return layers[box.slices]
 
-    found = tracing.block(read, whole, tracing.seen(read, whole))
+    found = tracing.block(read, whole, tracing.seen(read, whole, MARGINS[0]))
     return found.only(shapely.area(found.polygons) * pixel_m**2 >= shaping.min_area_m2)
 
 
 def _footprints(read: _Reader, grid: Grid, shaping: Shaping, block: int, look: "Look | None") -> Footprints:
     tracing = _Tracing(shaping, _Box(0, 0, grid.width, grid.height), look, grid.gsd_m)
     blocks = list(_blocks(grid, block))
-    with closing(ahead(partial(tracing.seen, read), blocks)) as seen:
+    with closing(ahead(partial(tracing.seen, read, margin=MARGINS[0]), blocks)) as seen:
         found = Traced.joined([tracing.block(read, *one) for one in zip(blocks, seen, strict=True)])
     ground = grid.to_ground(found.polygons)
     large = area_m2(ground, grid.crs) >= shaping.min_area_m2
@@ -198,7 +198,7 @@ class _Tracing:
     look: "Look | None" = None
     pixel_m: float = 1.0
 
-    def seen(self, read: _Reader, core: _Box, margin: int = MARGINS[0]) -> _Seen:
+    def seen(self, read: _Reader, core: _Box, margin: int) -> _Seen:
         """A block and so many pixels around it, adjoining buildings apart; most of the work, and without shapely, so
         that a thread may do it.
         """
