@@ -28,6 +28,7 @@ HAIR_PX = 0.05
 SMALLEST = 32
 #: A tile so many times longer than the recipe's picture loses what a person can see in it.
 SQUEEZED = 2.0
+#: What a refit adds to what is told of the split.
 _REFIT = "Once thresholds are found there, the rest of the training learns from all of this ground."
 
 
@@ -37,7 +38,7 @@ class Dataset:
 
     train: Chips
     validation: Chips
-    whole: Chips  #: both, and what lies between them
+    whole: Chips  #: both, and for a refit what lies between them
     scaling: Scaling
     bands: int  #: 3, or 4 with WorldView's eighth band
     between: tuple[str, ...] = ()  #: ids of the tiles left out between both sides
@@ -71,10 +72,9 @@ def read_dataset(
     """The crops of the labelled ones of these tiles, scaled and divided as `split` says; the same for the same seed.
 
     Tiles are decoded once: into memory, or into memory-mapped files in the folder `cache` where memory is too small.
-    The target has these layers (models.registry.TARGETS). `scaling` is that of a run that goes on. Only a training that
-    will `refit` reads what lies between both sides. Tiles that cannot be
-    read are left out and told; if that empties a side, the rest is split anew. Raises TooFewTiles, UnreadableTiles,
-    NoTrainingGround, CannotWrite, DiskFull.
+    The target has these layers (models.registry.TARGETS). `scaling` is that of a run that goes on. Only for a
+    `refit` is what lies between both sides read. Tiles that cannot be read are left out and told; if that empties a
+    side, the rest is split anew. Raises TooFewTiles, UnreadableTiles, NoTrainingGround, CannotWrite, DiskFull.
     """
     usable = list({tile.id: tile for tile in tiles if tile.is_labelled}.values())
     if not usable:

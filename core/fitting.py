@@ -75,9 +75,13 @@ class Fit:
         self.held = not self.standing.batch and self.learner.hold(self.data.train)
         self.drawing = Drawing(self.config, self.data.train)
         self.schedule = Schedule(self.config, len(self.drawing), self.standing.spent)
-        self.refitting = False
         if self.run.early_tuning:  # it was interrupted after
             self._refit()
+
+    @property
+    def refitting(self) -> bool:
+        """Whether all ground is learned from, and none is left to check on."""
+        return self.drawing.chips is self.data.whole
 
     @property
     def is_over(self) -> bool:
@@ -145,7 +149,7 @@ class Fit:
 
     def _refit(self) -> None:
         """Draws from all the ground, in epochs of the same length."""
-        self.refitting, self.drawing = True, Drawing(self.config, self.data.whole, len(self.drawing))
+        self.drawing = Drawing(self.config, self.data.whole, len(self.drawing))
 
     def _epoch(self, windows: Windows) -> None:
         if not self.refitting and self.standing.seen == 0 and self.schedule.refits(self.standing):

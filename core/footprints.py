@@ -161,14 +161,14 @@ def trace(layers: NDArray[np.float32], shaping: Shaping, pixel_m: float) -> Trac
     def read(box: _Box) -> NDArray[np.float32]:
         return layers[box.slices]
 
-    found = tracing.block(read, whole, tracing.seen(read, whole))
+    found = tracing.block(read, whole, tracing.seen(read, whole, MARGINS[0]))
     return found.only(shapely.area(found.polygons) * pixel_m**2 >= shaping.min_area_m2)
 
 
 def _footprints(read: _Reader, grid: Grid, shaping: Shaping, block: int, look: "Look | None") -> Footprints:
     tracing = _Tracing(shaping, _Box(0, 0, grid.width, grid.height), look, grid.gsd_m)
     blocks = list(_blocks(grid, block))
-    with closing(ahead(partial(tracing.seen, read), blocks)) as seen:
+    with closing(ahead(partial(tracing.seen, read, margin=MARGINS[0]), blocks)) as seen:
         found = Traced.joined([tracing.block(read, *one) for one in zip(blocks, seen, strict=True)])
     ground = grid.to_ground(found.polygons)
     large = area_m2(ground, grid.crs) >= shaping.min_area_m2
@@ -199,11 +199,11 @@ class _Tracing:
     look: "Look | None" = None
     pixel_m: float = 1.0
 
-    def seen(self, read: _Reader, core: _Box, margin: int | None = None) -> _Seen:
+    def seen(self, read: _Reader, core: _Box, margin: int) -> _Seen:
         """A block and so many pixels around it, adjoining buildings apart; most of the work, and without shapely, so
         that a thread may do it.
         """
-        window = core.widened(MARGINS[0] if margin is None else margin, self.whole)
+        window = core.widened(margin, self.whole)
         layers = np.array(read(window), order="K")  # planes stay planes: what follows goes over them one by one
         if not np.isfinite(layers).all():
             np.nan_to_num(layers, copy=False)
@@ -225,8 +225,8 @@ class _Tracing:
 
     def _owned(self, read: _Reader, core: _Box, seen: _Seen) -> tuple[NDArray[np.float32], _Box, Geometries]:
         """The raw outlines whose box has its centre in the block, with the window they were seen in."""
-        for margin in (None, *MARGINS[1:]):
-            window, layers, apart = seen if margin is None else self.seen(read, core, margin)
+        for margin in MARGINS:
+            window, layers, apart = seen if margin == MARGINS[0] else self.seen(read, core, margin)
             polygons = self._contours(apart, window)
             polygons = polygons[_centred(polygons, core)]
             cut = _cut(polygons, window, self.whole)

@@ -56,11 +56,8 @@ class Preset:
     def config(self) -> TrainingConfig:
         """As a training takes it."""
         chosen = recommended(self.network)
-        recipe = replace(chosen.recipe, finest_m=self.finest_m)
-        options = dict(self.options)
-        return replace(
-            chosen, options=options, minutes=self.minutes, batch=self.batch, epochs=MANY, recipe=recipe
-        )  # fmt: skip
+        own = {"options": dict(self.options), "recipe": replace(chosen.recipe, finest_m=self.finest_m)}
+        return replace(chosen, minutes=self.minutes, batch=self.batch, epochs=MANY, **own)  # type: ignore[arg-type]
 
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(

@@ -6,7 +6,7 @@ steps.jsonl    points of the curves within epochs; live.json how it goes at this
 log.txt        one line an event
 tuning.json    the thresholds that found most buildings of the validation ground (core/tuning.py); refit-tuning.json
                while that ground is learned from
-weights.json   which file holds the weights of the best epoch so far, and its SHA-256
+weights.json   which file holds the weights of the best epoch so far, in a refit of the last, and its SHA-256
 epoch-N.weights.h5
 checkpoint-*   what training goes on from (core/checkpoints.py)
 film/          what the network made of some windows after each epoch (core/watchers/film.py)
@@ -53,7 +53,7 @@ class Record:
     parameters: int
     device: str
     versions: Mapping[str, str]
-    between_tiles: tuple[str, ...] = ()  #: left out, because they lie between both sides
+    between_tiles: tuple[str, ...] = ()  #: left out, because they lie between both sides; in a refit learned from
     notes: tuple[str, ...] = ()  #: what was left out, and how the ground was divided
     continues: str = ""  #: the run whose weights this one began with
     precision: str = "float32"  #: what the arithmetic was done in
@@ -191,7 +191,7 @@ class Run:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch of the weights, which was the best on the validation ground; 0 before the first is whole."""
+        """The epoch of the weights: the best on the validation ground, in a refit the last; 0 before the first."""
         return int(self._weights["epoch"]) if self._file("weights.json").is_file() else 0
 
     @property

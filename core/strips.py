@@ -82,8 +82,7 @@ class Strips:
 def strips(out: Path, told: object, shape: tuple[int, int, int]) -> Iterator[Strips]:
     """The strips of a prediction that will lie in `out`; `told` is everything that it depends on, as plain values.
 
-    Where the same prediction was interrupted, its strips are there. They are left where this one fails
-    after its first.
+    Where the same prediction was interrupted, its strips are there. They are left where this one fails after its first.
     """
     key = hashlib.sha256(orjson.dumps([told, shape], option=orjson.OPT_SORT_KEYS)).hexdigest()
     found = Strips(out.with_name(f".{out.name}.strips"), key, shape)

@@ -73,11 +73,11 @@ def train(
 ) -> Run:
     """Trains on the labelled ones of the tiles and returns the run in `folder`, which grows with every epoch.
 
-    The run predicts with the weights of its best epoch. With `resume` a run of the same configuration goes on from its
-    last checkpoint, and a finished one is returned; a new run may begin where its `parent` ended. When `finish` says
-    so, the running epoch is cut short and the run is usable. `strategy` spreads the work over machines (a
-    tf.distribute.Strategy; all GPUs of this one need none) and knows no minutes, since every machine has a clock of its
-    own; processes that are not the `chief` leave nothing behind.
+    The run predicts with the weights of its best epoch, after a refit of its last. With `resume` a run of the same
+    configuration goes on from its last checkpoint, and a finished one is returned; a new run may begin where its
+    `parent` ended. When `finish` says so, the running epoch is cut short and the run is usable. `strategy` spreads the
+    work over machines (a tf.distribute.Strategy; all GPUs of this one need none) and knows no minutes, since every
+    machine has a clock of its own; processes that are not the `chief` leave nothing behind.
     Raises RunExists, RunBusy, UnknownNetwork, InvalidSetting, TooFewTiles, UnreadableTiles, NoTrainingGround, Diverged,
     MemoryError, and what writing the run raises.
     """

@@ -28,6 +28,11 @@ def run_name(words: str) -> str:
     return f"{readable or 'run'}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{token_hex(2)}"
 
 
+def ends_together(minutes: float, resources: Resources) -> bool:
+    """Whether all machines of a training of so many minutes know when to end: several by epochs (0 minutes) only."""
+    return resources.nodes == 1 or not minutes
+
+
 def submit_training(
     queue: Queue, tiles: Sequence[str], config: TrainingConfig, words: str,
     resources: Resources | None = None, priority: int = NORMAL, also: Mapping[str, Any] | None = None,

@@ -1,6 +1,6 @@
 """The thresholds with which most buildings of the validation ground are found, and how far confidence can be believed.
 
-Found once a training is over, stored in the run, used wherever it predicts.
+Found once a training is over, or before it learns from that ground, too; stored in the run, used wherever it predicts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,8 @@ from models.registry import NETWORKS
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
 SEEDS = (1.1, 1.2, 1.3, 1.5, 1.8, 2.2)
-#: Of a network that is still to learn: its distances ripple, and levels that smooth them over would not fit later.
+#: The levels of networks that have learned. Distances of one that is still to learn ripple: what smooths them over
+#: would not fit later.
 RIPE = (1.2, 1.3, 1.5)
 AREAS_M2 = (5.0, 10.0, 20.0, 30.0)
 #: How likely a footprint must be for the judge to keep it.

@@ -12,7 +12,8 @@ def film_view(run: Run) -> None:
     frames = run.film.frames
     if not frames:
         return
-    st.markdown("**What it sees** on ground it does not train on, from the top: " + ", ".join(run.film.rows))
+    ground = "on ground it trains on at the end only" if run.refitted else "on ground it does not train on"
+    st.markdown(f"**What it sees** {ground}, from the top: " + ", ".join(run.film.rows))
     epoch = _chosen(run.name, frames)
     st.image(str(run.film.picture(epoch)), width="stretch", alt=f"Validation windows after epoch {epoch}")
     _attributions(run)

@@ -35,7 +35,7 @@ def predict_button(found: Predicted) -> None:
         return
     turned = st.toggle(
         "Look eight times", help="The mean of what the network says of the tile and of its seven other turns, at "
-        "eight times the cost. As far as it was measured it finds no more buildings.",
+        "eight times the cost. As far as it was measured F1 changes by 0.00 to 0.03.",
     )  # fmt: skip
     words = "Predict again" if found.exists else "Predict"
     if st.button(words, type="secondary" if found.exists else "primary", width="stretch", icon=":material/home_pin:"):

@@ -52,19 +52,19 @@ def remarks(run: Run) -> None:
 
 
 def curves(run: Run) -> None:
-    """Loss and building IoU by epoch, training and validation, the best epoch marked; learning rate and pace below."""
+    """Loss and building IoU by epoch, training and validation, the epoch kept marked; learning rate and pace below."""
     metrics, steps = run.metrics(), run.steps()
     if metrics.empty and steps.empty:
         st.caption("The curves appear after the first batches.")
         return
     best = run.best_epoch if run.is_usable else 0
-    word = "last epoch" if run.refitted else "best epoch"
+    kept = "last epoch" if run.refitted else "best epoch"
     legend = " ".join(_key(f"background:{colour}", word) for word, colour in _GROUNDS.items())
-    marked = _key(f"border-left:2px dashed {_BEST}; width:2px", f"{word}, {best}") if best else ""
+    marked = _key(f"border-left:2px dashed {_BEST}; width:2px", f"{kept}, {best}") if best else ""
     st.html(legend + marked)
     for column, (name, title) in zip(st.columns(len(_CURVES)), _CURVES.items(), strict=True):
         within = steps if name == "loss" else steps.iloc[:0]
-        column.altair_chart(_curve(metrics, within, name, title, best), width="stretch")
+        column.altair_chart(_curve(metrics, within, name, title, (kept, best)), width="stretch")
     if not steps.empty:
         for column, (name, (title, form)) in zip(st.columns(len(_PACE)), _PACE.items(), strict=True):
             column.altair_chart(_pace(steps, name, title, form), width="stretch")
@@ -75,9 +75,10 @@ def _key(style: str, words: str) -> str:
 
 
 def _curve(
-    metrics: pd.DataFrame, steps: pd.DataFrame, name: str, title: str, best: int
+    metrics: pd.DataFrame, steps: pd.DataFrame, name: str, title: str, mark: tuple[str, int]
 ) -> alt.LayerChart | alt.FacetChart:
-    """Points an epoch; behind them a thin line within the epochs, where there is one."""
+    """Points an epoch; behind them a thin line within the epochs, where there is one; the epoch that is kept marked."""
+    kept, best = mark
     columns = {name: "training", f"val_{name}": "validation"}
     long = metrics.rename(columns=columns).melt("epoch", list(columns.values()), "ground", "value")
     colour = alt.Scale(domain=list(_GROUNDS), range=list(_GROUNDS.values()))
@@ -92,7 +93,7 @@ def _curve(
         layers.insert(0, thin.mark_line(color=colours.TRAIN, opacity=0.45, strokeWidth=1))
     if best:
         rule = alt.Chart(pd.DataFrame({"epoch": [best]})).mark_rule(color=_BEST, strokeDash=[4, 3])
-        layers.append(rule.encode(x=_EPOCHS, tooltip=alt.Tooltip("epoch:Q", title="best epoch")))
+        layers.append(rule.encode(x=_EPOCHS, tooltip=alt.Tooltip("epoch:Q", title=kept)))
     return alt.layer(*layers).properties(title=title, height=240)
 
 

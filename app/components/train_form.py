@@ -19,7 +19,7 @@ from core.runs import seconds_a_tile
 from core.settings import settings
 from core.split import split
 from core.training import networks
-from core.training_jobs import submit_training
+from core.training_jobs import ends_together, submit_training
 
 #: Seconds for one tile and epoch on two cores without a GPU: 2 were seen for one tile alone, 4 for ten together.
 _TWO_CORES_S = 3.0
@@ -46,10 +46,9 @@ def train_form(catalog: Catalog) -> None:
     resources = resources_box()
     name = st.text_input("Name", placeholder="made from area and time", max_chars=60).strip()
     config["name"] = name or f"{aoi}, {counted(len(chosen), 'tile')}"
-    by_clock = resources.nodes > 1 and config["minutes"] > 0
-    if by_clock:
+    cannot = not chosen or not ends_together(config["minutes"], resources)
+    if chosen and cannot:
         st.warning("Several nodes end together by epochs, not by the clock: choose *My own settings*, and epochs.")
-    cannot = not chosen or by_clock
     if st.button("Train", type="primary", width="stretch", icon=":material/play_arrow:", disabled=cannot):
         job = submit_training(queue(), [tile.id for tile in chosen], TrainingConfig.of(config), aoi, resources)
         state.watch(job.id)

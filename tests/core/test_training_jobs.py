@@ -15,6 +15,7 @@ from core.settings import settings
 from core.training_jobs import (
     can_continue,
     delete_job,
+    ends_together,
     run_name,
     run_of,
     submit_more_epochs,
@@ -155,3 +156,8 @@ def test_a_run_without_a_plain_name_leads_nowhere(queue, name):
     assert run_of(job) is None
     delete_job(job, queue, with_run=True)
     assert keep.is_dir()
+
+
+@pytest.mark.parametrize(("minutes", "nodes", "together"), [(2.0, 1, True), (0.0, 3, True), (2.0, 3, False)])
+def test_several_machines_end_together_by_epochs_only(minutes, nodes, together):
+    assert ends_together(minutes, Resources(0, nodes)) == together
