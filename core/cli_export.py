@@ -70,6 +70,26 @@ def footprints(
 
 
 @export.command()
+def rasters(
+    run: _Run,
+    out: _Out,
+    layers: Annotated[
+        str, typer.Option(help="mask and distance (of the labels), probability and predicted (mask) with commas between.")
+    ] = "mask,distance,probability,predicted",
+    aoi: _Aoi = "",
+    tiles: _Tiles = "",
+) -> None:
+    """Masks, signed distances and probabilities of several tiles as cloud-optimised GeoTIFFs."""
+    from core.exports.rasters import write_rasters
+
+    names = [name.strip() for name in layers.split(",") if name.strip()]
+    with progress() as tell:
+        count = write_rasters(_run(run), _chosen(None, aoi, tiles), out, names, tell)
+    notes.print(f"{count} files", markup=False)
+    typer.echo(out)
+
+
+@export.command()
 def report(
     run: _Run, out: Annotated[Path, typer.Option("--out", help="An .html file.")], aoi: _Aoi = "", tiles: _Tiles = ""
 ) -> None:

@@ -56,11 +56,14 @@ class Stripe:
         return rasters.where_valid(self.pixels, self.nodata)
 
 
-def make_cog(source: Path, target: Path, grid: Grid | None = None, report: Report = silent) -> Path:
+def make_cog(
+    source: Path, target: Path, grid: Grid | None = None, report: Report = silent, attribution: str = ""
+) -> Path:
     """A COG of a GeoTIFF (deflate with predictor, averaged overviews), in one piece or not at all; returns `target`.
 
-    `grid` replaces the georeference of the file. Band for band the same pixels and no-data value; but what a mask or
-    an alpha band hides becomes no-data (0 where none is declared), and the alpha band itself is left out.
+    `grid` replaces the georeference of the file; an attribution becomes TIFFTAG_COPYRIGHT. Band for band the same
+    pixels and no-data value; but what a mask or an alpha band hides becomes no-data (0 where none is declared), and the
+    alpha band itself is left out.
     Raises RasterWithoutCRS where no grid is given and the file has none, DiskFull, CannotWrite, and what open_raster
     raises.
     """
@@ -70,7 +73,7 @@ def make_cog(source: Path, target: Path, grid: Grid | None = None, report: Repor
         TemporaryDirectory(dir=target.parent, prefix=".", ignore_cleanup_errors=True) as folder,
     ):
         scratch, made = Path(folder) / "scratch.tif", Path(folder) / "cog.tif"
-        _copy(source, scratch, grid, report)
+        _copy(source, scratch, grid, report, attribution)
         _watched(lambda: _arrange(scratch, made), made, scratch.stat().st_size * _GROWTH, report)
         made.replace(part)
     report(1.0, _PACKING)
@@ -126,7 +129,7 @@ def _windows(dataset: DatasetReader) -> Iterator[Window]:
             yield Window(column, row, min(wide, dataset.width - column), min(BLOCK, dataset.height - row))
 
 
-def _copy(source: Path, scratch: Path, grid: Grid | None, report: Report) -> None:
+def _copy(source: Path, scratch: Path, grid: Grid | None, report: Report, attribution: str) -> None:
     """The first pass."""
     with rasters.open_raster(source) as dataset:
         grid = grid or rasters.grid_of(dataset, source)
@@ -137,6 +140,8 @@ def _copy(source: Path, scratch: Path, grid: Grid | None, report: Report) -> Non
         rasters.scratch_writer(scratch, grid, bands, dtype, nodata) as writer,
         closing(stripes(source)) as parts,
     ):
+        if attribution:
+            writer.update_tags(TIFFTAG_COPYRIGHT=attribution)
         for stripe in parts:
             writer.write(stripe.pixels, window=stripe.window)
             report(_COPIED * stripe.done, "copying the pixels")

@@ -51,6 +51,24 @@ def replacing(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside `folder` that takes its place once it is whole; on failure nothing is left.
+
+    Raises CannotWrite, also where the folder is there already, and DiskFull.
+    """
+    if folder.exists():
+        raise CannotWrite(name=folder, detail="it is there already")
+    with writing(folder):
+        part = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))
+        try:
+            yield part
+            part.chmod(0o755)
+            part.replace(folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+
 def add_line(file: Path, row: Mapping[str, Any]) -> None:
     """Appends a line of JSON to a file, in one write, whole or not at all; raises CannotWrite, DiskFull."""
     line = orjson.dumps(dict(row)) + b"\n"

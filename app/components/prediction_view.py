@@ -23,6 +23,7 @@ from app.components.tile_map import (
 )
 from core import colours, pictures, rasters
 from core.exports.footprints import write_footprints
+from core.exports.rasters import write_raster
 from core.footprints import Shaping
 from core.predicted import Predicted
 from core.prediction import origin_of
@@ -154,9 +155,17 @@ def prediction_downloads(found: Predicted, shaping: Shaping) -> None:
             on_click="ignore", icon=":material/download:", key=f"take {suffix}",
         )  # fmt: skip
     columns[len(_FORMATS)].download_button(
-        "Probability", found.probability.read_bytes, f"{found.tile.id}_probability.tif", width="stretch",
-        on_click="ignore", icon=":material/download:",
+        "Probability", _probability_file(found), f"{found.tile.id}_probability.tif", width="stretch",
+        on_click="ignore", icon=":material/download:", help="A cloud-optimised GeoTIFF.",
     )  # fmt: skip
+
+
+def _probability_file(found: Predicted) -> Callable[[], bytes]:
+    def make() -> bytes:
+        with TemporaryDirectory() as folder:
+            return write_raster(found, "probability", Path(folder) / "probability.tif").read_bytes()
+
+    return make
 
 
 def _footprint_file(found: Predicted, shaping: Shaping, suffix: str) -> Callable[[], bytes]:

@@ -13,6 +13,7 @@ from core.about import title_of
 from core.catalog.reviewed import as_labels
 from core.catalog.tile import Tile
 from core.exports.jobs import file_of, submit_export
+from core.exports.rasters import LAYERS
 from core.exports.training_sets import FORMATS
 from core.footprints import Shaping
 from core.jobs.store import State
@@ -37,6 +38,10 @@ def take_home(found: Predicted, shaping: Shaping, tiles: Sequence[Tile]) -> None
     aoi = found.tile.aoi
     _offer("footprints", run, {"tiles": names, "kind": kind, "file": f"{aoi}{suffix}"}, "Footprints of the area")
     _offer("report", run, {"tiles": names, "file": f"{aoi}-report.html"}, "Report for people who were not there")
+    layers = st.multiselect("Layers", LAYERS, ["probability", "predicted"], lambda name: LAYERS[name].title)
+    if layers:
+        params = {"tiles": names, "layers": layers, "file": f"{aoi}-rasters.zip"}
+        _offer("rasters", run, params, "Layers of the area, as cloud-optimised GeoTIFFs")
     st.markdown("**For other programs**")
     _offer("network", run, {"file": "network.zip"}, "Network: ONNX for QGIS, LiteRT, SavedModel, card")
     format_side, chip_side = st.columns(2)

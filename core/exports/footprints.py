@@ -1,6 +1,6 @@
 """Footprints as files that other programs open: the suffix says which format, all or nothing is written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +25,10 @@ from core.vectors import Footprints
 _WKT_DECIMALS, _PIXEL_DECIMALS = 8, 3
 #: A Shapefile's names have ten letters at the most.
 _TEN_LETTERS = {"perimeter_m": "perim_m", "imagery_date": "date"}
+
+
+#: The version of GeoPackage that GDAL and QGIS of 2018 open without a warning.
+_OLDER = {"VERSION": "1.2"}
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ def _write_geopackage(export: _Export, part: Path) -> None:
     part.unlink()  # GDAL refuses a file that is there and is no GeoPackage yet
     pyogrio.write_dataframe(
         table, part, layer="footprints", driver="GPKG", **_geometry_type(table),
-        dataset_metadata={"attribution": licence} if licence else None,
+        dataset_metadata={"attribution": licence} if licence else None, dataset_options=_OLDER,
     )  # fmt: skip
     # GDAL builds the spatial index last and says nothing when the disk is full by then.
     if not pyogrio.read_info(part)["capabilities"]["fast_spatial_filter"]:
@@ -181,7 +185,22 @@ def _write_geoparquet(export: _Export, part: Path) -> None:
     table.to_parquet(part, index=False)
 
 
+def write_spacenet(parts: Iterable[tuple[Footprints, Grid, str]], path: Path) -> Path:
+    """The footprints of several tiles in SpaceNet's columns, each part in pixels of its grid, under its tile's name.
+
+    Raises DiskFull and CannotWrite; then nothing is left behind.
+    """
+    tables = [_spacenet_table(_Export(found, path, grid, Origin(tile))) for found, grid, tile in parts]
+    with replacing(path) as part:
+        pd.concat(tables, ignore_index=True).to_csv(part, index=False, encoding="utf-8")
+    return path
+
+
 def _write_spacenet_csv(export: _Export, part: Path) -> None:
+    _spacenet_table(export).to_csv(part, index=False, encoding="utf-8")
+
+
+def _spacenet_table(export: _Export) -> pd.DataFrame:
     found = export.footprints
     images = found.frame["image"].replace("", export.origin.tile)
     rows = pd.DataFrame(
@@ -195,8 +214,7 @@ def _write_spacenet_csv(export: _Export, part: Path) -> None:
     )
     empty = {name or export.origin.tile for name in found.images or ("",)} - set(images)
     none = [(name, -1, "POLYGON EMPTY", "POLYGON EMPTY", 1.0) for name in sorted(empty)]
-    table = pd.DataFrame([*rows.itertuples(index=False, name=None), *none], columns=rows.columns)
-    table.to_csv(part, index=False, encoding="utf-8")
+    return pd.DataFrame([*rows.itertuples(index=False, name=None), *none], columns=rows.columns)
 
 
 def _lonlat_wkt(export: _Export) -> np.ndarray | str:

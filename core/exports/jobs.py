@@ -17,7 +17,7 @@ from core.runs import Run
 from core.settings import settings
 
 #: What can be exported, and the suffix of the one file it becomes.
-SUFFIXES: Mapping[str, str] = {"report": ".html", "network": ".zip", "set": ".zip", "footprints": ""}
+SUFFIXES: Mapping[str, str] = {"report": ".html", "network": ".zip", "set": ".zip", "rasters": ".zip", "footprints": ""}
 
 
 def exports_folder() -> Path:
@@ -37,7 +37,7 @@ def file_of(job: Job) -> Path:
 
 
 def export_task(params: Mapping[str, Any], report: Report, _finish: Finish = never) -> None:
-    """The job: {"what": one of SUFFIXES, "run", "tiles": [ids], "file": name, "folder": name, "kind", "chip"}.
+    """The job: {"what": one of SUFFIXES, "run", "tiles": [ids], "file": name, "folder": name, "kind", "chip", "layers"}.
 
     A failed one leaves nothing behind. Raises InvalidSetting, NoSuchTile, and what the export raises.
     """
@@ -75,6 +75,14 @@ def _set(_run: Run, tiles: list[Tile], out: Path, params: Mapping[str, Any], rep
     _zip(folder, out)
 
 
+def _rasters(run: Run, tiles: list[Tile], out: Path, params: Mapping[str, Any], report: Report) -> None:
+    from core.exports.rasters import write_rasters
+
+    folder = out.with_suffix("")
+    write_rasters(run, tiles, folder, [str(name) for name in params["layers"]], report)
+    _zip(folder, out)
+
+
 def _footprints(run: Run, tiles: list[Tile], out: Path, params: Mapping[str, Any], report: Report) -> None:
     write_area(run, tiles, out, str(params.get("kind", "raw")), report)
 
@@ -90,5 +98,5 @@ def _zip(folder: Path, out: Path) -> None:
 
 
 _EXPORTS: Mapping[str, Callable[[Run, list[Tile], Path, Mapping[str, Any], Report], None]] = {
-    "report": _report, "network": _network, "set": _set, "footprints": _footprints,
+    "report": _report, "network": _network, "set": _set, "rasters": _rasters, "footprints": _footprints,
 }  # fmt: skip

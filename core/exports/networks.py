@@ -4,12 +4,10 @@ SavedModel and LiteRT take an image's own values, the ONNX file what the QGIS pl
 of them say the same as the network here.
 """
 
-import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,9 +16,8 @@ import orjson
 from core.backend import silent_stderr, start_keras
 from core.catalog.tile import Tile
 from core.engine import load_network
-from core.errors import CannotWrite
 from core.exports.cards import model_card, stac_item
-from core.files import writing
+from core.files import new_folder
 from core.progress import Report, silent
 from core.runs import Run
 from core.tuning import tuning_of
@@ -43,23 +40,15 @@ def export_network(run: Run, folder: Path, tiles: Sequence[Tile] = (), report: R
     `tiles` are those it was trained on, as far as they are known: their ground goes into the STAC item. A failed export
     leaves nothing behind. Raises CannotWrite where the folder is there already, DiskFull, DamagedRun.
     """
-    if folder.exists():
-        raise CannotWrite(name=folder, detail="it is there already")
     steps: Mapping[str, Callable[[Run, Path], None]] = {
         "model.onnx": put_onnx, "model.tflite": put_litert, "saved_model": put_saved_model,
     }  # fmt: skip
-    with writing(folder):
-        part = Path(mkdtemp(dir=folder.parent, prefix="."))
-        try:
-            for n, (name, put) in enumerate(steps.items()):
-                report(n / len(steps), f"writing {name}")
-                put(run, part / name)
-            (part / "README.md").write_text(model_card(run), "utf-8")
-            (part / "item.json").write_bytes(orjson.dumps(stac_item(run, part, tiles), option=orjson.OPT_INDENT_2))
-            part.chmod(0o755)
-            part.replace(folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+    with new_folder(folder) as part:
+        for n, (name, put) in enumerate(steps.items()):
+            report(n / len(steps), f"writing {name}")
+            put(run, part / name)
+        (part / "README.md").write_text(model_card(run), "utf-8")
+        (part / "item.json").write_bytes(orjson.dumps(stac_item(run, part, tiles), option=orjson.OPT_INDENT_2))
     return folder
 
 

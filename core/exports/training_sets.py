@@ -1,22 +1,20 @@
 """Tiles with their labels as a training set for other programs: a folder, there once it is whole."""
 
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import mkdtemp
 from types import MappingProxyType
 from typing import Protocol
 
-from core.errors import CannotWrite, InvalidSetting
+from core.errors import InvalidSetting
 from core.exports.examples import Example
 from core.exports.sets.coco import Coco
 from core.exports.sets.sbd import Sbd
 from core.exports.sets.tfrecord import TfRecord
 from core.exports.sets.voc import Voc
 from core.exports.sets.yolo import Yolo
-from core.files import writing
+from core.files import new_folder
 
 
 class Writer(Protocol):
@@ -57,17 +55,8 @@ def write_set(examples: Iterable[Example], kind: str, folder: Path) -> int:
     """
     if kind not in FORMATS:
         raise InvalidSetting(setting="the format", value=kind, detail=f"it is one of {', '.join(FORMATS)}")
-    if folder.exists():
-        raise CannotWrite(name=folder, detail="it is there already")
-    with writing(folder):
-        part = Path(mkdtemp(dir=folder.parent, prefix="."))
-        try:
-            count = _write(examples, FORMATS[kind], part)
-            part.chmod(0o755)
-            part.replace(folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-    return count
+    with new_folder(folder) as part:
+        return _write(examples, FORMATS[kind], part)
 
 
 def _write(examples: Iterable[Example], kind: Format, folder: Path) -> int:
