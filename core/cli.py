@@ -149,8 +149,9 @@ def predict(
         images = image, eight_bands or spacenet.eight_bands_beside(image)
         made = predict_image(Run(run), images, kept, report, attribution, How(engine, turned))
         found = outlines(made, tuning_of(Run(run)).shaping.changed(threshold, seed, min_area, square, judged))
-    origin = Origin(_tile_name(image), Run(run).name, Run(run).config.network, licence=attribution)
-    write_footprints(found, out, rasters.describe(image).grid, origin)
+    about = rasters.describe(image)
+    origin = Origin(_tile_name(image), Run(run).name, Run(run).config.network, about.taken, attribution)
+    write_footprints(found, out, about.grid, origin)
     notes.print(f"{len(found)} buildings, {found.area_m2.sum():,.0f} m² together", markup=False)
     typer.echo(out)
 

@@ -225,7 +225,8 @@ def predict_tile(run: Run, tile: Tile, folder: Path, report: Report = silent, ho
 
 def origin_of(run: Run, tile: Tile) -> Origin:
     """Where a run's footprints of a tile come from."""
-    return Origin(tile.id, run.name, run.config.network, licence=tile.attribution)
+    taken = rasters.describe(tile.image).taken
+    return Origin(tile.id, run.name, run.config.network, taken, tile.attribution)
 
 
 def outlines(prediction: Prediction, shaping: Shaping | None = None) -> Footprints:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ class RasterInfo:
     bands: int
     dtype: str
     nodata: float | None
+    taken: str = ""  #: YYYY-MM-DD, where GDAL's metadata of satellites has it
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,16 @@ def check_on_map(grid: Grid, path: Path) -> None:
 def describe(path: Path) -> RasterInfo:
     """The header of a file, without reading pixels."""
     with open_raster(path) as dataset:
-        return RasterInfo(path, grid_of(dataset, path), dataset.count, dataset.dtypes[0], dataset.nodata)
+        grid, taken = grid_of(dataset, path), dataset.tags(ns="IMAGERY").get("ACQUISITIONDATETIME", "")
+        return RasterInfo(path, grid, dataset.count, dataset.dtypes[0], dataset.nodata, _day(taken))
+
+
+def _day(text: str) -> str:
+    """The date of a moment; nothing where that is none. TIFFTAG_DATETIME is no such moment, but that of processing."""
+    try:
+        return f"{datetime.fromisoformat(text):%Y-%m-%d}"
+    except ValueError:
+        return ""
 
 
 def read(

@@ -42,7 +42,9 @@ def write_area(run: Run, tiles: Sequence[Tile], out: Path, kind: str = "raw", re
     together = gpd.GeoDataFrame(pd.concat(frames, ignore_index=True), crs=LONLAT)
     together["id"] = range(1, len(together) + 1)
     licences = "; ".join(dict.fromkeys(one.tile.attribution for one in found if one.tile.attribution))
-    write_footprints(Footprints(together), out, None, Origin("", run.name, run.config.network, licence=licences))
+    days = {describe(one.tile.image).taken for one in found}
+    day = days.pop() if len(days) == 1 else ""
+    write_footprints(Footprints(together), out, None, Origin("", run.name, run.config.network, day, licences))
     return len(together)
 
 

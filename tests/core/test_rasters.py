@@ -85,6 +85,17 @@ def test_the_header_is_told_without_reading_pixels(tile):
     assert (found.grid, found.bands, found.dtype, found.nodata) == (grid_at(), 3, "uint16", None)
 
 
+@pytest.mark.parametrize(
+    ("said", "day"), [("2015-10-22 18:31:01", "2015-10-22"), ("yesterday", ""), ("<b>", ""), ("", "")]
+)
+def test_the_day_of_a_picture_is_known_where_the_metadata_of_satellites_has_it(tmp_path, said, day):
+    path = write(tmp_path / "a.tif", Raster(np.zeros((1, 64, 64), np.uint8), grid_at()))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.update_tags(ns="IMAGERY", ACQUISITIONDATETIME=said)
+        dataset.update_tags(TIFFTAG_DATETIME="2020:01:01 00:00:00")
+    assert describe(path).taken == day
+
+
 def test_files_are_lzw_and_everyone_may_read_them(tile):
     with rasterio.open(tile) as dataset:
         assert dataset.compression.name == "lzw"
