@@ -28,7 +28,7 @@ from core.errors import (
     NoSuchArea,
     is_out_of_memory,
 )
-from core.exports.footprints import Origin, check_format, write_footprints
+from core.exports.footprints import FORMATS, Origin, in_format, write_footprints
 from core.exports.labels import write_labels
 from core.jobs.child import OUT_OF_MEMORY
 from core.labels import Labels
@@ -127,7 +127,7 @@ def _attribution(image: Path) -> str:
 def predict(
     run: Annotated[Path, typer.Option(help="Folder of a run.")],
     image: Annotated[Path, typer.Option(help="A GeoTIFF of any size.")],
-    out: Annotated[Path, typer.Option(help="Footprints: .geojson .gpkg .parquet or .csv (SpaceNet's columns).")],
+    out: Annotated[Path, typer.Option(help=f"Footprints: {' '.join(FORMATS)} (.csv: SpaceNet's).")],
     eight_bands: Annotated[Path | None, typer.Option(help="Its 8-band file, for runs with four channels.")] = None,
     threshold: Annotated[float | None, typer.Option(min=0.01, max=0.99, help="Probability of a building.")] = None,
     seed: Annotated[float | None, typer.Option(min=0, help="Level that parts neighbours, as 1.5; 0: none.")] = None,
@@ -136,13 +136,14 @@ def predict(
     judged: Annotated[bool, typer.Option("--judge", help="Leave out what a second look finds unlikely.")] = False,
     turned: Annotated[bool, typer.Option("--tta", help="The mean of eight turns, at eight times the cost.")] = False,
     engine: Annotated[str, typer.Option(help=", ".join(ENGINES))] = "auto",
+    kind: Annotated[str, typer.Option("--format", help="Instead of a suffix, as gpkg.")] = "",
     probability: Annotated[Path | None, typer.Option(help="Keep probability and distance here, as GeoTIFF.")] = None,
 ) -> None:
     """Predicts the buildings of an image; thresholds are the run's own where none are named."""
     from core.prediction import How, outlines
     from core.prediction import predict as predict_image
 
-    check_format(out)
+    out = in_format(out, kind)
     attribution = _attribution(image)
     with TemporaryDirectory() as folder, progress() as report:
         kept = probability or Path(folder) / "probability.tif"

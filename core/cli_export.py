@@ -10,6 +10,7 @@ from core.catalog.scan import scan
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
 from core.errors import NoSuchArea
+from core.exports.footprints import FORMATS, in_format
 from core.runs import Run
 from core.settings import settings
 from core.terminal import PLAIN, notes, progress
@@ -55,14 +56,16 @@ def network(run: _Run, out: _Out) -> None:
 @export.command()
 def footprints(
     run: _Run,
-    out: Annotated[Path, typer.Option("--out", help=".geojson .gpkg .parquet .fgb .shp .shp.zip or .csv")],
+    out: Annotated[Path, typer.Option("--out", help=" ".join(FORMATS))],
     aoi: _Aoi = "",
     tiles: _Tiles = "",
     which: Annotated[str, typer.Option(help="raw, square (right angles) or accepted")] = "raw",
+    kind: Annotated[str, typer.Option("--format", help="Instead of a suffix, as gpkg.")] = "",
 ) -> None:
     """What a run has predicted of several tiles, in one file."""
     from core.exports.areas import write_area
 
+    out = in_format(out, kind)
     with progress() as report:
         count = write_area(_run(run), _chosen(None, aoi, tiles), out, which, report)
     notes.print(f"{count} buildings", markup=False)
@@ -74,7 +77,8 @@ def rasters(
     run: _Run,
     out: _Out,
     layers: Annotated[
-        str, typer.Option(help="mask and distance (of the labels), probability and predicted (mask) with commas between.")
+        str,
+        typer.Option(help="mask and distance (of the labels), probability and predicted (mask) with commas between."),
     ] = "mask,distance,probability,predicted",
     aoi: _Aoi = "",
     tiles: _Tiles = "",

@@ -77,6 +77,17 @@ def suffix_of(path: Path) -> str:
     return ".shp.zip" if path.name.lower().endswith(".shp.zip") else path.suffix.lower()
 
 
+def in_format(path: Path, kind: str) -> Path:
+    """The path as the format of this name has it (`gpkg`, `shp.zip` …), as it stands where none is named.
+
+    Raises UnknownFootprintFormat where neither the name nor the path's suffix is a format.
+    """
+    suffix = f".{kind.lower().removeprefix('.')}"
+    named = path if not kind or suffix_of(path) == suffix else path.with_name(path.name + suffix)
+    check_format(named)
+    return named
+
+
 def check_format(path: Path) -> None:
     """Raises UnknownFootprintFormat where no footprints can be written under that suffix."""
     if suffix_of(path) not in FORMATS:

@@ -41,9 +41,7 @@ def write_raster(one: Predicted, layer: str, path: Path) -> Path:
         return make_cog(plain, path, attribution=one.tile.attribution)
 
 
-def write_rasters(
-    run: Run, tiles: Sequence[Tile], folder: Path, layers: Iterable[str], report: Report = silent
-) -> int:
+def write_rasters(run: Run, tiles: Sequence[Tile], folder: Path, layers: Iterable[str], report: Report = silent) -> int:
     """`<tile>_<layer>.tif` of all tiles that have it in a new folder; how many files that are.
 
     A failed one leaves nothing behind. Raises NothingPredicted where no tile has any, CannotWrite where the folder is

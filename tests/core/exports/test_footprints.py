@@ -2,6 +2,7 @@
 
 import resource
 from contextlib import contextmanager
+from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
@@ -15,7 +16,7 @@ from affine import Affine
 from pyproj import CRS
 
 from core.errors import CannotWrite, DiskFull, ExportWithoutGrid, UnknownFootprintFormat
-from core.exports.footprints import FORMATS, Origin, write_footprints
+from core.exports.footprints import FORMATS, Origin, in_format, write_footprints
 from core.grids import LONLAT, WEB_MERCATOR, Grid, reproject
 from core.scoring import score
 from core.vectors import Footprints, read_footprints, read_geojson
@@ -80,6 +81,15 @@ def test_the_fields_come_back(tmp_path, grid, suffix):
     assert found["id"].tolist() == [1, 2]
     assert found["confidence"].tolist() == CONFIDENCE
     assert found["area_m2"].tolist() == pytest.approx(footprints.area_m2, rel=1e-6)
+
+
+def test_a_format_can_be_named_instead_of_a_suffix():
+    assert in_format(Path("a/houses"), "gpkg") == Path("a/houses.gpkg")
+    assert in_format(Path("houses.2018"), ".SHP.ZIP") == Path("houses.2018.shp.zip")
+    assert in_format(Path("houses.gpkg"), "gpkg") == in_format(Path("houses.gpkg"), "") == Path("houses.gpkg")
+    for name, kind in (("houses", "dxf"), ("houses", ""), ("houses.dxf", "")):
+        with pytest.raises(UnknownFootprintFormat, match=r"houses.*\.geojson"):
+            in_format(Path(name), kind)
 
 
 def test_the_csv_holds_spacenet_s_columns(tmp_path):
