@@ -123,5 +123,5 @@ def _chosen(data: Path | None, aoi: str, names: str) -> Sequence[Tile]:
             notes.print(problem, markup=False)
         return found.tiles
     if aoi and not catalog.of_aoi(aoi).tiles:
-        raise NoSuchArea(aoi=aoi, known=", ".join(catalog.aois))
+        raise NoSuchArea(aoi=aoi)
     return (catalog.of_aoi(aoi) if aoi else catalog).tiles

@@ -16,8 +16,8 @@ from core.progress import Finish, Report, never
 from core.runs import Run
 from core.settings import settings
 
-#: What can be exported, and the suffix of the one file it becomes.
-SUFFIXES: Mapping[str, str] = {"report": ".html", "network": ".zip", "set": ".zip", "rasters": ".zip", "footprints": ""}
+#: More jobs than a queue has.
+_ALL = 1_000_000
 
 
 def exports_folder() -> Path:
@@ -26,7 +26,11 @@ def exports_folder() -> Path:
 
 
 def submit_export(what: str, params: Mapping[str, Any], title: str, queue: Queue) -> Job:
-    """A job that exports; `params` as `export_task` takes them, without the folder."""
+    """A job that exports; `params` as `export_task` takes them, without the folder. Files of jobs deleted since go."""
+    kept = {str(job.params["folder"]) for job in queue.jobs(limit=_ALL, task="export")}
+    for path in exports_folder().glob("*"):
+        if path.name not in kept:
+            shutil.rmtree(path, ignore_errors=True)
     folder = uuid4().hex
     return queue.submit("export", {"what": what, "folder": folder, **params}, title, HIGH)  # somebody waits for it
 
@@ -37,7 +41,8 @@ def file_of(job: Job) -> Path:
 
 
 def export_task(params: Mapping[str, Any], report: Report, _finish: Finish = never) -> None:
-    """The job: {"what": one of SUFFIXES, "run", "tiles": [ids], "file": name, "folder": name, "kind", "chip", "layers"}.
+    """The job: {"what", "run", "tiles": [ids], "file": name, "folder": name}, and what that export needs: "kind",
+    "chip", "layers".
 
     A failed one leaves nothing behind. Raises InvalidSetting, NoSuchTile, and what the export raises.
     """

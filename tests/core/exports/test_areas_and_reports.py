@@ -84,7 +84,7 @@ def test_accepted_buildings_become_labels_of_a_tile_to_train_on(runs):
     ("what", "more", "file"),
     [
         ("report", {}, "r.html"), ("footprints", {"kind": "raw"}, "f.fgb"),
-        ("set", {"kind": "coco", "chip": 32}, "s.zip"),
+        ("set", {"kind": "coco", "chip": 32}, "s.zip"), ("rasters", {"layers": ["mask", "predicted"]}, "l.zip"),
     ],
 )  # fmt: skip
 @pytest.mark.usefixtures("runs")
@@ -94,8 +94,21 @@ def test_an_export_is_a_job_whose_file_can_be_fetched(what, more, file):
     made_file: Path = file_of(job)
     assert made_file.stat().st_size > 100
     assert [path.name for path in made_file.parent.iterdir()] == [file]
-    if file.endswith(".zip"):
-        assert any(name.endswith("instances_train.json") for name in zipfile.ZipFile(made_file).namelist())
+    inside = {"set": "instances_train.json", "rasters": f"{TILES[0]}_predicted.tif"}
+    if what in inside:
+        assert any(name.endswith(inside[what]) for name in zipfile.ZipFile(made_file).namelist())
+
+
+@pytest.mark.usefixtures("runs")
+def test_the_file_of_a_deleted_job_goes_with_the_next_export():
+    queue = Queue(settings().queue)
+    params = {"run": "one", "tiles": list(TILES), "file": "f.csv", "kind": "raw"}
+    jobs = [submit_export("footprints", params, "x", queue) for _ in range(2)]
+    for job in jobs:
+        export_task(job.params, silent)
+    queue.delete(jobs[0].id)
+    submit_export("footprints", params, "x", queue)
+    assert [file_of(job).is_file() for job in jobs] == [False, True]
 
 
 @pytest.mark.usefixtures("runs")
