@@ -12,7 +12,7 @@ help:
 	@echo "make app     install and start Groundplan"
 	@echo "make test    install what tests need, lint, check types, run all tests"
 	@echo "make check   lint and types only"
-	@echo "make bench   measure labels, scoring, prediction, training, inference and the map against the plain way and the limit"
+	@echo "make bench   measure labels, scoring, prediction, training, inference, thresholds, the map and the pages against the plain way and the limit"
 
 app: $(VENV)/.app
 	@$(PY) -m core app
@@ -31,7 +31,9 @@ bench: $(VENV)/.dev chromium
 	$(PY) -m benchmarks.prediction
 	$(PY) -m benchmarks.training
 	$(PY) -m benchmarks.inference
+	$(PY) -m benchmarks.thresholds
 	$(PY) -m benchmarks.map
+	$(PY) -m benchmarks.pages
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache
@@ -57,9 +59,10 @@ $(VENV)/.dev: requirements.txt requirements-dev.txt requirements-ray.txt require
 	$(call install,requirements-dev.txt)
 	@touch $(VENV)/.app
 
-# Debian's Chromium (and libatomic, which Playwright's driver needs) where apt is at hand, Playwright's own otherwise.
+# Debian's Chromium (and libatomic, which Playwright's driver needs) where apt is at hand, Playwright's own otherwise;
+# and Debian's GDAL, which opens what is exported.
 chromium: $(VENV)/.dev
-	@{ command -v chromium && $(PY) -m playwright --version; } >/dev/null 2>&1 \
+	@{ command -v chromium && command -v ogrinfo && $(PY) -m playwright --version; } >/dev/null 2>&1 \
 	 || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q >/dev/null \
-	      && apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core libatomic1 >/dev/null; } \
+	      && apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core libatomic1 gdal-bin >/dev/null; } \
 	 || $(PY) -m playwright install --with-deps chromium

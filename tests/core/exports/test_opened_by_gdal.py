@@ -4,6 +4,7 @@ It has no driver for GeoParquet; pyarrow and GeoPandas read that in test_footpri
 """
 
 import json
+import shutil
 import subprocess
 
 import pytest
@@ -15,6 +16,7 @@ from core.exports.rasters import LAYERS, write_rasters
 from tests.core.exports.test_footprints import GRID, made_up
 from tests.core.predictions import TILES, made
 
+pytestmark = pytest.mark.skipif(not shutil.which("ogrinfo"), reason="Debian's gdal-bin is not installed")
 OPENED = [suffix for suffix in FORMATS if suffix != ".parquet"]
 
 
