@@ -7,6 +7,7 @@ import re
 from collections.abc import Awaitable, Callable
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -142,8 +143,8 @@ def _changes(request: Request) -> Response:
 def _shaping(request: Request, found: Predicted) -> Shaping:
     """As the run was tuned, but for what the address says; numbers beyond what the sliders have become theirs."""
     asked = request.query_params
-    switches = {name: asked[name] == "1" if name in asked else None for name in ("square", "judged")}
-    numbers = {name: _within(asked.get(letter, ""), *ends) for letter, (name, ends) in _NUMBERS.items()}
+    switches: dict[str, Any] = {name: asked[name] == "1" for name in ("square", "judged") if name in asked}
+    numbers: dict[str, Any] = {name: _within(asked.get(letter, ""), *ends) for letter, (name, ends) in _NUMBERS.items()}
     return found.tuning.shaping.changed(**numbers, **switches)
 
 

@@ -26,7 +26,7 @@ from core.catalog.sample import make_sample_city
 from core.catalog.scan import scan
 from core.catalog.tile import Tile
 from core.engine import engine_of
-from core.exports.footprints import write_footprints
+from core.exports.footprints import Origin, write_footprints
 from core.grids import Grid
 from core.prediction import How, predict, shaped
 from core.runs import Run
@@ -67,7 +67,7 @@ def ours(run: Run, image: Path, engine: str) -> dict[str, float]:
     made = predict(run, (image, None), out, how=How(engine))
     network = time.perf_counter()
     found = shaped(out, run)
-    write_footprints(found, image.with_suffix(".gpkg"), made.grid, "scene", "")
+    write_footprints(found, image.with_suffix(".gpkg"), made.grid, Origin("scene"))
     done = time.perf_counter()
     megapixels = made.grid.width * made.grid.height / 1e6
     return {

@@ -10,9 +10,8 @@ there already.
 import os
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,8 +33,8 @@ def main() -> None:
         usual = one.tuning.shaping
         print(row("first look", [looked_at(one, usual)]))
         for slider, values in SLIDERS.items():
-            print(row(slider, [looked_at(one, replace(usual, **{slider: value})) for value in values]), flush=True)
-        square = [looked_at(one, replace(usual, square=True, threshold=value)) for value in SLIDERS["threshold"]]
+            print(row(slider, [looked_at(one, moved(usual, slider, value)) for value in values]), flush=True)
+        square = [looked_at(one, usual.changed(value, square=True)) for value in SLIDERS["threshold"]]
         print(row("threshold, right angles", square))
         print(row("limit: nothing to be shaped", [looked_at(one, usual) for _ in range(20)]))
 
@@ -55,6 +54,11 @@ def predicted_tile(folder: Path) -> "Predicted":
     one = predicted(NAME, tile.id)
     predict_tile(one.run, tile, one.folder)
     return one
+
+
+def moved(shaping: "Shaping", slider: str, value: float) -> "Shaping":
+    changed: dict[str, Any] = {slider: value}
+    return shaping.changed(**changed)
 
 
 def looked_at(one: "Predicted", shaping: "Shaping") -> float:

@@ -21,7 +21,7 @@ from core.vectors import Footprints
 #: What became of a building between one run and another.
 Change = Literal["gained", "lost", "both", "neither"]
 _COLUMNS = (
-    "run", "name", "tags", "network", "tiles", "epochs", "minutes", "f1", "low", "high", "ap", "crops_s", "parameters",
+    "run", "name", "tags", "network", "tiles", "epochs", "minutes", "f1", "low", "high", "ap", "mpx_s", "parameters",
     "megabytes", "created",
 )  # fmt: skip
 
@@ -42,7 +42,8 @@ def _row(run: Run) -> dict[str, Any]:
         "run": run.name, "name": title_of(run), "tags": list(About.of(run).tags), "network": network_of(run),
         "tiles": len(record.train_tiles), "epochs": run.epochs_done, "minutes": metrics["seconds"].sum() / 60,
         "f1": np.nan if tuning.f1 is None else tuning.f1, "low": low, "high": high,
-        "ap": np.nan if tuning.ap is None else tuning.ap, "crops_s": metrics["images_s"].mean(),
+        "ap": np.nan if tuning.ap is None else tuning.ap,
+        "mpx_s": metrics["images_s"].mean() * run.config.recipe.chip**2 / 1e6,
         "parameters": record.parameters, "megabytes": run.weights().stat().st_size / 1e6,
         "created": run.created,
     }  # fmt: skip

@@ -1,5 +1,6 @@
 """What a run predicted for a tile, as it lies on disk: layers, and what follows from them as they are shaped."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -150,6 +151,14 @@ def predicted(run: str, tile: str) -> Predicted:
     """The place of a prediction, made or not; raises NoSuchTile."""
     found = Run(settings().runs / Path(run).name)
     return Predicted(found, read_catalog().tile(tile), prediction_folder(found, tile))
+
+
+def all_predicted(run: Run, tiles: Sequence[Tile]) -> list[Predicted]:
+    """What the run has predicted of these tiles; one look at its folder, however many tiles there are."""
+    folder = settings().predictions / run.name
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    found = (Predicted(run, tile, prediction_folder(run, tile.id)) for tile in tiles if tile.id in there)
+    return [one for one in found if one.exists]
 
 
 def find(run: str, tile: str) -> Predicted:

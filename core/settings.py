@@ -45,6 +45,11 @@ class Settings:
         return self.data / "predictions"
 
     @property
+    def exports(self) -> Path:
+        """One folder an export that was asked for on a page."""
+        return self.data / "exports"
+
+    @property
     def sample(self) -> Path:
         """The generated city."""
         return self.data / "sample-city"

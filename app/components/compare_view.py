@@ -22,7 +22,7 @@ from core.about import title_of
 from core.catalog.store import Catalog
 from core.catalog.tile import Tile
 from core.comparing import curves, scored_together
-from core.predicted import Predicted, predicted
+from core.predicted import Predicted, all_predicted
 from core.runs import Run
 
 _MEASURES = {
@@ -62,8 +62,9 @@ def curves_view(runs: Sequence[Run]) -> None:
 
 def tiles_of_both(one: Run, other: Run, catalog: Catalog) -> list[tuple[Predicted, Predicted]]:
     """Labelled tiles that both runs have predicted."""
-    pairs = [(predicted(one.name, tile.id), predicted(other.name, tile.id)) for tile in catalog.labelled.tiles]
-    return [pair for pair in pairs if all(found.exists for found in pair)]
+    second = {found.tile.id: found for found in all_predicted(other, catalog.labelled.tiles)}
+    first = all_predicted(one, catalog.labelled.tiles)
+    return [(found, second[found.tile.id]) for found in first if found.tile.id in second]
 
 
 def both_on_one_tile(one: Run, other: Run, catalog: Catalog) -> None:

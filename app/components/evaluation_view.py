@@ -14,7 +14,7 @@ from core import colours
 from core.catalog.tile import Tile
 from core.evaluation import Evaluation, Order, against_threshold, evaluate
 from core.footprints import Shaping
-from core.predicted import Predicted, predicted
+from core.predicted import Predicted, all_predicted
 from core.runs import Run
 
 _ORDERS: dict[Order, str] = {"f1": "lowest F1", "missed": "most missed", "invented": "most invented"}
@@ -23,15 +23,16 @@ _HEIGHT = 230
 
 
 def evaluation_of(run: Run, tiles: Sequence[Tile], shaping: Shaping) -> Evaluation:
-    """All tiles of an area that the run has predicted, shaped as the sliders say."""
-    with st.spinner("Scoring the predicted tiles of this area …"):
-        return evaluate([predicted(run.name, tile.id) for tile in tiles], shaping)
+    """Those of the tiles that the run has predicted, shaped as the sliders say."""
+    there = all_predicted(run, tiles)
+    with st.spinner(f"Scoring {counted(len(there), 'predicted tile')} …"):
+        return evaluate(there, shaping)
 
 
 def worst_first(found: Evaluation) -> None:
     """The tiles in the order in which somebody should look at them; a click leads there."""
     if not found.rows:
-        st.caption("No labelled tile of this area is predicted yet: *The whole area* does all of them.")
+        _nothing_scored()
         return
     low, high = found.interval() or (None, None)
     total = found.total
@@ -75,9 +76,11 @@ def _go(name: str) -> None:
 
 
 def charts(found: Evaluation, one: Predicted, shaping: Shaping) -> None:
-    """Precision against recall, F1 against the threshold on this tile, F1 by size, reliability, areas."""
+    """Precision against recall, F1 against the threshold on this tile, F1 by size, reliability."""
     if not found.rows:
+        _nothing_scored()
         return
+    st.caption(f"{counted(len(found.rows), 'predicted tile')} of this area, as the sliders say.")
     left, right = st.columns(2)
     left.altair_chart(_precision_recall(found), width="stretch")
     if one.exists and one.tile.is_labelled:
@@ -85,8 +88,18 @@ def charts(found: Evaluation, one: Predicted, shaping: Shaping) -> None:
     left.altair_chart(_sizes(found), width="stretch")
     bins = found.reliability()
     right.altair_chart(reliability_chart({"as predicted": bins}), width="stretch")
-    if len(found.by_aoi) > 1:
-        st.dataframe(_areas(found), width="stretch")
+
+
+def areas_table(found: Evaluation) -> None:
+    """Found, invented and missed buildings of every area that has predicted tiles."""
+    if not found.rows:
+        st.caption("No labelled tile is predicted yet.")
+    else:
+        st.dataframe(_areas(found), width="stretch", column_config={"F1": st.column_config.NumberColumn(format="%.3f")})
+
+
+def _nothing_scored() -> None:
+    st.caption("No labelled tile of this area is predicted yet: *The whole area* does all of them.")
 
 
 def _precision_recall(found: Evaluation) -> alt.Chart:
@@ -102,7 +115,7 @@ def _precision_recall(found: Evaluation) -> alt.Chart:
     return chart.properties(height=_HEIGHT)
 
 
-def _thresholds(one: Predicted, shaping: Shaping) -> alt.LayerChart:
+def _thresholds(one: Predicted, shaping: Shaping) -> alt.LayerChart | alt.FacetChart:
     curve = against_threshold(one, shaping, _THRESHOLDS).melt("threshold", var_name="measure")
     colour = alt.Color(
         "measure:N", title=None, legend=alt.Legend(orient="top"),

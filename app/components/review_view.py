@@ -27,7 +27,18 @@ def listen(found: Predicted) -> Click | None:
     return click
 
 
-def review_view(found: Predicted, shaping: Shaping, click: Click | None) -> None:
+def decide_by_key(found: Predicted, shaping: Shaping, click: Click | None) -> None:
+    """What a and r did on the map, whichever tab is open; then the next building is looked at."""
+    if click is None or click.act != "decide" or not click.id.startswith("P"):
+        return
+    buildings = found.verdicts(shaping)
+    ids = [one.id for one in buildings]
+    if click.id in ids:
+        _decide(found, shaping, [click.id], click.verdict)
+        _go(buildings, ids.index(click.id) + 1)
+
+
+def review_view(found: Predicted, shaping: Shaping) -> None:
     """The chosen building with its buttons; keys a and r decide and go on, the arrows up and down only go on."""
     buildings = found.verdicts(shaping)
     if not buildings:
@@ -37,9 +48,6 @@ def review_view(found: Predicted, shaping: Shaping, click: Click | None) -> None
     ids = [one.id for one in buildings]
     chosen = state.chosen_shape()
     place = ids.index(chosen) if chosen in ids else None
-    if click is not None and click.act == "decide" and click.id in ids and click.id.startswith("P"):
-        _decide(found, shaping, [click.id], click.verdict)
-        _go(buildings, ids.index(click.id) + 1)
     _buttons(found, shaping, buildings, place)
     if place is None:
         st.caption("Click a building on the map, or press ↓.")

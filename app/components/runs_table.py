@@ -45,7 +45,7 @@ _COLUMNS = {
     "high": st.column_config.NumberColumn("to", format="%.3f"),
     "against": st.column_config.NumberColumn("Δ baseline", format="%+.3f"),
     "ap": st.column_config.NumberColumn("AP", format="%.3f", help="Average precision at IoU 0.5."),
-    "crops_s": st.column_config.NumberColumn("Crops/s", format="%.0f", help="Learned from in a second."),
+    "mpx_s": st.column_config.NumberColumn("Mpx/s", format="%.2f", help="Million pixels learned from in a second."),
     "parameters": st.column_config.NumberColumn("Parameters", format="localized"),
     "megabytes": st.column_config.NumberColumn("MB", format="%.1f", help="The file of the weights."),
     "created": st.column_config.DatetimeColumn("Trained", format="YYYY-MM-DD HH:mm"),

@@ -1,6 +1,7 @@
 """Everything that can be taken home: this tile's files at once, larger things as jobs whose files are fetched here."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import streamlit as st
@@ -36,19 +37,20 @@ def take_home(found: Predicted, shaping: Shaping, tiles: Sequence[Tile]) -> None
     kind = kind_side.selectbox("Footprints", _KINDS, format_func=_KINDS.__getitem__)
     suffix = suffix_side.selectbox("As", _SUFFIXES)
     aoi = found.tile.aoi
-    _offer("footprints", run, {"tiles": names, "kind": kind, "file": f"{aoi}{suffix}"}, "Footprints of the area")
-    _offer("report", run, {"tiles": names, "file": f"{aoi}-report.html"}, "Report for people who were not there")
+    shaped = {"tiles": names, "shaping": asdict(shaping)}
+    _offer("footprints", run, shaped | {"kind": kind, "file": f"{aoi}{suffix}"}, "Footprints of the area")
+    _offer("report", run, shaped | {"file": f"{aoi}-report.html"}, "Report for people who were not there")
     layers = st.multiselect("Layers", LAYERS, ["probability", "predicted"], lambda name: LAYERS[name].title)
     if layers:
-        params = {"tiles": names, "layers": layers, "file": f"{aoi}-rasters.zip"}
-        _offer("rasters", run, params, "Layers of the area, as cloud-optimised GeoTIFFs")
+        chosen = {"tiles": names, "layers": layers, "file": f"{aoi}-rasters.zip"}
+        _offer("rasters", run, chosen, "Layers of the area, as cloud-optimised GeoTIFFs")
     st.markdown("**For other programs**")
     _offer("network", run, {"file": "network.zip"}, "Network: ONNX for QGIS, LiteRT, SavedModel, card")
     format_side, chip_side = st.columns(2)
-    kind = format_side.selectbox("Training set as", FORMATS, format_func=lambda name: FORMATS[name].title)
+    into = format_side.selectbox("Training set as", FORMATS, format_func=lambda name: FORMATS[name].title)
     chip = chip_side.selectbox("Pictures of", _CHIPS, format_func=_CHIPS.__getitem__)
     labelled = [tile.id for tile in tiles if tile.is_labelled]
-    params = {"tiles": labelled, "kind": kind, "chip": chip, "file": f"{aoi}-{kind}.zip"}
+    params = {"tiles": labelled, "kind": into, "chip": chip, "file": f"{aoi}-{into}.zip"}
     _offer("set", run, params, f"Training set of {counted(len(labelled), 'labelled tile')}")
 
 

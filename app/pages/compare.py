@@ -23,7 +23,7 @@ if len(chosen) == 1:
     describe_run(chosen[0])
 if len(chosen) == 2:
     st.subheader("Both on one tile")
-    both_on_one_tile(*chosen, read_catalog())
+    both_on_one_tile(chosen[0], chosen[1], read_catalog())
 if len(chosen) > 1:
     st.subheader("Curves")
     curves_view(chosen)

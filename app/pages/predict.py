@@ -5,7 +5,7 @@ import streamlit as st
 from app.components.area_view import area_view
 from app.components.combine_box import combine_box
 from app.components.empty import empty_catalog, no_runs, not_downloaded
-from app.components.evaluation_view import charts, evaluation_of, worst_first
+from app.components.evaluation_view import areas_table, charts, evaluation_of, worst_first
 from app.components.inspector import choose_tile, tile_name
 from app.components.predict_form import choose_run, predict_button, tile_needs_bands
 from app.components.prediction_view import (
@@ -15,7 +15,8 @@ from app.components.prediction_view import (
     starter_note,
     truth_beside,
 )
-from app.components.review_view import listen, review_view
+from app.components.review_view import decide_by_key, listen, review_view
+from app.components.tabs import lazy_tabs
 from app.components.take_home import take_home
 from core.about import offered
 from core.catalog.store import read_catalog
@@ -31,7 +32,6 @@ if not runs:
     no_runs()
     st.stop()
 
-_TABS = ("Buildings", "Worst first", "Curves", "Side by side", "Take home")
 map_side, facts = st.columns([2, 1], gap="medium")
 with facts:
     run = choose_run(runs)
@@ -54,15 +54,15 @@ with facts:
 with map_side:
     prediction_map(found, shaping)
     if found.exists:
-        one, worst, curves, beside, home = st.tabs(_TABS)
-        with one:
-            review_view(found, shaping, click)
-        with beside:
-            truth_beside(found, shaping)
-        with home:
-            take_home(found, shaping, catalog.of_aoi(tile.aoi).here.tiles)
-        scored = evaluation_of(run, catalog.of_aoi(tile.aoi).labelled.tiles, shaping)
-        with worst:
-            worst_first(scored)
-        with curves:
-            charts(scored, found, shaping)
+        decide_by_key(found, shaping, click)
+        area = catalog.of_aoi(tile.aoi)
+        lazy_tabs(
+            {
+                "Buildings": lambda: review_view(found, shaping),
+                "Worst first": lambda: worst_first(evaluation_of(run, area.labelled.tiles, shaping)),
+                "Curves": lambda: charts(evaluation_of(run, area.labelled.tiles, shaping), found, shaping),
+                "By area": lambda: areas_table(evaluation_of(run, catalog.labelled.tiles, shaping)),
+                "Side by side": lambda: truth_beside(found, shaping),
+                "Take home": lambda: take_home(found, shaping, area.here.tiles),
+            }
+        )

@@ -1,6 +1,6 @@
 """The footprints of a run over several tiles, in one file."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import geopandas as gpd
@@ -8,24 +8,31 @@ import pandas as pd
 
 from core.catalog.tile import Tile
 from core.errors import InvalidSetting, NothingPredicted
-from core.exports.footprints import Origin, check_format, write_footprints, write_spacenet
+from core.exports.footprints import Origin, check_format, suffix_of, write_footprints, write_spacenet
+from core.footprints import Shaping
 from core.grids import LONLAT
-from core.predicted import Predicted, predicted
+from core.predicted import Predicted, all_predicted
 from core.progress import Report, silent
 from core.rasters import describe
 from core.runs import Run
+from core.tuning import tuning_of
 from core.vectors import Footprints
 
 #: Which footprints may be taken home.
-KINDS: Mapping[str, Callable[[Predicted], Footprints]] = {
-    "raw": lambda one: one.footprints(),
-    "square": lambda one: one.footprints(one.tuning.shaping.changed(square=True)),
-    "accepted": lambda one: one.review.accepted,
+KINDS: Mapping[str, Callable[[Predicted, Shaping], Footprints]] = {
+    "raw": lambda one, shaping: one.footprints(shaping),
+    "square": lambda one, shaping: one.footprints(shaping.changed(square=True)),
+    "accepted": lambda one, _: one.review.accepted,
 }
 
 
-def write_area(run: Run, tiles: Sequence[Tile], out: Path, kind: str = "raw", report: Report = silent) -> int:
+def write_area(
+    run: Run, tiles: Sequence[Tile], out: Path, kind: str = "raw", report: Report = silent,
+    shaping: Shaping | None = None,
+) -> int:  # fmt: skip
     """Writes what the run has predicted of these tiles, each footprint with its tile; how many there are.
+
+    They are shaped as the run was tuned where nothing else is said.
 
     Where two tiles share ground, a building may be there twice: once from each picture. Raises NothingPredicted,
     InvalidSetting, and what write_footprints raises.
@@ -33,12 +40,13 @@ def write_area(run: Run, tiles: Sequence[Tile], out: Path, kind: str = "raw", re
     check_format(out)
     if kind not in KINDS:
         raise InvalidSetting(setting="which footprints", value=kind, detail=f"they are {', '.join(KINDS)}")
-    found = [one for one in (predicted(run.name, tile.id) for tile in tiles) if one.exists]
+    found = all_predicted(run, tiles)
     if not found:
         raise NothingPredicted(run=run.name)
-    if out.suffix.lower() == ".csv":
-        return _write_csv(found, kind, out, report)
-    frames = list(_frames(found, kind, report))
+    parts = _parts(found, KINDS[kind], shaping or tuning_of(run).shaping, report)
+    if suffix_of(out) == ".csv":
+        return _write_csv(parts, out)
+    frames = [footprints.to_crs(LONLAT).frame.assign(image=one.tile.id) for one, footprints in parts]
     together = gpd.GeoDataFrame(pd.concat(frames, ignore_index=True), crs=LONLAT)
     together["id"] = range(1, len(together) + 1)
     licences = "; ".join(dict.fromkeys(one.tile.attribution for one in found if one.tile.attribution))
@@ -48,17 +56,16 @@ def write_area(run: Run, tiles: Sequence[Tile], out: Path, kind: str = "raw", re
     return len(together)
 
 
-def _write_csv(found: Sequence[Predicted], kind: str, out: Path, report: Report) -> int:
+def _parts(
+    found: Sequence[Predicted], kind: Callable[[Predicted, Shaping], Footprints], shaping: Shaping, report: Report
+) -> Iterator[tuple[Predicted, Footprints]]:
+    for n, one in enumerate(found):
+        report(n / len(found), one.tile.id)
+        yield one, kind(one, shaping)
+
+
+def _write_csv(parts: Iterable[tuple[Predicted, Footprints]], out: Path) -> int:
     """SpaceNet's: pixels have a meaning within their own tile only."""
-    parts = []
-    for n, one in enumerate(found):
-        report(n / len(found), one.tile.id)
-        parts.append((KINDS[kind](one), describe(one.tile.image).grid, one.tile.id))
-    write_spacenet(parts, out)
-    return sum(len(footprints) for footprints, _, _ in parts)
-
-
-def _frames(found: Sequence[Predicted], kind: str, report: Report) -> Iterator[gpd.GeoDataFrame]:
-    for n, one in enumerate(found):
-        report(n / len(found), one.tile.id)
-        yield KINDS[kind](one).to_crs(LONLAT).frame.assign(image=one.tile.id)
+    rows = [(footprints, describe(one.tile.image).grid, one.tile.id) for one, footprints in parts]
+    write_spacenet(rows, out)
+    return sum(len(footprints) for footprints, _, _ in rows)

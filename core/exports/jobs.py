@@ -11,6 +11,7 @@ from core.catalog.tile import Tile
 from core.errors import InvalidSetting
 from core.exports.areas import write_area
 from core.files import replacing
+from core.footprints import Shaping
 from core.jobs.store import HIGH, Job, Queue
 from core.progress import Finish, Report, never
 from core.runs import Run
@@ -20,15 +21,10 @@ from core.settings import settings
 _ALL = 1_000_000
 
 
-def exports_folder() -> Path:
-    """Where exports lie until they are fetched."""
-    return settings().predictions.parent / "exports"
-
-
 def submit_export(what: str, params: Mapping[str, Any], title: str, queue: Queue) -> Job:
     """A job that exports; `params` as `export_task` takes them, without the folder. Files of jobs deleted since go."""
     kept = {str(job.params["folder"]) for job in queue.jobs(limit=_ALL, task="export")}
-    for path in exports_folder().glob("*"):
+    for path in settings().exports.glob("*"):
         if path.name not in kept:
             shutil.rmtree(path, ignore_errors=True)
     folder = uuid4().hex
@@ -37,12 +33,12 @@ def submit_export(what: str, params: Mapping[str, Any], title: str, queue: Queue
 
 def file_of(job: Job) -> Path:
     """The file a finished export has made."""
-    return exports_folder() / Path(str(job.params["folder"])).name / Path(str(job.params["file"])).name
+    return settings().exports / Path(str(job.params["folder"])).name / Path(str(job.params["file"])).name
 
 
 def export_task(params: Mapping[str, Any], report: Report, _finish: Finish = never) -> None:
     """The job: {"what", "run", "tiles": [ids], "file": name, "folder": name}, and what that export needs: "kind",
-    "chip", "layers".
+    "chip", "layers", "shaping".
 
     A failed one leaves nothing behind. Raises InvalidSetting, NoSuchTile, and what the export raises.
     """
@@ -51,14 +47,18 @@ def export_task(params: Mapping[str, Any], report: Report, _finish: Finish = nev
         raise InvalidSetting(setting="the export", value=what, detail=f"it is one of {', '.join(_EXPORTS)}")
     tiles = [read_catalog().tile(str(name)) for name in params.get("tiles", [])]
     run = Run(settings().runs / Path(str(params.get("run", ""))).name)
-    out = exports_folder() / Path(str(params["folder"])).name / Path(str(params["file"])).name
+    out = settings().exports / Path(str(params["folder"])).name / Path(str(params["file"])).name
     _EXPORTS[what](run, tiles, out, params, report)
 
 
-def _report(run: Run, tiles: list[Tile], out: Path, _params: Mapping[str, Any], report: Report) -> None:
+def _report(run: Run, tiles: list[Tile], out: Path, params: Mapping[str, Any], report: Report) -> None:
     from core.exports.report import write_report
 
-    write_report(run, tiles, out, report=report)
+    write_report(run, tiles, out, _shaping(params), report)
+
+
+def _shaping(params: Mapping[str, Any]) -> Shaping | None:
+    return Shaping(**params["shaping"]) if "shaping" in params else None
 
 
 def _network(run: Run, _tiles: list[Tile], out: Path, _params: Mapping[str, Any], report: Report) -> None:
@@ -89,7 +89,7 @@ def _rasters(run: Run, tiles: list[Tile], out: Path, params: Mapping[str, Any], 
 
 
 def _footprints(run: Run, tiles: list[Tile], out: Path, params: Mapping[str, Any], report: Report) -> None:
-    write_area(run, tiles, out, str(params.get("kind", "raw")), report)
+    write_area(run, tiles, out, str(params.get("kind", "raw")), report, _shaping(params))
 
 
 def _zip(folder: Path, out: Path) -> None:

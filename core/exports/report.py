@@ -25,7 +25,7 @@ from core.evaluation import Evaluation, Row, evaluate
 from core.files import replacing
 from core.footprints import Shaping
 from core.grids import LONLAT
-from core.predicted import Building, Predicted, predicted
+from core.predicted import Building, Predicted, all_predicted
 from core.progress import Report, silent
 from core.runs import Run
 from core.tuning import tuning_of
@@ -57,7 +57,7 @@ def write_report(
 
     Raises NothingPredicted, CannotWrite, DiskFull.
     """
-    found = [one for one in (predicted(run.name, tile.id) for tile in tiles) if one.exists]
+    found = all_predicted(run, tiles)
     if not found:
         raise NothingPredicted(run=title_of(run))
     scored = evaluate(found, shaping, lambda share, doing: report(0.5 * share, doing))

@@ -11,7 +11,7 @@ from core.catalog.reviewed import as_labels
 from core.catalog.store import read_catalog
 from core.errors import InvalidSetting, NothingAccepted, NothingPredicted
 from core.exports.areas import write_area
-from core.exports.jobs import export_task, exports_folder, file_of, submit_export
+from core.exports.jobs import export_task, file_of, submit_export
 from core.exports.report import write_report
 from core.jobs.store import Queue
 from core.predicted import predicted
@@ -116,6 +116,6 @@ def test_an_export_that_fails_leaves_nothing():
     params = {"what": "footprints", "run": "one", "tiles": [], "file": "x.gpkg", "folder": "abc"}
     with pytest.raises(NothingPredicted):
         export_task(params, silent)
-    assert not any(exports_folder().rglob("*.gpkg"))
+    assert not any(settings().exports.rglob("*.gpkg"))
     with pytest.raises(InvalidSetting, match="report"):
         export_task({**params, "what": "everything"}, silent)
