@@ -64,5 +64,6 @@ with map_side:
                 "By area": lambda: areas_table(evaluation_of(run, catalog.labelled.tiles, shaping)),
                 "Side by side": lambda: truth_beside(found, shaping),
                 "Take home": lambda: take_home(found, shaping, area.here.tiles),
-            }
+            },
+            key="predict tab",
         )
