@@ -134,6 +134,11 @@ def _verdicts(request: Request) -> Response:
     return _geojson(found.verdicts_geojson(_shaping(request, found), only_errors))
 
 
+def _accepted(request: Request) -> Response:
+    found = predicted.find(request.path_params["run"], request.path_params["tile"])
+    return _geojson(found.accepted_geojson())
+
+
 def _changes(request: Request) -> Response:
     names, tile = request.path_params, request.path_params["tile"]
     one, other = (predicted.find(names[run], tile) for run in ("run", "other"))
@@ -181,4 +186,5 @@ ROUTES: list[BaseRoute] = [
     Route("/layers/predictions/{run}/{tile}/depth", _answer(_depth)),
     Route("/layers/predictions/{run}/{tile}/outlines", _answer(_predicted_outlines)),
     Route("/layers/predictions/{run}/{tile}/verdicts.geojson", _answer(_verdicts)),
+    Route("/layers/predictions/{run}/{tile}/accepted.geojson", _answer(_accepted)),
 ]

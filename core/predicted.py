@@ -141,6 +141,16 @@ class Predicted:
         rows = [{"verdict": "match", "of": one.id} for one in matched] + [one.facts for one in shown]
         return feature_collection(shapes, rows)
 
+    def accepted_geojson(self) -> bytes:
+        """What a person accepted, where it was moved to, in longitude and latitude."""
+        kept = [one for one in self.review.decisions if one.verdict == "accepted"]
+        footprints = self.review.accepted
+        rows = [
+            {"words": f"accepted · {area:.0f} m²{f' · {one.note}' if one.note else ''}"}
+            for one, area in zip(kept, footprints.area_m2, strict=True)
+        ]
+        return feature_collection(footprints.geometries, rows)
+
 
 @lru_cache(maxsize=64)
 def _footprints(probability: Path, _changed: int, run: Run, shaping: Shaping) -> Footprints:

@@ -65,6 +65,9 @@ ROWS = {
             (_line(colours.INVENTED, "dashed"), "invented (FP)"), (_line(colours.MISSED, "dotted"), "missed (FN)")
         ),
     ),
+    "accepted": _row(
+        "accepted", "Accepted", _line(colours.PREDICTION), legend=_says((_line(colours.PREDICTION), "by a person"))
+    ),
     "verdicts": _row(
         "verdicts", "Right and wrong", f"background: linear-gradient(90deg, {_VERDICTS})", on=True,
         legend=_says(

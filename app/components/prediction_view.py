@@ -27,6 +27,7 @@ from core.exports.rasters import write_raster
 from core.footprints import Shaping
 from core.predicted import Predicted
 from core.prediction import origin_of
+from core.review import FILE as REVIEW
 from core.runs import Run
 from core.scoring import Score
 from core.starter import is_starter
@@ -52,7 +53,9 @@ def prediction_map(found: Predicted, shaping: Shaping) -> None:
             layers.append(MapLayer("depth", heat.replace("probability?", "depth?"), "image", bounds, z=3))
         layers.append(MapLayer("verdicts", verdicts, "vector", hover=True, style=style, shapes=True))
         layers.append(MapLayer("errors", verdicts + "&only=errors", "vector", hover=True, style=style))
-    rows = ("image", "outlines", "probability", "depth", "verdicts", "errors")
+        accepted = layer_url(*base, "accepted.geojson") + version(found.folder / REVIEW)
+        layers.append(MapLayer("accepted", accepted, "vector", hover=True, style=PREDICTION_STYLE))
+    rows = ("image", "outlines", "probability", "depth", "verdicts", "errors", "accepted")
     tile_map(layers, rows, state.focus(), tile.id, shape=state.chosen_shape(), key="predict")
 
 
@@ -139,7 +142,7 @@ def truth_beside(found: Predicted, shaping: Shaping) -> None:
 def _state(found: Predicted, shaping: Shaping) -> str:
     """Tells one state of a prediction from another in its addresses."""
     return (
-        labels_version(found.tile, found.probability)
+        labels_version(found.tile, found.probability, found.folder / REVIEW)
         + f"&t={shaping.threshold:g}&seed={shaping.seed:g}&area={shaping.min_area_m2:g}"
         + f"&simplify={shaping.simplify_px:g}&square={shaping.square:d}&judged={shaping.judged:d}"
     )

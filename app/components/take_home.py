@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from app import state
 from app.components.job_buttons import queue
 from app.components.job_card import job_card, wait_for
 from app.components.prediction_view import prediction_downloads
@@ -62,8 +63,8 @@ def _accepted(found: Predicted) -> None:
         f"Train on the {counted(count, 'accepted building')}", icon=":material/model_training:",
         help="Puts this tile into the catalogue once more, with the accepted buildings as its labels.",
     ):  # fmt: skip
-        made = as_labels(found)
-        st.toast(f"{plain(made.title)} is in the catalogue, among the tiles of {plain(made.aoi)}.")
+        state.fill_basket([as_labels(found).id])
+        st.switch_page("app/pages/train.py")
 
 
 def _offer(what: str, run: Run, params: dict[str, Any], words: str) -> None:

@@ -46,6 +46,18 @@ def test_errors_and_truth_can_be_shown_alone(open_page: OpenPage) -> None:
     assert {"image", "outlines", "probability"} <= {item["key"] for item in scene(page)["layers"]}
 
 
+def test_what_was_accepted_is_a_layer_of_its_own(open_page: OpenPage) -> None:
+    one = predicted("two", TILES[0])
+    before = url(open_page("predict", run="two", tile=TILES[0]), "accepted")
+    one.review.deciding(one.footprints(), [0], "accepted").write(one.folder)
+    review = one.review.noting(0, "moved", 3.0, 0.0)
+    review.write(one.folder)
+    page = open_page("predict", run="two", tile=TILES[0])
+    assert url(page, "accepted") != before
+    assert b"accepted" in one.accepted_geojson()
+    assert b"moved" in one.accepted_geojson()
+
+
 def test_keys_decide_and_go_on_whichever_tab_is_open(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tab(open_page("predict", run="two", tile=TILES[0]), "Curves")
     do_on_the_map(page, monkeypatch, act="decide", id="P1", verdict="rejected")
@@ -108,3 +120,4 @@ def test_accepted_buildings_become_a_tile_to_train_on(open_page: OpenPage) -> No
     next(button for button in page.button if button.label == "Train on the 1 accepted building").click().run()
     assert not page.exception
     assert read_catalog().tile(f"{TILES[0]}_reviewed").buildings == 1
+    assert page.session_state["basket"] == (f"{TILES[0]}_reviewed",)
