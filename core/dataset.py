@@ -41,7 +41,7 @@ class Dataset:
     whole: Chips  #: both, and for a refit what lies between them
     scaling: Scaling
     bands: int  #: 3, or 4 with WorldView's eighth band
-    between: tuple[str, ...] = ()  #: ids of the tiles left out between both sides
+    between: tuple[str, ...] = ()  #: ids of the tiles between both sides
     notes: tuple[str, ...] = ()  #: what was left out and why, and what may harm, one sentence each
 
     @property

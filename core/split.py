@@ -42,7 +42,7 @@ class Split:
 
     train: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()
-    between: tuple[str, ...] = ()  #: left out, because they touch a tile that validates
+    between: tuple[str, ...] = ()  #: on neither side, because they touch a tile that validates
     divided: tuple[str, ...] = ()  #: one piece that cannot be parted by tiles: a line parts its ground
 
     @cached_property
@@ -69,7 +69,7 @@ class Split:
         if self.validation:
             notes.append(f"Of {len(self.roles)} tiles {len(self.validation)} validate.")
         if self.between:
-            notes.append(f"{len(self.between)} touch them and are left out, so that no neighbours are on both sides.")
+            notes.append(f"{len(self.between)} touch them and are on neither side, so that no neighbours are on both.")
         if self.divided:
             ground = self.divided[0] if len(self.divided) == 1 else f"{len(self.divided)} connected tiles"
             notes.append(f"A line divides the ground of {ground}, which cannot be parted by whole tiles.")

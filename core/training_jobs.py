@@ -56,13 +56,13 @@ def submit_more_epochs(run: Run, epochs: int, queue: Queue, resources: Resources
     """A job that goes on from a run for so many epochs, as a run of its own; raises NoSuchRun, DamagedRun.
 
     It has the run's tiles and configuration, so that its losses carry on where the run's end; but all of these epochs
-    are trained, however patient the run was.
+    are trained, however patient the run was and however many minutes it had.
     """
     record = run.record
     if not can_continue(run):
         raise DamagedRun(name=run.path, detail="it was stopped before its first epoch was whole")
     name = (record.config.name or run.name).removesuffix(_CONTINUED) + _CONTINUED
-    config = replace(record.config, name=name, epochs=run.epochs_done + epochs, patience=0)
+    config = replace(record.config, name=name, epochs=run.epochs_done + epochs, patience=0, minutes=0.0)
     return submit_training(queue, record.tiles, config, name, resources, also={"from": run.name})
 
 

@@ -101,7 +101,7 @@ def _say(tiles: tuple[Tile, ...], found: Split) -> None:
     parts = (
         ("T", found.train, f"{number(len(found.train))} train"),
         ("V", found.validation, f"{number(len(found.validation))} validate"),
-        ("–", found.between, f"{number(len(found.between))} left out beside them"),
+        ("–", found.between, f"{number(len(found.between))} on neither side, next to these"),
         ("L", found.divided, _divided(len(found.divided))),
     )
     said = [_key(letter) + safe(words) for letter, names, words in parts if names]

@@ -127,7 +127,7 @@ def test_the_sample_citys_layout_is_cut_across_its_longer_side():
     assert len({name.split("_")[0] for name in parted.validation}) == 1, "one column"
     assert parted.notes == (
         "Of 24 tiles 4 validate.",
-        "4 touch them and are left out, so that no neighbours are on both sides.",
+        "4 touch them and are on neither side, so that no neighbours are on both.",
     )
 
 

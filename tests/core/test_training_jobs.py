@@ -89,6 +89,11 @@ def test_more_epochs_are_trained_however_patient_the_run_was(queue):
     assert TrainingConfig.of(job.params["config"]).patience == 0
 
 
+def test_more_epochs_are_trained_however_many_minutes_the_run_had(queue):
+    config = TrainingConfig.of(submit_more_epochs(trained("old", 60, minutes=4.0), 5, queue).params["config"])
+    assert (config.epochs, config.minutes) == (65, 0.0)
+
+
 def test_a_run_with_a_damaged_file_is_not_gone_on_with(queue):
     run = trained("old")
     (run.path / "metrics.jsonl").write_text("{\n")
