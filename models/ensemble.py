@@ -108,7 +108,8 @@ class _Raw(layers.Layer):  # type: ignore[misc]
         """(…, 2) to (…, 2)."""
         sure = ops.clip(words[..., 0], _SURE, 1 - _SURE)
         near = ops.clip(words[..., 1] / REACH_M, _SURE - 1, 1 - _SURE)
-        return ops.stack([ops.log(sure / (1 - sure)), ops.arctanh(near)], axis=-1)
+        # The inverse of tanh, written out: LiteRT does not know it.
+        return ops.stack([ops.log(sure / (1 - sure)), ops.log((1 + near) / (1 - near)) / 2], axis=-1)
 
 
 def _mean(parts: list[Any]) -> Any:

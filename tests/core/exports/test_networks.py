@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from core.engine import load_network
+from core.ensembles import combine
 from core.errors import CannotWrite
 from core.exports.networks import SIDE, deepness, export_network
 from core.presets import recommended
@@ -29,12 +30,20 @@ def tiles(tmp_path_factory):
     return [make_tile(folder, f"img{n}", grid_at(100 * n)) for n in range(3)]
 
 
-@pytest.fixture(scope="module", params=["unet", "fcn"])
+@pytest.fixture(scope="module", params=["unet", "fcn", "distance", "ensemble"])
 def run(request, tiles, tmp_path_factory) -> Run:
-    small = {"width": 4} if request.param == "unet" else {}
-    config = replace(recommended(request.param), options=small, epochs=1, batch=64, refit=0.0)
-    config = replace(config, recipe=RECIPE) if request.param == "unet" else config
-    return train(tiles, config, tmp_path_factory.mktemp("runs") / request.param)
+    folder = tmp_path_factory.mktemp("runs")
+    if request.param == "ensemble":
+        return combine([trained("unet", tiles, folder / f"{seed}", seed) for seed in (0, 1)], folder / "ensemble")
+    return trained(request.param, tiles, folder / request.param)
+
+
+def trained(network: str, tiles, folder: Path, seed: int = 0) -> Run:
+    """One epoch: what counts here is that all programs say the same."""
+    small = {"width": 4} if network == "unet" else {}
+    config = replace(recommended(network), options=small, epochs=1, batch=64, refit=0.0, seed=seed)
+    config = replace(config, recipe=RECIPE) if network != "fcn" else config
+    return train(tiles, config, folder)
 
 
 @pytest.fixture(scope="module")
