@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import streamlit as st
 
 from app import state
-from app.components.empty import empty_catalog
-from app.components.inspector import big_numbers, tile_name
+from app.components.empty import empty_catalog, no_runs
+from app.components.inspector import attribution, big_numbers, tile_name
 from app.components.job_buttons import queue
-from app.components.job_card import wait_for
+from app.components.job_card import job_card, wait_for
 from app.components.label_views import label_views
 from app.components.prediction_view import prediction_map, score_view
-from app.components.text import counted, number, plain
+from app.components.text import number, plain
 from app.components.tile_map import grid_url, tile_layers, tile_map
 from core.about import offered, title_of
 from core.catalog.store import Catalog
@@ -35,23 +35,30 @@ class Step:
 
 
 def demo(catalog: Catalog) -> None:
-    """The step the visitor is at, which the address carries, with the way on and back."""
+    """The step the visitor is at, which the address carries, with the way on and back above it."""
     if not catalog.labelled.tiles:
         empty_catalog()
         return
     at = _at()
     step = STEPS[at]
+    words_side, way_side = st.columns([3, 2], vertical_alignment="bottom")
+    with words_side:
+        st.subheader(step.title)
+        st.write(step.words)
+    with way_side.container(horizontal=True, horizontal_alignment="right"):
+        _way(at)
     st.progress((at + 1) / len(STEPS), text=f"Step {at + 1} of {len(STEPS)}")
-    st.subheader(step.title)
-    st.write(step.words)
     step.show(catalog)
-    with st.container(horizontal=True):
-        if at and st.button("Back", icon=":material/arrow_back:"):
-            _go(at - 1)
-        if at + 1 < len(STEPS) and st.button("Next", type="primary", icon=":material/arrow_forward:"):
-            _go(at + 1)
-        if at and st.button("From the start", icon=":material/restart_alt:"):
-            _go(0)
+
+
+def _way(at: int) -> None:
+    """In each step the same buttons at the same place."""
+    if st.button("From the start", icon=":material/restart_alt:", disabled=not at):
+        _go(0)
+    if st.button("Back", icon=":material/arrow_back:", disabled=not at):
+        _go(at - 1)
+    if st.button("Next", type="primary", icon=":material/arrow_forward:", disabled=at + 1 == len(STEPS)):
+        _go(at + 1)
 
 
 def _at() -> int:
@@ -97,14 +104,14 @@ def _picture(catalog: Catalog) -> None:
 
 
 def _labels(catalog: Catalog) -> None:
-    label_views(_tile(catalog))
+    label_views(_tile(catalog), ("image", "outlines", "mask", "distance"))
 
 
 def _network(catalog: Catalog) -> None:
     tile = _tile(catalog)
     run = _run(tile)
     if run is None:
-        st.info("No network yet. *Train* makes one in two minutes; the demo goes on with it.")
+        no_runs()
         return
     record = run.record
     big_numbers(
@@ -121,25 +128,44 @@ def _known(run: Run, tile: Tile) -> str:
     return {"new": "never seen", "validation": "been checked on"}.get(run.taught(tile.id), "been trained on")
 
 
-def _predict(found: Predicted) -> None:
+def _predict(found: Predicted) -> bool:
+    """Whether the network has looked at the tile; where not, it does, without anybody asking."""
+    if found.exists:
+        st.success(f"It has looked at {plain(found.tile.title)}. *Next* shows what it found.")
+        return True
     jobs = queue().jobs(task="predict")
-    wanted = {"run": found.run.name, "tile": found.tile.id}.items()
-    job = next((one for one in jobs if wanted <= one.params.items() and not one.state.is_over), None)
-    if job is not None:
+    wanted = {"run": found.run.name, "tile": found.tile.id}
+    job = next((one for one in jobs if wanted.items() <= one.params.items()), None)
+    if job is not None and job.state.is_over:
+        job_card(job)
+        if st.button("Try once more", icon=":material/refresh:"):
+            _submit(wanted)
+    elif job is not None:
         wait_for(job.id)
-    elif found.exists:
-        st.success(f"It has looked at {plain(found.tile.title)}.")
-    elif st.button("Let it look at this tile", type="primary", icon=":material/home_pin:"):
-        queue().submit("predict", dict(wanted), f"Predict {found.tile.id}", HIGH)
-        st.rerun()
+    else:
+        _submit(wanted)
+    return False
+
+
+def _submit(wanted: dict[str, str]) -> None:
+    queue().submit("predict", wanted, f"Predict {wanted['tile']}", HIGH)
+    st.rerun()
+
+
+def _looked(catalog: Catalog) -> Predicted | None:
+    """What the network found on the tile, as soon as it has looked; None as long as there is something to wait for."""
+    tile = _tile(catalog)
+    run = _run(tile)
+    if run is None:
+        no_runs()
+        return None
+    found = predicted(run.name, tile.id)
+    return found if found.exists or _predict(found) else None
 
 
 def _score(catalog: Catalog) -> None:
-    tile = _tile(catalog)
-    run = _run(tile)
-    found = predicted(run.name, tile.id) if run else None
-    if found is None or not found.exists:
-        st.info("Nothing is predicted yet: one step back, *Let it look at this tile*.")
+    found = _looked(catalog)
+    if found is None:
         return
     map_side, facts = st.columns([2, 1], gap="medium")
     with map_side:
@@ -149,28 +175,25 @@ def _score(catalog: Catalog) -> None:
 
 
 def _home(catalog: Catalog) -> None:
-    tile = _tile(catalog)
-    run = _run(tile)
-    found = predicted(run.name, tile.id) if run else None
-    if found is None or not found.exists:
-        st.info("Nothing is predicted yet: two steps back, *Let it look at this tile*.")
+    found = _looked(catalog)
+    if found is None:
         return
-    file = found.folder / "footprints.gpkg"
     buildings = found.footprints()
-    big_numbers({"buildings": number(len(buildings)), "square metres": number(float(buildings.area_m2.sum()))})
-    st.download_button(
-        "GeoPackage for QGIS", file.read_bytes, f"{tile.id}.gpkg", icon=":material/download:", on_click="ignore",
-        type="primary",
-    )  # fmt: skip
-    st.caption(
-        "Predict has more: other formats, thresholds, buildings one by one, the worst tiles first, a report to send. "
-        f"{counted(len(catalog.labelled.tiles), 'tile')} of your catalogue can be trained on."
-    )
+    big_numbers({"buildings": number(len(buildings)), "under roof": number(float(buildings.area_m2.sum()), "m²")})
+    file = found.folder / "footprints.gpkg"
     with st.container(horizontal=True):
+        st.download_button(
+            "GeoPackage for QGIS", file.read_bytes, f"{found.tile.id}.gpkg", icon=":material/download:",
+            on_click="ignore", type="primary",
+        )  # fmt: skip
         if st.button("Look closer", icon=":material/home_pin:"):
             st.switch_page("app/pages/predict.py")
         if st.button("Train on real tiles", icon=":material/model_training:"):
             st.switch_page("app/pages/train.py")
+    st.caption(
+        "*Look closer* has more: other formats, thresholds, buildings one by one, the worst tiles first, a report."
+    )
+    attribution(found.tile.attribution)
 
 
 STEPS = (

@@ -68,6 +68,6 @@ def nothing_labelled() -> None:
 def no_runs() -> None:
     """No trained network yet: lead to training."""
     st.subheader("No trained network yet")
-    st.write("A network has to be trained before it can predict buildings. Two epochs on one tile take a minute.")
+    st.write("A network has to be trained before it can predict buildings. *Quick look* takes two minutes.")
     if st.button("Train one", type="primary", icon=":material/model_training:"):
         st.switch_page("app/pages/train.py")

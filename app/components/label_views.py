@@ -1,7 +1,7 @@
 """The views of one tile's labels side by side, their numbers and their files."""
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -32,9 +32,9 @@ _VIEWS = {
 }
 
 
-def label_views(tile: Tile) -> None:
-    """Image, outlines, mask, signed distance, boundary and contact; linked."""
-    names = _VIEWS if tile.is_labelled else ("image",)
+def label_views(tile: Tile, names: Sequence[str] = tuple(_VIEWS)) -> None:
+    """Image, outlines, mask, signed distance, boundary and contact, or some of them; linked."""
+    names = names if tile.is_labelled else ("image",)
     state = labels_version(tile)
     views = [
         View(page_url("tiles", tile.id, layer) + state + "&pixels=1", *_VIEWS[layer], legend=_legend(layer))

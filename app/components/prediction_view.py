@@ -32,6 +32,8 @@ from core.runs import Run
 from core.scoring import Score
 from core.starter import is_starter
 
+#: Levels of the seeds; 0 lets all neighbours grow together.
+_SEEDS = (0.0, *(n / 20 for n in range(21, 61)))
 _FORMATS = {
     ".geojson": "GeoJSON", ".gpkg": "GeoPackage", ".parquet": "GeoParquet", ".fgb": "FlatGeobuf",
     ".shp.zip": "Shapefile", ".csv": "SpaceNet CSV",
@@ -81,10 +83,7 @@ def shaping_box(found: Predicted) -> Shaping:
         help="Begins where most buildings of the run's validation ground were found.", key=f"threshold {key}",
     )  # fmt: skip
     area = st.slider("Smallest building, m²", 0.0, 100.0, usual.min_area_m2, 1.0, key=f"area {key}")
-    seed = usual.seed and st.slider(
-        "Neighbours part where they are so many times deeper than their neck", 1.0, 3.0, usual.seed, 0.05,
-        help="The seed level: lower cuts more houses apart, higher lets more of them grow together.", key=f"seed {key}",
-    )  # fmt: skip
+    seed = _seed_slider(usual.seed, key) if found.tells_distance else 0.0
     simplify = st.slider(
         "Simplify outlines by, pixels", 0.0, 5.0, usual.simplify_px, 0.1,
         help="Corners nearer than that to a straight wall are dropped.", key=f"simplify {key}",
@@ -97,6 +96,14 @@ def shaping_box(found: Predicted) -> Shaping:
             "Second look", help="Leaves out footprints that are unlikely to be a building, going by shape and pixels."
         )
     return usual.changed(threshold, seed, area, square, judged, simplify)
+
+
+def _seed_slider(usual: float, key: str) -> float:
+    return st.select_slider(
+        "Neighbours part where they are so many times deeper than their neck", _SEEDS,
+        min(_SEEDS, key=lambda level: abs(level - usual)), lambda level: f"{level:g}" if level else "never",
+        help="The seed level: lower cuts more houses apart, higher lets more of them grow together.", key=f"seed {key}",
+    )  # fmt: skip
 
 
 def score_view(score: Score | None, buildings: int, seen_before: str) -> None:
