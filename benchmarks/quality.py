@@ -59,7 +59,8 @@ def folds(place: str, work: Path) -> list[tuple[list[Tile], list[Tile]]]:
     if place == "vegas":
         tiles = [tile for tile in scan(DATA / "spacenet").tiles if "Vegas" in tile.id]
         return [([t for t in tiles if t is not left], [left]) for left in tiles if left.buildings]
-    return [city_split(scan(make_sample_city(work / "city")).tiles)]
+    made = work / "city"
+    return [city_split(scan(made if made.is_dir() else make_sample_city(made)).tiles)]
 
 
 def city_split(tiles: Sequence[Tile]) -> tuple[list[Tile], list[Tile]]:

@@ -15,11 +15,11 @@ from typing import NamedTuple, Protocol, TypeAlias
 import numpy as np
 import shapely
 from affine import Affine
-from contourpy import FillType, contour_generator
 from numpy.typing import NDArray
 from rasterio.features import rasterize
 
 from core.ahead import ahead
+from core.contours import contours
 from core.grids import Grid, area_m2
 from core.parting import parted
 from core.rasters import grid_of, open_raster, read_window
@@ -31,6 +31,8 @@ BLOCK = 2048
 #: How far a block looks beyond its edge: the usual overlap, then that for shapes it does not see whole.
 #: A shape that reaches farther still (a kilometre at 0.5 m) is no building and is cut at the block's edge.
 MARGINS = (128, 1024)
+#: Square metres of the smallest hole in a building.
+HOLE_M2 = 5.0
 #: Corners sharper than this are cut when shapes grow, in multiples of the distance.
 _MITRE_LIMIT = 2.5
 
@@ -156,7 +158,7 @@ def trace(layers: NDArray[np.float32], shaping: Shaping, pixel_m: float) -> Trac
     """Polygons in pixels of an array (rows, columns, 1 or 2) whose pixels are so many metres wide and high."""
     height, width = layers.shape[:2]
     whole = _Box(0, 0, width, height)
-    tracing = _Tracing(shaping, whole)
+    tracing = _Tracing(shaping, whole, None, pixel_m)
 
     def read(box: _Box) -> NDArray[np.float32]:
         return layers[box.slices]
@@ -227,7 +229,7 @@ class _Tracing:
         """The raw outlines whose box has its centre in the block, with the window they were seen in."""
         for margin in MARGINS:
             window, layers, apart = seen if margin == MARGINS[0] else self.seen(read, core, margin)
-            polygons = self._contours(apart, window)
+            polygons = contours(apart, self.shaping.threshold, (window.column, window.row), self._least_hole)
             polygons = polygons[_centred(polygons, core)]
             cut = _cut(polygons, window, self.whole)
             if not cut.any():
@@ -240,19 +242,10 @@ class _Tracing:
             return layers[..., 0]
         return parted(layers, self.shaping.threshold, self.shaping.seed)
 
-    def _contours(self, probability: Probability, window: _Box) -> Geometries:
-        """Polygons by marching squares; a rim of zeros closes those that reach the window's edge."""
-        contours = contour_generator(
-            x=window.column - 0.5 + np.arange(window.width + 2),
-            y=window.row - 0.5 + np.arange(window.height + 2),
-            z=np.pad(probability, 1),
-            fill_type=FillType.ChunkCombinedOffsetOffset,
-        )
-        points, rings, outers = (chunks[0] for chunks in contours.filled(self.shaping.threshold, np.inf))
-        if points is None or rings is None or outers is None:
-            return np.empty(0, object)
-        made = shapely.from_ragged_array(shapely.GeometryType.POLYGON, np.asarray(points), (rings, outers))
-        return np.asarray(made, dtype=object)
+    @property
+    def _least_hole(self) -> float:
+        """In square pixels; no larger than the smallest building, so that nothing in a filled hole is one."""
+        return min(self.shaping.min_area_m2, HOLE_M2) / self.pixel_m**2
 
 
 def _centred(polygons: Geometries, core: _Box) -> NDArray[np.bool_]:
