@@ -82,10 +82,10 @@ def shaping_box(found: Predicted) -> Shaping:
         "Building from probability", 0.05, 0.95, usual.threshold, 0.05,
         help="Begins where most buildings of the run's validation ground were found.", key=f"threshold {key}",
     )  # fmt: skip
-    area = st.slider("Smallest building, m²", 0.0, 100.0, usual.min_area_m2, 1.0, key=f"area {key}")
+    area = st.slider("Smallest building, m²", 0.0, 100.0, float(usual.min_area_m2), 1.0, key=f"area {key}")
     seed = _seed_slider(usual.seed, key) if found.tells_distance else 0.0
     simplify = st.slider(
-        "Simplify outlines by, pixels", 0.0, 5.0, usual.simplify_px, 0.1,
+        "Simplify outlines by, pixels", 0.0, 5.0, float(usual.simplify_px), 0.1,
         help="Corners nearer than that to a straight wall are dropped.", key=f"simplify {key}",
     )  # fmt: skip
     with st.container(horizontal=True):

@@ -8,13 +8,7 @@ from app.components.empty import empty_catalog, no_runs, not_downloaded
 from app.components.evaluation_view import areas_table, charts, evaluation_of, worst_first
 from app.components.inspector import choose_tile, tile_name
 from app.components.predict_form import choose_run, predict_button, tile_needs_bands
-from app.components.prediction_view import (
-    prediction_map,
-    score_view,
-    shaping_box,
-    starter_note,
-    truth_beside,
-)
+from app.components.prediction_view import prediction_map, score_view, shaping_box, starter_note, truth_beside
 from app.components.review_view import decide_by_key, listen, review_view
 from app.components.tabs import lazy_tabs
 from app.components.take_home import take_home
@@ -56,14 +50,11 @@ with map_side:
     if found.exists:
         decide_by_key(found, shaping, click)
         area = catalog.of_aoi(tile.aoi)
-        lazy_tabs(
-            {
-                "Buildings": lambda: review_view(found, shaping),
-                "Worst first": lambda: worst_first(evaluation_of(run, area.labelled.tiles, shaping)),
-                "Curves": lambda: charts(evaluation_of(run, area.labelled.tiles, shaping), found, shaping),
-                "By area": lambda: areas_table(evaluation_of(run, catalog.labelled.tiles, shaping)),
-                "Side by side": lambda: truth_beside(found, shaping),
-                "Take home": lambda: take_home(found, shaping, area.here.tiles),
-            },
-            key="predict tab",
-        )
+        lazy_tabs("predict tab", {
+            "Buildings": lambda: review_view(found, shaping),
+            "Worst first": lambda: worst_first(evaluation_of(run, area.labelled.tiles, shaping)),
+            "Curves": lambda: charts(evaluation_of(run, area.labelled.tiles, shaping), found, shaping),
+            "By area": lambda: areas_table(evaluation_of(run, catalog.labelled.tiles, shaping)),
+            "Side by side": lambda: truth_beside(found, shaping),
+            "Take home": lambda: take_home(found, shaping, area.here.tiles),
+        })  # fmt: skip
