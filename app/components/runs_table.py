@@ -55,7 +55,8 @@ _COLUMNS = {
 def _filtered(runs: Sequence[Run]) -> list[Run]:
     words_side, tags_side, archive_side = st.columns([2, 2, 1], vertical_alignment="bottom")
     words = words_side.text_input("Find", placeholder="a word of the name or the network").strip().lower()
-    tags = tags_side.multiselect("Tags", all_tags(runs))
+    known = all_tags(runs)
+    tags = tags_side.multiselect("Tags", known) if known else []
     archived = archive_side.toggle("Archived, too")
     return [run for run in runs if _fits(run, words, set(tags), archived)]
 

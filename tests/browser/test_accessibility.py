@@ -13,11 +13,12 @@ TILE = "AOI_2_Vegas_img225"
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 @pytest.mark.parametrize("name", PAGES)
-def test_no_page_has_a_serious_finding(browser: Browser, site: Site, name: str, scheme: str) -> None:
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+def test_no_page_has_a_serious_finding(chromium: Browser, site: Site, name: str, scheme: str) -> None:
+    context = chromium.new_context(viewport={"width": 1440, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
     page = context.new_page()
     page.goto(f"{site.url}/{name}?tile={TILE}")
-    expect(page.locator("[data-testid=stApp]")).to_have_attribute("data-test-script-state", "notRunning")
+    ready = expect(page.locator("[data-testid=stApp]"))
+    ready.to_have_attribute("data-test-script-state", "notRunning", timeout=60_000)
     page.wait_for_timeout(2500)
     found = Axe().run(page).response["violations"]
     serious = [
