@@ -11,7 +11,7 @@ from app.components.inspector import attribution, big_numbers, tile_name
 from app.components.job_buttons import queue
 from app.components.job_card import job_card, wait_for
 from app.components.label_views import label_views
-from app.components.prediction_view import prediction_map, score_view
+from app.components.prediction_view import footprint_file, prediction_map, score_view
 from app.components.text import number, plain
 from app.components.tile_map import grid_url, tile_layers, tile_map
 from core.about import offered, title_of
@@ -180,11 +180,10 @@ def _home(catalog: Catalog) -> None:
         return
     buildings = found.footprints()
     big_numbers({"buildings": number(len(buildings)), "under roof": number(float(buildings.area_m2.sum()), "m²")})
-    file = found.folder / "footprints.gpkg"
     with st.container(horizontal=True):
         st.download_button(
-            "GeoPackage for QGIS", file.read_bytes, f"{found.tile.id}.gpkg", icon=":material/download:",
-            on_click="ignore", type="primary",
+            "GeoPackage for QGIS", footprint_file(found, found.tuning.shaping, ".gpkg"), f"{found.tile.id}.gpkg",
+            icon=":material/download:", on_click="ignore", type="primary",
         )  # fmt: skip
         if st.button("Look closer", icon=":material/home_pin:"):
             st.switch_page("app/pages/predict.py")

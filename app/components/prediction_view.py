@@ -161,7 +161,7 @@ def prediction_downloads(found: Predicted, shaping: Shaping) -> None:
     columns = st.columns(2) * 4
     for column, (suffix, name) in zip(columns, _FORMATS.items(), strict=False):
         column.download_button(
-            name, _footprint_file(found, shaping, suffix), f"{found.tile.id}{suffix}", width="stretch",
+            name, footprint_file(found, shaping, suffix), f"{found.tile.id}{suffix}", width="stretch",
             on_click="ignore", icon=":material/download:", key=f"take {suffix}",
         )  # fmt: skip
     columns[len(_FORMATS)].download_button(
@@ -178,7 +178,9 @@ def _probability_file(found: Predicted) -> Callable[[], bytes]:
     return make
 
 
-def _footprint_file(found: Predicted, shaping: Shaping, suffix: str) -> Callable[[], bytes]:
+def footprint_file(found: Predicted, shaping: Shaping, suffix: str) -> Callable[[], bytes]:
+    """What makes the footprints of a tile in a format when somebody asks for them."""
+
     def make() -> bytes:
         grid = rasters.describe(found.tile.image).grid
         # A folder of its own: the job's files stay those of its own threshold, and no visitor gets another's.
