@@ -19,7 +19,7 @@ from core.runs import Run
 
 _ORDERS: dict[Order, str] = {"f1": "lowest F1", "missed": "most missed", "invented": "most invented"}
 _THRESHOLDS = [n / 20 for n in range(1, 20)]
-_HEIGHT = 230
+_HEIGHT = 290
 
 
 def evaluation_of(run: Run, tiles: Sequence[Tile], shaping: Shaping) -> Evaluation:
@@ -117,12 +117,13 @@ def _precision_recall(found: Evaluation) -> alt.Chart:
 
 def _thresholds(one: Predicted, shaping: Shaping) -> alt.LayerChart | alt.FacetChart:
     curve = against_threshold(one, shaping, _THRESHOLDS).melt("threshold", var_name="measure")
+    unit = alt.Scale(domain=[0, 1])
     colour = alt.Color(
         "measure:N", title=None, legend=alt.Legend(orient="top"),
         scale=alt.Scale(domain=["f1", "precision", "recall"], range=["#E69F00", colours.PREDICTION, colours.RIGHT]),
     )  # fmt: skip
     lines = alt.Chart(curve, title="This tile against the probability").mark_line().encode(
-        x=alt.X("threshold:Q", scale=alt.Scale(domain=[0, 1])), y=alt.Y("value:Q", title=None), color=colour,
+        x=alt.X("threshold:Q", scale=unit), y=alt.Y("value:Q", title=None, scale=unit), color=colour,
         tooltip=["measure", "threshold", alt.Tooltip("value:Q", format=".3f")],
     )  # fmt: skip
     chosen = alt.Chart(pd.DataFrame({"threshold": [shaping.threshold]})).mark_rule(strokeDash=[4, 3], color="#8B949E")

@@ -74,7 +74,8 @@ def _content(
 ) -> dict[str, Any]:
     by_id = {one.tile.id: one for one in found}
     rows = [row for row in scored.worst_first() if row.score.is_scored]
-    worst, best = rows[:SHOWN], [row for row in rows[::-1][:SHOWN] if row not in rows[:SHOWN]]
+    half = min(SHOWN, (len(rows) + 1) // 2)
+    worst, best = rows[:half], rows[half:][::-1][:SHOWN]
     unscored = [one for one in found if not one.tile.is_labelled][:SHOWN]
     galleries = [
         ("Where it is right", [_shown(by_id[row.tile], row, shaping) for row in best]),
@@ -170,18 +171,20 @@ def _svg(figure: Figure) -> Markup:
 
 
 def _map(found: Sequence[Predicted], scored: Evaluation) -> Markup:
-    """The ground of the tiles, coloured by F1."""
+    """The ground of the tiles, coloured by F1; a dot in each, so that far-off ones are seen."""
     f1 = {row.tile: row.score.f1 for row in scored.rows}
     figure = Figure(figsize=(9, 4.5))
     axes = figure.subplots()
     ramp = mpl.colormaps["viridis"]
     for one in found:
-        x, y = shapely.get_coordinates(one.tile.footprint.exterior).T
-        score = f1.get(one.tile.id)
-        axes.fill(x, y, facecolor="#c8ced8" if score is None else ramp(score), edgecolor="white", linewidth=1)
+        ground, score = one.tile.footprint, f1.get(one.tile.id)
+        colour = "#c8ced8" if score is None else ramp(score)
+        axes.fill(*shapely.get_coordinates(ground.exterior).T, facecolor=colour, edgecolor="white", linewidth=1)
+        axes.plot(ground.centroid.x, ground.centroid.y, "s", markersize=9, color=colour, markeredgecolor="white")
     centre = np.mean([one.tile.footprint.centroid.y for one in found])
-    axes.set_aspect(1 / np.cos(np.radians(centre)))
+    axes.set_aspect(1 / np.cos(np.radians(centre)), adjustable="datalim")
     axes.set(xlabel="longitude, °", ylabel="latitude, °")
+    axes.margins(0.08)
     axes.ticklabel_format(useOffset=False)
     axes.tick_params(labelsize=8)
     bar = figure.colorbar(mpl.cm.ScalarMappable(mpl.colors.Normalize(0, 1), ramp), ax=axes, shrink=0.8)
@@ -206,7 +209,7 @@ def _charts(scored: Evaluation) -> list[tuple[Markup, str]]:
     ]
     other.bar(words, sizes["f1"], color="#0072B2")
     other.set(xlabel="area of the building, m²", ylabel="F1", ylim=(0, 1))
-    other.tick_params(axis="x", labelsize=7)
+    other.tick_params(axis="x", labelsize=7, labelrotation=30)
     ap = scored.average_precision or 0.0
     return [
         (_svg(figure), f"Were only the surest outlines kept: average precision {ap:.2f}."),
