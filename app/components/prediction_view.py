@@ -74,7 +74,16 @@ def shaping_box(found: Predicted) -> Shaping:
         judged = tuning.judge is not None and st.toggle(
             "Second look", help="Leaves out footprints that are unlikely to be a building, going by shape and pixels."
         )
-    return tuning.shaping.changed(threshold, square=square, judged=judged)
+    shaping = tuning.shaping.changed(threshold, square=square, judged=judged)
+    _as_traced(found, shaping)
+    return shaping
+
+
+def _as_traced(found: Predicted, shaping: Shaping) -> None:
+    """What right angles cost or gain: the F1 of the outlines that they were made of."""
+    raw = found.score(shaping.changed(square=False)) if shaping.square else None
+    if raw is not None and raw.f1 is not None:
+        st.caption(f"Without right angles: F1 {raw.f1:.3f}.")
 
 
 def score_view(score: Score | None, buildings: int, seen_before: str) -> None:
