@@ -102,7 +102,7 @@ def measured(run: Run, tiles: Sequence[Tile], work: Path, only: Iterable[str] = 
         shutil.rmtree(layers, ignore_errors=True)
         began = time.perf_counter()
         for tile in tiles:
-            predict(run, (tile.image, None), layers / f"{tile.id}.tif", how=How(turned=turned))
+            predict(run, (tile.image, tile.eight_bands), layers / f"{tile.id}.tif", how=How(turned=turned))
         seconds = time.perf_counter() - began
         for name, shaping in ways.items():
             label = f"{name}, TTA" if turned else name

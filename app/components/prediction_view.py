@@ -95,7 +95,9 @@ def shaping_box(found: Predicted) -> Shaping:
         judged = tuning.judge is not None and st.toggle(
             "Second look", help="Leaves out footprints that are unlikely to be a building, going by shape and pixels."
         )
-    return usual.changed(threshold, seed, area, square, judged, simplify)
+    shaping = usual.changed(threshold, seed, area, square, judged, simplify)
+    _as_traced(found, shaping)
+    return shaping
 
 
 def _seed_slider(usual: float, key: str) -> float:
@@ -104,6 +106,13 @@ def _seed_slider(usual: float, key: str) -> float:
         min(_SEEDS, key=lambda level: abs(level - usual)), lambda level: f"{level:g}" if level else "never",
         help="The seed level: lower cuts more houses apart, higher lets more of them grow together.", key=f"seed {key}",
     )  # fmt: skip
+
+
+def _as_traced(found: Predicted, shaping: Shaping) -> None:
+    """What right angles cost or gain: the F1 of the outlines that they were made of."""
+    raw = found.score(shaping.changed(square=False)) if shaping.square else None
+    if raw is not None and raw.f1 is not None:
+        st.caption(f"Without right angles: F1 {raw.f1:.3f}.")
 
 
 def score_view(score: Score | None, buildings: int, seen_before: str) -> None:

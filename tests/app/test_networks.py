@@ -85,6 +85,7 @@ def test_right_angles_are_scored_as_well(open_page: OpenPage) -> None:
     next(one for one in page.toggle if one.label == "Right angles").set_value(True).run()
     assert not page.exception
     assert "found (TP)" in html(page)
+    assert "Without right angles: F1 1.000." in [one.value for one in page.caption]
 
 
 @pytest.mark.usefixtures("city")
