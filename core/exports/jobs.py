@@ -12,7 +12,7 @@ from core.errors import InvalidSetting
 from core.exports.areas import write_area
 from core.files import replacing
 from core.footprints import Shaping
-from core.jobs.store import HIGH, Job, Queue
+from core.jobs.store import HIGH, Job, Queue, State
 from core.progress import Finish, Report, never
 from core.runs import Run
 from core.settings import settings
@@ -22,8 +22,12 @@ _ALL = 1_000_000
 
 
 def submit_export(what: str, params: Mapping[str, Any], title: str, queue: Queue) -> Job:
-    """A job that exports; `params` as `export_task` takes them, without the folder. Files of jobs deleted since go."""
-    kept = {str(job.params["folder"]) for job in queue.jobs(limit=_ALL, task="export")}
+    """A job that exports; `params` as `export_task` takes them, without the folder.
+
+    What other exports left whose job was deleted, stopped or has failed goes away.
+    """
+    jobs = queue.jobs(limit=_ALL, task="export")
+    kept = {str(job.params["folder"]) for job in jobs if job.state is State.DONE or not job.state.is_over}
     for path in settings().exports.glob("*"):
         if path.name not in kept:
             shutil.rmtree(path, ignore_errors=True)
@@ -48,6 +52,7 @@ def export_task(params: Mapping[str, Any], report: Report, _finish: Finish = nev
     tiles = [read_catalog().tile(str(name)) for name in params.get("tiles", [])]
     run = Run(settings().runs / Path(str(params.get("run", ""))).name)
     out = settings().exports / Path(str(params["folder"])).name / Path(str(params["file"])).name
+    shutil.rmtree(out.parent, ignore_errors=True)  # what an attempt that was killed has left
     _EXPORTS[what](run, tiles, out, params, report)
 
 

@@ -112,6 +112,17 @@ def test_the_file_of_a_deleted_job_goes_with_the_next_export():
 
 
 @pytest.mark.usefixtures("runs")
+def test_what_a_killed_attempt_left_is_gone_after_the_next():
+    params = {"run": "one", "tiles": list(TILES), "file": "s.zip", "kind": "coco"}
+    job = submit_export("set", params, "x", Queue(settings().queue))
+    left = settings().exports / job.params["folder"] / ".half"
+    left.mkdir(parents=True)
+    (left / "picture.png").write_bytes(b"x")
+    export_task(job.params, silent)
+    assert [path.name for path in file_of(job).parent.iterdir()] == ["s.zip"]
+
+
+@pytest.mark.usefixtures("runs")
 def test_an_export_that_fails_leaves_nothing():
     params = {"what": "footprints", "run": "one", "tiles": [], "file": "x.gpkg", "folder": "abc"}
     with pytest.raises(NothingPredicted):
