@@ -26,9 +26,10 @@ def submit_export(what: str, params: Mapping[str, Any], title: str, queue: Queue
 
     What other exports left whose job was deleted, stopped or has failed goes away.
     """
+    there = list(settings().exports.glob("*"))  # before the jobs: none of these is about to be asked for
     jobs = queue.jobs(limit=_ALL, task="export")
     kept = {str(job.params["folder"]) for job in jobs if job.state is State.DONE or not job.state.is_over}
-    for path in settings().exports.glob("*"):
+    for path in there:
         if path.name not in kept:
             shutil.rmtree(path, ignore_errors=True)
     folder = uuid4().hex
