@@ -215,6 +215,17 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join([f"| {' | '.join(_HEAD)} |", "|" + "---|" * len(_HEAD), *lines])
 
 
+def costs(rows: Sequence[dict[str, Any]]) -> str:
+    """What each network is and what its minutes were enough for: means over seeds and folds."""
+    lines = ["| place | network | minutes | parameters | epochs | crops/s learned from |", "|" + "---|" * 6]
+    frame = pd.DataFrame([row for row in rows if row["epochs"]])
+    for (place, network, minutes), group in frame.groupby(["place", "network", "minutes"], sort=False):
+        learned, known = group["crops_s"].mean(), group["parameters"].iloc[0]
+        cells = [str(place), str(network), f"{minutes:g}", f"{known:,}", f"{group['epochs'].mean():.0f}"]
+        lines.append(f"| {' | '.join([*cells, f'{learned:.0f}'])} |")
+    return "\n".join(lines)
+
+
 def main(arguments: argparse.Namespace) -> None:
     work = Path(arguments.out)
     work.mkdir(parents=True, exist_ok=True)
@@ -270,7 +281,8 @@ if __name__ == "__main__":
     parser.add_argument("--cell", nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.table:
-        print(table(results(Path(given.out) / "results.jsonl")))
+        found = results(Path(given.out) / "results.jsonl")
+        print(table(found), costs(found), sep="\n\n")
     elif given.cell:
         place, network, seed, fold = given.cell
         made = (
