@@ -24,7 +24,7 @@ from core.catalog.tile import Tile
 from core.catalog.upload_labels import put_labels
 from core.catalog.uploads import delete, receive, rename, uploads
 from core.errors import NoSuchUpload
-from core.exports.footprints import write_footprints
+from core.exports.footprints import Origin, write_footprints
 from core.labels import Labels
 from core.rasters import Raster
 from tests.core.made_up import HOUSES, grid_at, make_tile, write_labels
@@ -105,7 +105,7 @@ def test_a_table_of_buildings_begins_no_cell_with_a_formula(tmp_path):
     """Ids come from file names (above), and nothing else of outside goes into a table."""
     tile = make_tile(tmp_path, "img1")
     labels = Labels.of_tile(tile)
-    path = write_footprints(labels.outlines("AOI_1_x_img1"), tmp_path / "a.csv", labels.grid, "AOI_1_x_img1")
+    path = write_footprints(labels.outlines("AOI_1_x_img1"), tmp_path / "a.csv", labels.grid, Origin("AOI_1_x_img1"))
     cells = pd.read_csv(path, dtype=str).to_numpy().ravel()
     assert [cell for cell in cells if str(cell)[0] in "=+@\t\r"] == []
 
