@@ -33,7 +33,7 @@ from core.labels import Labels, signed_distance
 from core.prediction import How, predict, shaped
 from core.presets import MANY, PRESETS, recommended
 from core.runs import Run
-from core.scoring import DEFAULT_RULE, Bound, Score, score
+from core.scoring import DEFAULT_RULE, Bound, Score, average_precision, score
 from core.training import train
 from core.tuning import tuning_of
 from core.vectors import Footprints
@@ -154,23 +154,14 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     """F1, precision, recall, AP, pixel IoU and boundary IoU of the sums of several folds."""
     tp, fp, fn = (sum(row[name] for row in rows) for name in ("tp", "fp", "fn"))
     truth = tp + fn
-    aps = [average_precision([hit for row in rows for hit in row["hits"][f"{level:.2f}"]], truth) for level in LEVELS]
+    found = [np.array([hit for row in rows for hit in row["hits"][f"{level:.2f}"]]).reshape(-1, 2) for level in LEVELS]
+    aps = [average_precision(confidence, hit, truth) or 0.0 for confidence, hit in (one.T for one in found)]
     return {
         "f1": 2 * tp / max(2 * tp + fp + fn, 1), "precision": tp / max(tp + fp, 1), "recall": tp / max(truth, 1),
         "ap": float(np.mean(aps)),
         "iou": sum(row["both"] for row in rows) / max(sum(row["either"] for row in rows), 1),
         "boundary_iou": sum(row["band_both"] for row in rows) / max(sum(row["band_either"] for row in rows), 1),
     }  # fmt: skip
-
-
-def average_precision(hits: Sequence[Sequence[float]], truth: float) -> float:
-    """The area under the precision of every recall, precision never rising with it (PASCAL VOC 2010)."""
-    if not hits or not truth:
-        return 0.0
-    order = sorted(hits, key=lambda pair: -pair[0])
-    right = np.cumsum([hit for _, hit in order])
-    precision = np.maximum.accumulate((right / np.arange(1, len(order) + 1))[::-1])[::-1]
-    return float(np.sum(np.diff(right, prepend=0) * precision) / truth)
 
 
 def cell(work: Path, place: str, network: str, minutes: float, seed: int, fold: int, preset: str) -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """What people say of a run beside what it says of itself: a name, tags, a note, and that it is out of the way."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import orjson
 
@@ -38,10 +37,6 @@ class About:
         """Keeps it in the run's folder; raises CannotWrite, DiskFull."""
         with replacing(run.path / _FILE) as part:
             part.write_bytes(orjson.dumps(asdict(tidy(self)), option=orjson.OPT_INDENT_2))
-
-    def changed(self, **values: Any) -> "About":
-        """With other values."""
-        return replace(self, **values)
 
 
 def tidy(about: About) -> About:

@@ -140,13 +140,13 @@ def evaluate(found: Iterable[Predicted], shaping: Shaping | None = None, report:
     rows = []
     for n, one in enumerate(there):
         report(n / len(there), f"scoring {one.tile.id}")
-        state = one.probability.stat().st_mtime_ns, one.tile.offset_m
-        rows.append(_row(one.run.name, one.tile.id, state, shaping))
+        state = *(file.stat().st_mtime_ns for file in (one.probability, one.tile.labels)), *one.tile.offset_m
+        rows.append(_row(one.run.name, one.tile.id, state, shaping or one.tuning.shaping))
     return Evaluation(tuple(rows))
 
 
 @lru_cache(maxsize=4096)
-def _row(run: str, tile: str, _state: tuple[int, tuple[float, float]], shaping: Shaping | None) -> Row:
+def _row(run: str, tile: str, _state: tuple[float, ...], shaping: Shaping) -> Row:
     one = predicted(run, tile)
     footprints, score = one.footprints(shaping), one.score(shaping)
     assert score is not None

@@ -65,16 +65,17 @@ def equal_area_crs(geometries: Geometries, crs: pyproj.CRS) -> pyproj.CRS:
 
 def area_m2(geometries: Geometries, crs: pyproj.CRS) -> np.ndarray:
     """Area of each shape in square metres on the ground; float64 of the same length."""
-    if len(geometries) == 0:
-        return np.zeros(0)
-    return np.asarray(shapely.area(reproject(geometries, crs, equal_area_crs(geometries, crs))))
+    return np.asarray(shapely.area(_flat(geometries, crs)))
 
 
 def perimeter_m(geometries: Geometries, crs: pyproj.CRS) -> np.ndarray:
     """Length of each shape's walls, those of its holes too, in metres on the ground; float64 of the same length."""
-    if len(geometries) == 0:
-        return np.zeros(0)
-    return np.asarray(shapely.length(reproject(geometries, crs, equal_area_crs(geometries, crs))))
+    return np.asarray(shapely.length(_flat(geometries, crs)))
+
+
+def _flat(geometries: Geometries, crs: pyproj.CRS) -> Geometries:
+    """In metres on the ground around them."""
+    return reproject(geometries, crs, equal_area_crs(geometries, crs)) if len(geometries) else geometries
 
 
 @dataclass(frozen=True)

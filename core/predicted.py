@@ -106,8 +106,8 @@ class Predicted:
     def verdicts(self, shaping: Shaping | None = None) -> list[Building]:
         """Every footprint as TP or FP and every missed building as FN; plain predictions without labels."""
         found, score = self.footprints(shaping).to_crs(LONLAT), self.score(shaping)
-        decided = self.review.about(found.geometries)
-        words = [None if n < 0 else self.review.decisions[n].verdict for n in decided]
+        review = self.review
+        words = [None if n < 0 else review.decisions[n].verdict for n in review.about(found.geometries)]
         shapes, areas, sure = found.geometries, found.area_m2, found.confidence
         if score is None:
             return [
@@ -143,11 +143,11 @@ class Predicted:
 
     def accepted_geojson(self) -> bytes:
         """What a person accepted, where it was moved to, in longitude and latitude."""
-        kept = [one for one in self.review.decisions if one.verdict == "accepted"]
-        footprints = self.review.accepted
+        review = self.review
+        footprints = review.accepted
         rows = [
             {"words": f"accepted · {area:.0f} m²{f' · {one.note}' if one.note else ''}"}
-            for one, area in zip(kept, footprints.area_m2, strict=True)
+            for one, area in zip(review.kept, footprints.area_m2, strict=True)
         ]
         return feature_collection(footprints.geometries, rows)
 

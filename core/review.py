@@ -115,12 +115,16 @@ class Review:
         return Review((*self.decisions[:number], said, *self.decisions[number + 1 :]))
 
     @property
+    def kept(self) -> tuple[Decision, ...]:
+        """The decisions that accept."""
+        return tuple(one for one in self.decisions if one.verdict == "accepted")
+
+    @property
     def accepted(self) -> Footprints:
         """The accepted buildings where they were moved to, in longitude and latitude."""
-        kept = [one for one in self.decisions if one.verdict == "accepted"]
-        shapes = np.empty(len(kept), object)
-        shapes[:] = [one.polygon for one in kept]
-        return Footprints.of(shapes, LONLAT, [one.confidence for one in kept])
+        shapes = np.empty(len(self.kept), object)
+        shapes[:] = [one.polygon for one in self.kept]
+        return Footprints.of(shapes, LONLAT, [one.confidence for one in self.kept])
 
     def counts(self) -> dict[Verdict, int]:
         """How many of each."""

@@ -23,6 +23,7 @@ from core.catalog.store import Catalog
 from core.catalog.tile import Tile
 from core.comparing import curves, scored_together
 from core.predicted import Predicted, all_predicted
+from core.review import FILE as REVIEW
 from core.runs import Run
 
 _MEASURES = {
@@ -100,9 +101,8 @@ def _map(pair: tuple[Predicted, Predicted]) -> None:
         state.select(tile)
     layers = [item for item in tile_layers(tile) if item.key in ("image", "outlines")]
     for key, found in zip(("first", "second"), pair, strict=True):
-        url = layer_url("predictions", found.run.name, tile.id, "verdicts.geojson") + labels_version(
-            tile, found.probability
-        )
+        state_ = labels_version(tile, found.probability, found.folder / REVIEW)
+        url = layer_url("predictions", found.run.name, tile.id, "verdicts.geojson") + state_
         layers.append(MapLayer(key, url, "vector", hover=True, style=VERDICT_STYLE, pane=key))
     layers.append(_changes(pair, tile))
     left, right = (plain(title_of(found.run)) for found in pair)

@@ -198,16 +198,12 @@ def _home(catalog: Catalog) -> None:
 STEPS = (
     Step("The ground", "Each square is a picture from above. Choose one by clicking, or go on with this one.", _ground),
     Step(
-        "What people drew",
-        "Somebody drew the buildings on this picture by hand: the truth to learn from.",
+        "The truth",
+        "The outlines of the buildings on this picture, as its labels have them: what to learn from.",
         _picture,
     ),
-    Step(
-        "What a network is told",
-        "Outlines become a mask, and metres to the nearest wall.",
-        _labels,
-    ),
+    Step("What a network is told", "Outlines become a mask, and metres to the nearest wall.", _labels),
     Step("A network looks", "A small network looks at the picture, on this machine.", _network),
-    Step("Right and wrong", "Its outlines against those that people drew: found, invented, missed.", _score),
+    Step("Right and wrong", "Its outlines against the true ones: found, invented, missed.", _score),
     Step("Take it home", "The outlines are a file that opens in QGIS.", _home),
 )

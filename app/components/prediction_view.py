@@ -34,7 +34,8 @@ from core.starter import is_starter
 
 #: Levels of the seeds; 0 lets all neighbours grow together.
 _SEEDS = (0.0, *(n / 20 for n in range(21, 61)))
-_FORMATS = {
+#: What a person may take footprints home as.
+FOOTPRINT_FORMATS = {
     ".geojson": "GeoJSON", ".gpkg": "GeoPackage", ".parquet": "GeoParquet", ".fgb": "FlatGeobuf",
     ".shp.zip": "Shapefile", ".csv": "SpaceNet CSV",
 }  # fmt: skip
@@ -168,12 +169,12 @@ def prediction_downloads(found: Predicted, shaping: Shaping) -> None:
     """The footprints in every format and the probability."""
     st.markdown("**Take them home**")
     columns = st.columns(2) * 4
-    for column, (suffix, name) in zip(columns, _FORMATS.items(), strict=False):
+    for column, (suffix, name) in zip(columns, FOOTPRINT_FORMATS.items(), strict=False):
         column.download_button(
             name, footprint_file(found, shaping, suffix), f"{found.tile.id}{suffix}", width="stretch",
             on_click="ignore", icon=":material/download:", key=f"take {suffix}",
         )  # fmt: skip
-    columns[len(_FORMATS)].download_button(
+    columns[len(FOOTPRINT_FORMATS)].download_button(
         "Probability", _probability_file(found), f"{found.tile.id}_probability.tif", width="stretch",
         on_click="ignore", icon=":material/download:", help="A cloud-optimised GeoTIFF.",
     )  # fmt: skip

@@ -8,6 +8,7 @@ import streamlit as st
 from app.components.text import number
 from core.about import About, all_tags, title_of
 from core.comparing import table
+from core.evaluation import DRAWS
 from core.runs import Run
 
 _BASELINE = "baseline"
@@ -27,8 +28,9 @@ def choose_runs(runs: Sequence[Run]) -> list[Run]:
         column_config=_COLUMNS, key=f"runs {len(shown)}",
     )  # fmt: skip
     st.caption(
-        "F1 by SpaceNet's rule on each run's own validation ground, with the range that holds 95 % of 1\u2009000 draws "
-        "of its tiles: other tiles are another question. Tick one to describe it, two to see them on one tile."
+        "F1 by SpaceNet's rule on each run's own validation ground, with the range that holds 95 % of "
+        f"{number(DRAWS)} draws of its tiles: other tiles are another question. Tick one to describe it, two to see "
+        "them on one tile."
     )
     return [shown[row] for row in event.selection.rows]
 

@@ -9,7 +9,7 @@ import streamlit as st
 from app import state
 from app.components.job_buttons import queue
 from app.components.job_card import job_card, wait_for
-from app.components.prediction_view import prediction_downloads
+from app.components.prediction_view import FOOTPRINT_FORMATS, prediction_downloads
 from app.components.text import counted, plain
 from core.about import title_of
 from core.catalog.reviewed import as_labels
@@ -24,7 +24,6 @@ from core.runs import Run
 
 _KINDS = {"raw": "as predicted", "square": "with right angles", "accepted": "accepted ones"}
 _CHIPS = {0: "whole tiles", 256: "256 px", 512: "512 px"}
-_SUFFIXES = (".geojson", ".gpkg", ".parquet", ".fgb", ".shp.zip", ".csv")
 
 
 def take_home(found: Predicted, shaping: Shaping, tiles: Sequence[Tile]) -> None:
@@ -36,7 +35,7 @@ def take_home(found: Predicted, shaping: Shaping, tiles: Sequence[Tile]) -> None
     st.markdown(f"**The whole area**, {area}")
     kind_side, suffix_side = st.columns(2)
     kind = kind_side.selectbox("Footprints", _KINDS, format_func=_KINDS.__getitem__)
-    suffix = suffix_side.selectbox("As", _SUFFIXES)
+    suffix = suffix_side.selectbox("As", FOOTPRINT_FORMATS, format_func=FOOTPRINT_FORMATS.__getitem__)
     aoi = found.tile.aoi
     shaped = {"tiles": names, "shaping": asdict(shaping)}
     _offer("footprints", run, shaped | {"kind": kind, "file": f"{aoi}{suffix}"}, "Footprints of the area")

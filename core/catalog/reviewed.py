@@ -6,9 +6,10 @@ from core.catalog.scan import count_buildings
 from core.catalog.store import update_catalog
 from core.catalog.tile import Tile
 from core.errors import NothingAccepted
-from core.exports.footprints import Origin, write_footprints
+from core.exports.footprints import write_footprints
 from core.labels import Labels
 from core.predicted import Predicted
+from core.prediction import origin_of
 from core.rasters import describe
 from core.settings import settings
 
@@ -26,8 +27,7 @@ def as_labels(found: Predicted) -> Tile:
     if not len(accepted):
         raise NothingAccepted(tile=tile.id)
     path = settings().data / "reviewed" / f"{tile.id}.geojson"
-    origin = Origin(tile.id, found.run.name, found.run.config.network, licence=tile.attribution)
-    write_footprints(accepted, path, None, origin)
+    write_footprints(accepted, path, None, origin_of(found.run, tile))
     labels = Labels.of(describe(tile.image).grid, accepted)
     buildings, built = count_buildings(labels, 1 - (tile.nodata_share or 0.0))
     made = replace(
