@@ -57,12 +57,19 @@ class Figures:
 @contextmanager
 def serving(script: str, **environment: str) -> Iterator[str]:
     """The address of a Streamlit server of its own."""
+    command = ["-m", "streamlit", "run", script, "--server.address=127.0.0.1", "--server.port={port}"]
+    with started(command, PYTHONPATH=str(ROOT), **environment) as url:
+        yield url
+
+
+@contextmanager
+def started(command: Sequence[str], **environment: str) -> Iterator[str]:
+    """The address of a server that Python was told to be, `{port}` being a free one; it is up when this begins."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", script, "--server.address=127.0.0.1", f"--server.port={port}"]
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    server = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=subprocess.DEVNULL)
+    words = [sys.executable, *(word.format(port=port) for word in command)]
+    server = subprocess.Popen(words, cwd=ROOT, env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
     try:
         _wait(f"http://127.0.0.1:{port}/_stcore/health")
         yield f"http://127.0.0.1:{port}"
@@ -72,12 +79,12 @@ def serving(script: str, **environment: str) -> Iterator[str]:
 
 
 def _wait(url: str) -> None:
-    for _ in range(200):
+    for _ in range(600):
         try:
             with urlopen(url):
                 return
         except URLError:
-            sleep(0.3)
+            sleep(0.1)
     raise TimeoutError(url)
 
 

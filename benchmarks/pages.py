@@ -10,22 +10,19 @@ a progress bar, a running job). Limits: issue 6's, 3 s for the first page and 1 
 import argparse
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from time import perf_counter, sleep
-from urllib.error import URLError
-from urllib.request import urlopen
+from time import perf_counter
 
 import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 from playwright.sync_api import TimeoutError as TimeoutError_
 
-from benchmarks.map import CHROMIUM, MAP
+from benchmarks.map import CHROMIUM, MAP, started
 
 ROOT = Path(__file__).parents[1]
 FIRST_S, CLICK_S = 3.0, 1.0
@@ -42,32 +39,9 @@ USABLE = """() => window.map && [...document.querySelectorAll(".leaflet-tile-loa
   .some(image => image.naturalWidth > 0)"""
 
 
-@contextmanager
-def site(folder: Path) -> Iterator[str]:
+def site(folder: Path) -> AbstractContextManager[str]:
     """The address of a server with its worker; it is up when this begins."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {**os.environ, "GROUNDPLAN_DATA": str(folder)}
-    command = [sys.executable, "-m", "core", "app", "--port", str(port)]
-    app = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        until_up(f"{url}/_stcore/health")
-        yield url
-    finally:
-        app.terminate()
-        app.wait()
-
-
-def until_up(url: str) -> None:
-    for _ in range(600):
-        try:
-            with urlopen(url):
-                return
-        except URLError:
-            sleep(0.1)
-    raise TimeoutError(url)
+    return started(["-m", "core", "app", "--port", "{port}"], GROUNDPLAN_DATA=str(folder))
 
 
 def first_page(browser: Browser, url: str) -> float:
@@ -143,7 +117,7 @@ def prepare(folder: Path) -> None:
         "from core.settings import settings; from core.catalog.register import register;"
         "from core.catalog.sample import make_sample_city; from core.starter import NAME, install;"
         "from core.predicted import predicted; from core.prediction import predict_tile;"
-        "found = register(make_sample_city(settings().data / 'sample')); install();"
+        "found = register(make_sample_city(settings().sample)); install();"
         "[predict_tile((one := predicted(NAME, tile.id)).run, tile, one.folder) for tile in found.tiles[:2]]"
     )
     environment = {**os.environ, "GROUNDPLAN_DATA": str(folder)}

@@ -1,7 +1,8 @@
 """Exports that take a while, as jobs: their files lie in a folder of their own until somebody fetches them."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -70,37 +71,36 @@ def _shaping(params: Mapping[str, Any]) -> Shaping | None:
 def _network(run: Run, _tiles: list[Tile], out: Path, _params: Mapping[str, Any], report: Report) -> None:
     from core.exports.networks import export_network
 
-    folder = out.with_suffix("")
-    export_network(run, folder, read_catalog().named(run.record.tiles), report)
-    _zip(folder, out)
+    with _zipped(out) as folder:
+        export_network(run, folder, read_catalog().named(run.record.tiles), report)
 
 
 def _set(_run: Run, tiles: list[Tile], out: Path, params: Mapping[str, Any], report: Report) -> None:
     from core.exports.examples import examples
     from core.exports.training_sets import write_set
 
-    folder = out.with_suffix("")
-    write_set(
-        examples(tiles, int(params.get("chip", 0)), int(params.get("seed", 0)), report), str(params["kind"]), folder
-    )
-    _zip(folder, out)
+    found = examples(tiles, int(params.get("chip", 0)), int(params.get("seed", 0)), report)
+    with _zipped(out) as folder:
+        write_set(found, str(params["kind"]), folder)
 
 
 def _rasters(run: Run, tiles: list[Tile], out: Path, params: Mapping[str, Any], report: Report) -> None:
     from core.exports.rasters import write_rasters
 
-    folder = out.with_suffix("")
-    write_rasters(run, tiles, folder, [str(name) for name in params["layers"]], report)
-    _zip(folder, out)
+    with _zipped(out) as folder:
+        write_rasters(run, tiles, folder, [str(name) for name in params["layers"]], report)
 
 
 def _footprints(run: Run, tiles: list[Tile], out: Path, params: Mapping[str, Any], report: Report) -> None:
     write_area(run, tiles, out, str(params.get("kind", "raw")), report, _shaping(params))
 
 
-def _zip(folder: Path, out: Path) -> None:
-    """The folder as one file; the folder itself goes away, also where that fails."""
+@contextmanager
+def _zipped(out: Path) -> Iterator[Path]:
+    """A folder to be made, which becomes this one file; the folder itself goes away, also where that fails."""
+    folder = out.with_suffix("")
     try:
+        yield folder
         with replacing(out) as part:
             made = shutil.make_archive(str(part.with_suffix("")), "zip", folder.parent, folder.name)
             Path(made).replace(part)

@@ -1,8 +1,7 @@
 """The command line: everything real, exit status 0 or 2, one sentence, never a traceback."""
 
 import json
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,9 +24,8 @@ from core.runs import Run as TrainedRun
 from core.scenes import Scaling
 from core.settings import settings
 from core.vectors import read_footprints
+from tests.core.commands import Run, runner
 from tests.core.made_up import make_tile
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -35,18 +33,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     """Runs `python -m core …` in this process over a data folder of its own; gives status, stdout, stderr."""
     monkeypatch.setenv("GROUNDPLAN_DATA", str(tmp_path / "data"))
     settings.cache_clear()
-
-    def command(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["core", *map(str, arguments)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as end:
-            status = int(end.code or 0)
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    yield command
+    yield runner(monkeypatch, capsys)
     settings.cache_clear()
 
 

@@ -1,34 +1,18 @@
 """`python -m core export …`: every kind of file from the command line, exit status 0 or 2 and one sentence."""
 
-import sys
-from collections.abc import Callable
-
 import geopandas as gpd
 import pandas as pd
 import pytest
 
-from core import cli
+from tests.core.commands import Run, runner
 from tests.core.predictions import TILES, made
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
     """Runs the command over three tiles that two runs predicted; gives status, stdout, stderr."""
-
-    def command(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["core", "export", *map(str, arguments)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as end:
-            status = int(end.code or 0)
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
     with made(tmp_path, monkeypatch):
-        yield command
+        yield runner(monkeypatch, capsys, "export")
 
 
 def test_footprints_of_chosen_tiles(run: Run, tmp_path):
