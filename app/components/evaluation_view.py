@@ -116,7 +116,8 @@ def _precision_recall(found: Evaluation) -> alt.Chart:
 
 
 def _thresholds(one: Predicted, shaping: Shaping) -> alt.LayerChart | alt.FacetChart:
-    curve = against_threshold(one, shaping, _THRESHOLDS).melt("threshold", var_name="measure")
+    with st.spinner("Trying other probabilities …"):
+        curve = against_threshold(one, shaping, _THRESHOLDS).melt("threshold", var_name="measure")
     unit = alt.Scale(domain=[0, 1])
     colour = alt.Color(
         "measure:N", title=None, legend=alt.Legend(orient="top"),
