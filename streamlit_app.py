@@ -13,6 +13,6 @@ from app.messages import show_error
 from app.routes import ROUTES
 
 if __name__ == "__main__":
-    frame().run()
+    frame()
 else:
     app = st.App(__file__, routes=ROUTES, middleware=[Middleware(LoginRequired)], on_script_error=show_error)

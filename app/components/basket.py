@@ -5,6 +5,7 @@ from random import sample
 import streamlit as st
 
 from app import state
+from app.components.go import go_to
 from app.components.map_rows import PARTS
 from app.components.text import counted, number, plain, safe
 from app.components.tile_map import Click, ranges
@@ -84,10 +85,10 @@ def _ways_on(tiles: tuple[Tile, ...]) -> None:
     away = [tile for tile in tiles if not tile.is_here]
     if away and st.button(f"Get the {number(len(away))} not downloaded", icon=":material/cloud_download:"):
         state.get_these(away)
-        st.switch_page("app/pages/get_tiles.py")
+        go_to("get_tiles")
     ready = any(tile.is_labelled for tile in tiles)
     if st.button("Train on these", disabled=not ready, type="primary", icon=":material/model_training:"):
-        st.switch_page("app/pages/train.py")
+        go_to("train")
 
 
 def _say(tiles: tuple[Tile, ...], found: Split) -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from app import state
+from app.components.go import go_to
 from app.components.runs_table import tiles_table
 from app.components.text import plain
 from app.components.tile_map import (
@@ -78,7 +79,7 @@ def both_on_one_tile(one: Run, other: Run, catalog: Catalog) -> None:
             icon=":material/compare:",
         )  # fmt: skip
         if st.button("Go to Predict", icon=":material/home_pin:"):
-            st.switch_page("app/pages/predict.py")
+            go_to("predict")
         return
     map_side, table_side = st.columns([2, 1], gap="medium")
     frame = _scored(one, other, pairs)

@@ -7,6 +7,7 @@ import streamlit as st
 
 from app import state
 from app.components.empty import empty_catalog, no_runs
+from app.components.go import go_to
 from app.components.inspector import attribution, big_numbers, tile_name
 from app.components.job_buttons import queue
 from app.components.job_card import job_card, wait_for
@@ -186,9 +187,9 @@ def _home(catalog: Catalog) -> None:
             icon=":material/download:", on_click="ignore", type="primary",
         )  # fmt: skip
         if st.button("Look closer", icon=":material/home_pin:"):
-            st.switch_page("app/pages/predict.py")
+            go_to("predict")
         if st.button("Train on real tiles", icon=":material/model_training:"):
-            st.switch_page("app/pages/train.py")
+            go_to("train")
     st.caption(
         "*Look closer* has more: other formats, thresholds, buildings one by one, the worst tiles first, a report."
     )

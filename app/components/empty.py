@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app import state
+from app.components.go import go_to
 from app.components.job_buttons import queue
 from app.components.job_card import job_card, wait_for
 from core.catalog.bucket import is_in_bucket
@@ -25,9 +26,9 @@ def empty_catalog() -> None:
     st.write("Or start with real ones:")
     with st.container(horizontal=True):
         if st.button("Get SpaceNet tiles", icon=":material/cloud_download:"):
-            st.switch_page("app/pages/get_tiles.py")
+            go_to("get_tiles")
         if st.button("Upload an image", icon=":material/upload:"):
-            st.switch_page("app/pages/upload.py")
+            go_to("upload")
     st.write("Tiles in any SpaceNet layout that lie on this machine come in with")
     st.code("python -m core catalog add FOLDER", language="bash")
 
@@ -52,7 +53,7 @@ def not_downloaded(tile: Tile) -> None:
     st.write("Its image and its labels lie in SpaceNet's public bucket.")
     if st.button("Get this tile", type="primary", width="stretch", icon=":material/cloud_download:"):
         state.get_these([tile])
-        st.switch_page("app/pages/get_tiles.py")
+        go_to("get_tiles")
 
 
 def nothing_labelled() -> None:
@@ -70,4 +71,4 @@ def no_runs() -> None:
     st.subheader("No trained network yet")
     st.write("A network has to be trained before it can predict buildings. *Quick look* takes two minutes.")
     if st.button("Train one", type="primary", icon=":material/model_training:"):
-        st.switch_page("app/pages/train.py")
+        go_to("train")

@@ -1,10 +1,13 @@
 """What is on every page: navigation, style sheet, and the chip that says what the worker does."""
 
+from contextlib import suppress
+
 import streamlit as st
-from streamlit.navigation.page import StreamlitPage
+from streamlit.runtime.scriptrunner import StopException
 
 from app import login
 from app.assets import ASSETS
+from app.components.go import is_going
 from app.components.login import log_in_first
 from app.components.text import number, plain
 from core.jobs.store import Queue, State
@@ -22,8 +25,8 @@ _PAGES = {
 }
 
 
-def frame() -> StreamlitPage:
-    """Style, navigation and status chip; returns the page that was asked for, to be run."""
+def frame() -> None:
+    """Style, navigation and status chip around the page that was asked for."""
     st.set_page_config(page_title="Groundplan", page_icon=str(ASSETS / "icon.png"), layout="wide")
     st.html(ASSETS / "frame.css")
     page = st.navigation(
@@ -34,8 +37,10 @@ def frame() -> StreamlitPage:
         position="top" if login.is_logged_in() else "hidden",
     )
     log_in_first()
-    _chip()
-    return page
+    if not is_going():
+        _chip()
+        with suppress(StopException):  # else Streamlit keeps the boxes of the page before, and draws them into this one
+            page.run()
 
 
 @st.fragment(run_every=3)

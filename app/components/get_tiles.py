@@ -5,6 +5,7 @@ import random
 import streamlit as st
 
 from app import state
+from app.components.go import go_to
 from app.components.inspector import big_numbers
 from app.components.job_buttons import queue
 from app.components.job_card import job_card, job_log, wait_for
@@ -212,7 +213,7 @@ def last_download(catalog: Catalog) -> None:
     with st.container(horizontal=True):
         if come and st.button("See them on the map", icon=":material/map:"):
             state.select(come[0])
-            st.switch_page("app/pages/explore.py")
+            go_to("explore")
         if job.state is not State.DONE and st.button("Go on with it", icon=":material/resume:"):
             _submit(request)
     if job.state is not State.DONE:

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 import streamlit as st
 
 from app import state
+from app.components.go import go_to
 from app.components.inspector import attribution, big_numbers, table
 from app.components.linked_views import View, linked_views
 from app.components.text import number, share
@@ -72,7 +73,7 @@ def starter_note(run: Run) -> None:
         icon=":material/school:",
     )  # fmt: skip
     if st.button("Train on real tiles", icon=":material/model_training:", width="stretch"):
-        st.switch_page("app/pages/train.py")
+        go_to("train")
 
 
 def shaping_box(found: Predicted) -> Shaping:

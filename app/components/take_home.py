@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from app import state
+from app.components.go import go_to
 from app.components.job_buttons import queue
 from app.components.job_card import job_card, wait_for
 from app.components.prediction_view import FOOTPRINT_FORMATS, prediction_downloads
@@ -63,7 +64,7 @@ def _accepted(found: Predicted) -> None:
         help="Puts this tile into the catalogue once more, with the accepted buildings as its labels.",
     ):  # fmt: skip
         state.fill_basket([as_labels(found).id])
-        st.switch_page("app/pages/train.py")
+        go_to("train")
 
 
 def _offer(what: str, run: Run, params: dict[str, Any], words: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from app import state
+from app.components.go import go_to
 from app.components.job_buttons import queue
 from app.components.recipe_box import recipe_box, resources_box
 from app.components.sweep_box import sweep_box
@@ -108,7 +109,7 @@ def _choose(catalog: Catalog) -> list[Tile]:
 def _change_basket() -> None:
     with st.container(horizontal=True):
         if st.button("Choose on the map", icon=":material/map:"):
-            st.switch_page("app/pages/explore.py")
+            go_to("explore")
         if state.can_undo() and st.button("Undo", icon=":material/undo:", help="The basket as it was before"):
             state.undo()
             st.rerun()

@@ -6,6 +6,7 @@ import streamlit as st
 
 from app import state
 from app.components.film_view import film_view
+from app.components.go import go_to
 from app.components.job_buttons import job_buttons, queue
 from app.components.job_card import job_facts, job_log
 from app.components.run_view import curves, live_figures, remarks, run_facts
@@ -81,4 +82,4 @@ def _run(job: Job, run: Run) -> None:
 def _next_step(job: Job, run: Run) -> None:
     if st.button("Predict with it", icon=":material/home_pin:", key=f"predict {job.id}"):
         state.select_run(run.name)
-        st.switch_page("app/pages/predict.py")
+        go_to("predict")

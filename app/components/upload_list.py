@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app import state
+from app.components.go import go_to
 from app.components.job_buttons import queue
 from app.components.job_card import job_card, job_log, wait_for
 from app.components.text import number, plain, safe
@@ -59,7 +60,7 @@ def _on_the_map(upload: Upload, tile: Tile, main: bool) -> None:
             "Show it on the map", icon=":material/map:", key=f"show {tile.id}", type="primary" if main else "secondary"
         ):
             state.select(tile)
-            st.switch_page("app/pages/explore.py")
+            go_to("explore")
         _rename(upload)
         _labels(upload, tile)
         _delete_upload(upload)

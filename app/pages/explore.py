@@ -6,6 +6,7 @@ from app import state
 from app.components.bands_box import choose_bands
 from app.components.basket import answer, basket_bar, parts, split_places
 from app.components.empty import empty_catalog, not_downloaded
+from app.components.go import go_to
 from app.components.inspector import building_areas, choose_tile, neighbours, tile_facts, tile_files
 from app.components.label_nudge import label_nudge
 from app.components.tile_map import clicked, grid_url, tile_layers, tile_map
@@ -37,7 +38,7 @@ with map_side.container(key="explore-map"):
 with facts_side:
     if tile.is_readable:
         if tile.is_labelled and st.button("See its labels", width="stretch", icon=":material/layers:"):
-            st.switch_page("app/pages/labels.py")
+            go_to("labels")
         building_areas(tile)
         if tile.is_labelled:
             with st.expander("Labels beside the roofs?"):

@@ -4,6 +4,7 @@ import streamlit as st
 
 from app import state
 from app.components.empty import empty_catalog, not_downloaded
+from app.components.go import go_to
 from app.components.inspector import attribution, choose_tile, tile_name
 from app.components.label_views import label_downloads, label_numbers, label_views, no_labels
 from core.catalog.store import read_catalog
@@ -30,6 +31,6 @@ with facts:
         label_downloads(tile, labels)
         if st.button("Train on it", type="primary", width="stretch", icon=":material/model_training:"):
             state.fill_basket([tile.id])
-            st.switch_page("app/pages/train.py")
+            go_to("train")
     else:
         no_labels(tile)

@@ -15,6 +15,12 @@ from tests.core.made_up import grid_at, make_tile
 OpenPage = Callable[..., AppTest]
 
 
+def follow(page: AppTest) -> AppTest:
+    """What the browser does once a button asked for another page: it presses the link that is drawn alone."""
+    [link] = page.get("page_link")
+    return page.switch_page(f"app/pages/{link.proto.page}.py").run()
+
+
 @pytest.fixture
 def empty_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A data folder nothing was added to."""

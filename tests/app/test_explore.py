@@ -9,7 +9,7 @@ from app.components.inspector import _eighth
 from app.components.tile_map import ranges
 from core.catalog.store import Catalog, update_catalog, write_catalog
 from core.catalog.tile import Tile
-from tests.app.conftest import OpenPage
+from tests.app.conftest import OpenPage, follow
 from tests.app.test_pages import do_on_the_map, html, scene
 from tests.core.made_up import grid_at, make_tile
 
@@ -74,6 +74,7 @@ def test_the_basket_goes_to_train(open_page: OpenPage, monkeypatch) -> None:
     page = open_page("explore")
     do_on_the_map(page, monkeypatch, act="pick", id="AOI_0_Made_img2")
     button(page, "Train on these").click().run()
+    page = follow(page)
     assert page.button_group[0].value == "Basket"
     assert any("1 tile, 2 buildings" in caption.value for caption in page.caption)
 

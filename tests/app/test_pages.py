@@ -11,7 +11,7 @@ from core.catalog.store import Catalog, write_catalog
 from core.errors import NoSuchTile
 from core.jobs.store import Queue, State
 from core.settings import settings
-from tests.app.conftest import OpenPage
+from tests.app.conftest import OpenPage, follow
 
 PAGES = ("explore", "labels", "train", "predict", "demo")
 
@@ -179,6 +179,8 @@ def test_predict_without_a_run_leads_to_training(open_page: OpenPage) -> None:
 def test_train_on_it_starts_with_that_tile_alone(open_page: OpenPage) -> None:
     page = open_page("labels", tile="AOI_0_Made_img2")
     next(button for button in page.button if button.label == "Train on it").click().run()
+    assert not page.get("html")[1:], "nothing of the page that is left"
+    page = follow(page)
     assert page.session_state["basket"] == ("AOI_0_Made_img2",)
     assert page.button_group[0].value == "Basket"
     assert any("1 tile, 2 buildings" in caption.value for caption in page.caption)
