@@ -11,8 +11,10 @@ from app.components.frame import frame
 from app.login import LoginRequired
 from app.messages import show_error
 from app.routes import ROUTES
+from app.warm import warm_up
 
 if __name__ == "__main__":
     frame()
 else:
+    warm_up()
     app = st.App(__file__, routes=ROUTES, middleware=[Middleware(LoginRequired)], on_script_error=show_error)

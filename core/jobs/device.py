@@ -3,6 +3,7 @@
 import os
 import platform
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
@@ -46,9 +47,18 @@ def _gpus_of_jax() -> list[str]:
     return [device.device_kind for device in jax.devices() if device.platform == "gpu"]
 
 
+def _step_back() -> None:
+    """The lowest priority: TensorFlow's import takes seconds in which the first visitor waits for a page."""
+    os.nice(19)
+    with suppress(OSError):  # Linux may weigh sessions, and niceness only within one (sched(7), autogroup)
+        Path("/proc/self/autogroup").write_text("19")
+
+
 def _started() -> Popen[str]:
     quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    return Popen(COMMAND, cwd=_ROOT, env=quiet, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, text=True)
+    return Popen(
+        COMMAND, cwd=_ROOT, env=quiet, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, text=True, start_new_session=True
+    )
 
 
 @dataclass
@@ -75,4 +85,5 @@ class Lookup:
 
 
 if __name__ == "__main__":
+    _step_back()
     print(device_name())
