@@ -13,7 +13,7 @@ from core.footprints import Shaping
 from core.geojson import feature_collection
 from core.grids import LONLAT
 from core.labels import Labels
-from core.predicted import Predicted
+from core.predicted import UNSEEN, Predicted
 from core.runs import Run
 from core.tuning import tuning_of
 from core.vectors import Footprints
@@ -118,15 +118,23 @@ _WORDS: Mapping[Change, str] = {
 }  # fmt: skip
 
 
+def _who_trained(left: Predicted, right: Predicted) -> str:
+    names = [name for name, one in (("left", left), ("right", right)) if one.seen_before != UNSEEN]
+    return "both" if len(names) == 2 else "".join(names) or "neither"
+
+
 def scored_together(one: Run, other: Run, found: Sequence[tuple[Predicted, Predicted]]) -> pd.DataFrame:
-    """A row a tile that both predicted: tile, f1 of each, gained and lost buildings; the largest change first."""
+    """A row a tile that both predicted, the largest change first.
+
+    Columns: tile, F1 of each under its name, buildings gained and lost, and who has trained on the tile (left: `one`).
+    """
     rows = []
     for first, second in found:
         kinds = changes(first, second)[1]
         scores = [evaluate([each]).total.f1 for each in (first, second)]
         rows.append(
             {"tile": first.tile.id, one.name: scores[0], other.name: scores[1], "gained": kinds.count("gained"),
-             "lost": kinds.count("lost")}
+             "lost": kinds.count("lost"), "trained on": _who_trained(first, second)}
         )  # fmt: skip
-    frame = pd.DataFrame(rows, columns=["tile", one.name, other.name, "gained", "lost"])
+    frame = pd.DataFrame(rows, columns=["tile", one.name, other.name, "gained", "lost", "trained on"])
     return frame.iloc[(frame["gained"] + frame["lost"]).to_numpy().argsort(kind="stable")[::-1]]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from core.footprints import Shaping
 from core.judging import Bin, reliability
 from core.labels import SIZES_M2, Labels
-from core.predicted import Predicted, predicted
+from core.predicted import UNSEEN, Predicted, predicted
 from core.progress import Report, silent
 from core.scoring import Counts, Score, average_precision
 
@@ -50,6 +50,11 @@ class Evaluation:
     def by_aoi(self) -> dict[str, Counts]:
         """Of every area."""
         return {aoi: _sum(r.score for r in self.rows if r.aoi == aoi) for aoi in sorted({r.aoi for r in self.rows})}
+
+    @property
+    def trained_on(self) -> int:
+        """How many of the tiles the run has seen in training, in part or whole: they look better than new ground."""
+        return sum(row.seen_before != UNSEEN for row in self.rows)
 
     def worst_first(self, by: Order = "f1") -> list[Row]:
         """The rows in the order in which somebody should look at them; what has nothing to score comes last."""

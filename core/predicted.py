@@ -25,6 +25,9 @@ from core.tuning import Tuning, tuning_of
 from core.vectors import Footprints
 from models.registry import NETWORKS
 
+#: Of a tile that a run has not trained on.
+UNSEEN = "not trained on"
+
 
 @dataclass(frozen=True)
 class Building:
@@ -77,7 +80,7 @@ class Predicted:
     def seen_before(self) -> str:
         """Whether the run trained on the tile: a score on such a tile says little."""
         words = {"both": "in part trained on", "train": "trained on"}
-        return words.get(self.run.taught(self.tile.id), "not trained on")
+        return words.get(self.run.taught(self.tile.id), UNSEEN)
 
     @property
     def tuning(self) -> Tuning:

@@ -26,7 +26,7 @@ from core import colours, pictures, rasters
 from core.exports.footprints import write_footprints
 from core.exports.rasters import write_raster
 from core.footprints import Shaping
-from core.predicted import Predicted
+from core.predicted import UNSEEN, Predicted
 from core.prediction import origin_of
 from core.review import FILE as REVIEW
 from core.runs import Run
@@ -141,7 +141,7 @@ def score_view(score: Score | None, buildings: int, seen_before: str) -> None:
         {"Precision": share(score.precision), "Recall": share(score.recall), "The run was": f"{seen_before} this tile"}
     )
     st.caption("SpaceNet rule: a building is found when one prediction overlaps it with IoU above 0.5; from 20 px².")
-    if seen_before != "not trained on":
+    if seen_before != UNSEEN:
         st.caption("The network has seen this ground in training: the score says little about new ground.")
 
 

@@ -1,6 +1,7 @@
 """The runs as a table to sort, filter and choose from, with the baseline that others are measured against."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -103,10 +104,14 @@ def differences_table(frame: pd.DataFrame, titles: dict[str, str]) -> None:
 
 def tiles_table(frame: pd.DataFrame, titles: dict[str, str]) -> str | None:
     """The tiles both runs predicted, where most changed first; the one that was clicked."""
-    config = {name: st.column_config.NumberColumn(f"F1, {title}", format="%.3f") for name, title in titles.items()}
+    sides = zip(("left", "right"), titles.items(), strict=True)
+    config: dict[str, Any] = {
+        name: st.column_config.NumberColumn(f"F1 {side}", help=title, format="%.3f") for side, (name, title) in sides
+    }
+    config |= {"tile": "Tile", "gained": "Gained", "lost": "Lost", "trained on": "Trained on by"}
     event = st.dataframe(
         frame, hide_index=True, width="stretch", on_select="rerun", selection_mode="single-row",
-        column_config=config | {"tile": "Tile", "gained": "Gained", "lost": "Lost"}, key=f"tiles {len(frame)}",
+        column_config=config, key=f"tiles {len(frame)}",
     )  # fmt: skip
     st.caption(
         f"{number(frame['gained'].sum())} buildings gained, {number(frame['lost'].sum())} lost over these tiles."

@@ -112,7 +112,7 @@ def _verdict(scored: Evaluation) -> str:
     if total.f1 is None:
         return "No tile has labels with buildings, so nothing can be said about how good this is."
     sure = f" (95 % of draws of the tiles: {between[0]:.2f} to {between[1]:.2f})" if between else ""
-    seen = sum(row.seen_before != "not trained on" for row in scored.rows)
+    seen = scored.trained_on
     known = f" {seen} of them were trained on, and look better than new ground would." if seen else ""
     return (
         f"Of {total.tp + total.fn:,} labelled buildings on {len(scored.rows)} tiles {total.tp:,} are found and "

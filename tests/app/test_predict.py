@@ -99,6 +99,12 @@ def test_no_tab_raises_anything(open_page: OpenPage, name: str) -> None:
     assert not page.exception
 
 
+@pytest.mark.parametrize("name", ["Worst first", "Curves", "By area"])
+def test_a_score_of_several_tiles_says_how_many_the_run_trained_on(open_page: OpenPage, name: str) -> None:
+    page = tab(open_page("predict", run="two", tile=TILES[1]), name)
+    assert any("1 of them was trained on, and look" in caption.value for caption in page.caption)
+
+
 def test_a_report_is_asked_for_made_by_a_job_and_fetched(open_page: OpenPage) -> None:
     page = tab(open_page("predict", run="two", tile=TILES[0]), "Take home")
     page.button(key="export report").click().run()

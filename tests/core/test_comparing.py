@@ -57,6 +57,12 @@ def test_the_tile_on_which_most_changed_comes_first(runs):
     assert frame.set_index("tile").loc[TILES[0], "two"] == 1.0
 
 
+@pytest.mark.usefixtures("runs")
+def test_who_has_trained_on_a_tile_is_told(runs):
+    frame = scored_together(*runs, [pair(tile) for tile in TILES]).set_index("tile")
+    assert frame["trained on"].to_dict() == {TILES[0]: "both", TILES[1]: "neither", TILES[2]: "neither"}
+
+
 def test_what_people_say_of_a_run_stays_and_archived_ones_are_offered_no_more(runs):
     About(" A better name ", ("x", "x", " "), "Tried on Monday", True).write(runs[0])
     said = About.of(runs[0])
