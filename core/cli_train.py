@@ -21,7 +21,7 @@ from core.terminal import notes, progress
 from models.registry import DEFAULT
 
 #: Options of `train` that are settings of a training's recipe.
-_OF_RECIPE = ("scaling", "gsd_m")
+_OF_RECIPE = ("scaling", "gsd_m", "bands")
 
 
 def train(
@@ -44,6 +44,7 @@ def train(
     precision: Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")] = None,
     gsd_m: Annotated[float | None, typer.Option("--gsd", help="Metres a pixel; 0: as the thesis.")] = None,
     scaling: Annotated[str | None, typer.Option(help="percentile, or thesis: /255 and /65535.")] = None,
+    infrared: Annotated[bool | None, typer.Option(help="The eighth band, too, where all tiles have it.")] = None,
     batch_norm: Annotated[bool, typer.Option("--batch-norm", help="The text's variant of the thesis network.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
     more_of: Annotated[Path | None, typer.Option("--from", help="A run that --epochs more are added to.")] = None,
@@ -57,6 +58,7 @@ def train(
         "network": network, "preset": preset, "minutes": minutes, "epochs": epochs, "batch": batch,
         "learning_rate": learning_rate, "seed": seed, "schedule": schedule, "patience": patience, "augment": augment,
         "vary": vary, "refit": refit, "precision": precision, "scaling": scaling, "gsd_m": gsd_m,
+        "bands": None if infrared is None else 0 if infrared else 3,
         "options": options | _options(option or []), "name": out.name,
     }  # fmt: skip
     config = chosen_config(asked)

@@ -42,7 +42,11 @@ def recipe_box() -> dict[str, Any]:
             "Metres a pixel of the network", 0.0, 10.0, best.recipe.gsd_m, 0.05, key=f"gsd of {network}",
             help="Tiles are resampled to it; 0 makes every tile a picture of 512 × 512 pixels, as in the thesis.",
         )  # fmt: skip
-        recipe = asdict(best.recipe) | {"scaling": scaling, "gsd_m": gsd}
+        infrared = st.checkbox(
+            "Near infrared, too, where all the tiles have it", best.recipe.bands == 0, key=f"infrared of {network}",
+            help="WorldView's eighth band. The network then predicts only tiles that have it.",
+        )  # fmt: skip
+        recipe = asdict(best.recipe) | {"scaling": scaling, "gsd_m": gsd, "bands": 0 if infrared else 3}
         return asdict(best) | {"network": network, "options": options, "recipe": recipe, **_learning(best)}
 
 

@@ -137,3 +137,14 @@ def test_a_training_shows_its_thresholds_and_how_far_to_believe_it(open_page: Op
     assert "0.780" in shown
     titles = [chart.proto.spec for chart in page.get("vega_lite_chart")]
     assert any("How far confidence can be believed" in spec for spec in titles)
+
+
+@pytest.mark.usefixtures("city")
+def test_near_infrared_is_a_choice_of_every_network(open_page: OpenPage) -> None:
+    page = open_page("train")
+    page.selectbox(key="preset").select("own").run()
+    page.checkbox(key="infrared of unet").check().run()
+    next(one for one in page.button if one.label == "Train").click().run()
+    [job] = Queue(settings().queue).jobs(task="train")
+    assert job.params["config"]["recipe"]["bands"] == 0
+    assert not page.exception

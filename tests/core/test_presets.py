@@ -39,6 +39,12 @@ def test_what_is_named_beside_a_preset_wins():
     assert found.minutes == preset("quick").minutes
 
 
+def test_near_infrared_comes_and_goes_with_a_word():
+    assert chosen_config({"network": "unet", "bands": 0}).recipe.bands == 0
+    assert chosen_config({"network": "fcn", "bands": 3}).recipe.bands == 3
+    assert chosen_config({"preset": "quick", "bands": None}).recipe.bands == 3
+
+
 def test_epochs_instead_of_minutes_and_minutes_instead_of_epochs():
     assert chosen_config({"preset": "quick", "epochs": 3}).minutes == 0
     assert chosen_config({"preset": "quick", "epochs": 3}).epochs == 3

@@ -21,6 +21,7 @@ from models.heads import layers
 from models.registry import NETWORKS
 from tests.core.made_up import grid_at, make_tile
 
+ENCODERS = [name for name in NETWORKS if name.startswith("unet-")]
 RECIPE = Recipe(chip=32, step=16, border_px=0, gsd_m=0.5, crops="drawn", bands=3)
 
 
@@ -30,7 +31,7 @@ def tiles(tmp_path_factory):
     return [make_tile(folder, f"img{n}", grid_at(100 * n)) for n in range(3)]
 
 
-@pytest.fixture(scope="module", params=["unet", "fcn", "distance", "ensemble"])
+@pytest.fixture(scope="module", params=["unet", "fcn", "distance", "ensemble", *ENCODERS])
 def run(request, tiles, tmp_path_factory) -> Run:
     folder = tmp_path_factory.mktemp("runs")
     if request.param == "ensemble":
@@ -40,7 +41,7 @@ def run(request, tiles, tmp_path_factory) -> Run:
 
 def trained(network: str, tiles, folder: Path, seed: int = 0) -> Run:
     """One epoch: what counts here is that all programs say the same."""
-    small = {"width": 4} if network == "unet" else {}
+    small = {"width": 4} if network == "unet" else {"imagenet": False} if network in ENCODERS else {}
     config = replace(recommended(network), options=small, epochs=1, batch=64, refit=0.0, seed=seed)
     config = replace(config, recipe=RECIPE) if network != "fcn" else config
     return train(tiles, config, folder)
@@ -130,7 +131,9 @@ def test_the_item_holds_what_stac_and_its_extension_ask_for(folder):
 def test_a_failed_export_leaves_nothing_and_overwrites_nothing(run, folder, tmp_path, monkeypatch):
     with pytest.raises(CannotWrite, match="already"):
         export_network(run, folder)
-    monkeypatch.setattr("core.exports.networks.model_card", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+    for name in ("put_onnx", "put_litert"):  # what has been written by then
+        monkeypatch.setattr(f"core.exports.networks.{name}", lambda _, path: path.write_bytes(b"half"))
+    monkeypatch.setattr("core.exports.networks.put_saved_model", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         export_network(run, tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
