@@ -52,9 +52,13 @@ class Evaluation:
         return {aoi: _sum(r.score for r in self.rows if r.aoi == aoi) for aoi in sorted({r.aoi for r in self.rows})}
 
     @property
-    def trained_on(self) -> int:
-        """How many of the tiles the run has seen in training, in part or whole: they look better than new ground."""
-        return sum(row.seen_before != UNSEEN for row in self.rows)
+    def caveat(self) -> str:
+        """Which part of the score is no test, in a sentence: tiles the run was trained on, in part or whole."""
+        seen, count = sum(row.seen_before != UNSEEN for row in self.rows), len(self.rows)
+        if not seen:
+            return ""
+        many = "All of them were" if seen == count else f"{seen} of them {'was' if seen == 1 else 'were'}"
+        return f"{many} trained on, and look better than new ground would."
 
     def worst_first(self, by: Order = "f1") -> list[Row]:
         """The rows in the order in which somebody should look at them; what has nothing to score comes last."""

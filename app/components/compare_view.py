@@ -102,8 +102,8 @@ def _map(pair: tuple[Predicted, Predicted]) -> None:
         state.select(tile)
     layers = [item for item in tile_layers(tile) if item.key in ("image", "outlines")]
     for key, found in zip(("first", "second"), pair, strict=True):
-        state_ = labels_version(tile, found.probability, found.folder / REVIEW)
-        url = layer_url("predictions", found.run.name, tile.id, "verdicts.geojson") + state_
+        version = labels_version(tile, found.probability, found.folder / REVIEW)
+        url = layer_url("predictions", found.run.name, tile.id, "verdicts.geojson") + version
         layers.append(MapLayer(key, url, "vector", hover=True, style=VERDICT_STYLE, pane=key))
     layers.append(_changes(pair, tile))
     left, right = (plain(title_of(found.run)) for found in pair)
@@ -113,6 +113,6 @@ def _map(pair: tuple[Predicted, Predicted]) -> None:
 
 def _changes(pair: tuple[Predicted, Predicted], tile: Tile) -> MapLayer:
     names = [found.run.name for found in pair]
-    state_ = labels_version(tile, *(found.probability for found in pair))
-    url = layer_url("changes", *names, tile.id, "changes.geojson") + state_
+    version = labels_version(tile, *(found.probability for found in pair))
+    url = layer_url("changes", *names, tile.id, "changes.geojson") + version
     return MapLayer("changes", url, "vector", hover=True, style=_CHANGE_STYLE)

@@ -39,8 +39,8 @@ def worst_first(found: Evaluation) -> None:
     between = f" (95 % of draws of its tiles: {low:.3f} to {high:.3f})" if low is not None and high is not None else ""
     f1 = "not scored" if total.f1 is None else f"F1 {total.f1:.3f}{between}"
     st.caption(
-        f"{counted(len(found.rows), 'tile')} together: {f1}, {number(total.fn)} missed, {number(total.fp)} invented."
-        + _known(found)
+        f"{counted(len(found.rows), 'tile')} together: {f1}, {number(total.fn)} missed, {number(total.fp)} invented. "
+        + found.caveat
     )
     order = st.segmented_control(
         "Worst first, by", _ORDERS, default="f1", format_func=_ORDERS.__getitem__, required=True
@@ -81,7 +81,7 @@ def charts(found: Evaluation, one: Predicted, shaping: Shaping) -> None:
     if not found.rows:
         _nothing_scored()
         return
-    st.caption(f"{counted(len(found.rows), 'predicted tile')} of this area, as the sliders say.{_known(found)}")
+    st.caption(f"{counted(len(found.rows), 'predicted tile')} of this area, as the sliders say. {found.caveat}")
     left, right = st.columns(2)
     left.altair_chart(_precision_recall(found), width="stretch")
     if one.exists and one.tile.is_labelled:
@@ -97,16 +97,7 @@ def areas_table(found: Evaluation) -> None:
         st.caption("No labelled tile is predicted yet.")
     else:
         st.dataframe(_areas(found), width="stretch", column_config={"F1": st.column_config.NumberColumn(format="%.3f")})
-        st.caption(f"{counted(len(found.rows), 'predicted tile')} with labels, as the sliders say.{_known(found)}")
-
-
-def _known(found: Evaluation) -> str:
-    """Which part of a score is no test."""
-    seen, count = found.trained_on, len(found.rows)
-    if not seen:
-        return ""
-    many = "All of them were" if seen == count else f"{seen} of them {'was' if seen == 1 else 'were'}"
-    return f" {many} trained on, and look better than new ground would."
+        st.caption(f"{counted(len(found.rows), 'predicted tile')} with labels, as the sliders say. {found.caveat}")
 
 
 def _nothing_scored() -> None:

@@ -7,7 +7,7 @@ from streamlit.runtime.scriptrunner import StopException
 
 from app import login
 from app.assets import ASSETS
-from app.components.go import is_going
+from app.components.go import leave
 from app.components.login import log_in_first
 from app.components.text import number, plain
 from core.jobs.store import Queue, State
@@ -37,7 +37,7 @@ def frame() -> None:
         position="top" if login.is_logged_in() else "hidden",
     )
     log_in_first()
-    if not is_going():
+    if not leave():
         _chip()
         with suppress(StopException):  # else Streamlit keeps the boxes of the page before, and draws them into this one
             page.run()

@@ -21,10 +21,11 @@ def go_to(page: str) -> NoReturn:
     st.rerun()
 
 
-def is_going() -> bool:
-    """Whether a button asked for another page. Then its link is drawn, which presses itself, and nothing else is to be.
+def leave() -> bool:
+    """Draws the link to the page that a button asked for, which presses itself; False where none did.
 
-    Nothing else, but to the end: after `st.stop` Streamlit keeps the boxes of before, and draws them into this.
+    Nothing else is to be drawn then, but to the end: after `st.stop` Streamlit keeps the boxes of before, and draws
+    them into this.
     """
     page = cast(str | None, st.session_state.pop(_GOING, None))
     if page is not None:

@@ -112,12 +112,11 @@ def _verdict(scored: Evaluation) -> str:
     if total.f1 is None:
         return "No tile has labels with buildings, so nothing can be said about how good this is."
     sure = f" (95 % of draws of the tiles: {between[0]:.2f} to {between[1]:.2f})" if between else ""
-    seen = scored.trained_on
-    known = f" {seen} of them were trained on, and look better than new ground would." if seen else ""
-    return (
+    said = (
         f"Of {total.tp + total.fn:,} labelled buildings on {len(scored.rows)} tiles {total.tp:,} are found and "
-        f"{total.fn:,} missed; {total.fp:,} outlines are no building. F1 is {total.f1:.3f}{sure}.{known}"
+        f"{total.fn:,} missed; {total.fp:,} outlines are no building. F1 is {total.f1:.3f}{sure}. "
     )
+    return (said + scored.caveat).rstrip()
 
 
 def _cells(row: Row) -> list[str]:

@@ -131,9 +131,15 @@ def test_the_item_holds_what_stac_and_its_extension_ask_for(folder):
 def test_a_failed_export_leaves_nothing_and_overwrites_nothing(run, folder, tmp_path, monkeypatch):
     with pytest.raises(CannotWrite, match="already"):
         export_network(run, folder)
-    for name in ("put_onnx", "put_litert"):  # what has been written by then
-        monkeypatch.setattr(f"core.exports.networks.{name}", lambda _, path: path.write_bytes(b"half"))
-    monkeypatch.setattr("core.exports.networks.put_saved_model", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+
+    def half(_run, path: Path) -> None:
+        """A folder with something in it; the converters themselves take a minute."""
+        path.mkdir()
+        (path / "part").write_bytes(b"half")
+
+    for name in ("put_onnx", "put_litert", "put_saved_model"):  # what has been written by then
+        monkeypatch.setattr(f"core.exports.networks.{name}", half)
+    monkeypatch.setattr("core.exports.networks.model_card", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         export_network(run, tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
