@@ -4,7 +4,7 @@ docs/RESULTS.md has what was measured of it; "Best" was never run on a GPU.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from core.config import TrainingConfig
@@ -31,6 +31,8 @@ _MODERN = TrainingConfig(
     refit=REFIT,
     recipe=Recipe(border_px=0.0, gsd_m=GSD_M, crops="drawn", bands=3),
 )
+#: Finds most in the same minutes (docs/decisions/0020-what-imagenet-taught.md).
+_LITE = "unet-efficientnetlite0"
 #: The baseline stays what the thesis made it.
 _THESIS = TrainingConfig(network="fcn")
 
@@ -48,7 +50,7 @@ class Preset:
     title: str  #: for people, with what it costs
     minutes: float
     network: str
-    options: Mapping[str, int]
+    options: Mapping[str, int] = field(default_factory=dict)
     batch: int = 8
     finest_m: float = 0.0  #: see core.scenes.Recipe
 
@@ -64,9 +66,9 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         preset.name: preset
         for preset in (
-            Preset("quick", "Quick look (2 min on a laptop)", 2, "unet", {"width": 16}),
-            Preset("good", "Good (25 min on a laptop)", 25, "unet", {"width": 16, "copies": 3}, finest_m=0.2),
-            Preset("best", "Best (GPU, 30 min)", 30, "unet", {"width": 48}, batch=64),
+            Preset("quick", "Quick look (2 min on a laptop)", 2, _LITE),
+            Preset("good", "Good (12 min on a laptop)", 12, _LITE, finest_m=0.2),
+            Preset("best", "Best (GPU, 30 min)", 30, _LITE, batch=64, finest_m=0.2),
         )
     }
 )

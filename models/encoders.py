@@ -1,7 +1,8 @@
-"""The U-Net's heads on encoders of `keras.applications`, which may begin with what they learned from ImageNet.
+"""The U-Net's heads on encoders that may begin with what they learned from ImageNet.
 
-What an encoder sees at each resolution is the last layer of that size. EfficientNet and MobileNet look at the mean of
-the whole window (squeeze and excitation), so that their windows agree with the whole scene only nearly.
+EfficientNet-Lite0 has a file of its own; the others are those of `keras.applications`. What an encoder sees at each
+resolution is the last layer of that size. EfficientNetV2 and MobileNet look at the mean of the whole window (squeeze
+and excitation), so that their windows agree with the whole scene only nearly.
 """
 
 import socket
@@ -15,6 +16,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from models import efficientnet_lite as lite
 from models.fitted_size import Filled, Trimmed
 from models.heads import channels
 from models.registry import NETWORKS, Option
@@ -22,7 +24,8 @@ from models.unet import block, convolution, doubled, for_windows
 
 #: Filters on the way back up, at a half, a quarter, an eighth and a sixteenth of the resolution.
 FILTERS = (32, 64, 96, 128)
-STRIDE = 32
+LITE = "efficientnetlite0"
+LITE_FILTERS = (32, 48, 64)
 #: A side that tells by its parts which layer works at which resolution, whatever rim a layer adds.
 _SIDE = 256
 #: Seconds without a byte after which ImageNet's weights cannot be had.
@@ -32,7 +35,7 @@ _PATIENCE_S = 10.0
 def build(bands: int, encoder: str, **_: Option) -> keras.Model:
     """See models.registry.build; fresh weights are random, see `pretrain`."""
     picture = keras.Input((None, None, bands), name="picture")
-    output = _network(Filled(STRIDE)(picture), bands, encoder)
+    output = _network(Filled(NETWORKS[f"unet-{encoder}"].stride)(picture), bands, encoder)
     return keras.Model(picture, Trimmed()([output, picture]), name=f"unet_{encoder}")
 
 
@@ -51,21 +54,26 @@ def pretrain(model: keras.Model, encoder: str, imagenet: bool = True) -> str:
     """
     if not imagenet:
         return ""
+    own = model.get_layer("encoder")
     with _impatient(), ThreadPoolExecutor(1) as thread:  # keras raises a plain Exception where a download fails
-        coming = thread.submit(_encoder, 3, encoder, "imagenet")
+        coming = thread.submit(lite.imagenet, own) if encoder == LITE else thread.submit(_downloaded, encoder)
         error = coming.exception()
     if error is not None:
         return f"ImageNet's weights cannot be had here ({_reason(error)}): the encoder begins with random ones."
-    own = model.get_layer("encoder")
-    for there, here in zip(coming.result().weights, own.weights, strict=True):
+    for there, here in zip(coming.result(), own.weights, strict=True):
         here.assign(there if there.shape == here.shape else _widened(there, here.shape[2]))
     return "The encoder begins with ImageNet's weights."
 
 
+def _downloaded(encoder: str) -> list[Any]:
+    return list(_encoder(3, encoder, "imagenet").weights)
+
+
 def _network(picture: keras.KerasTensor, bands: int, encoder: str) -> keras.KerasTensor:
-    seen = _stages(bands, encoder)(picture)
+    seen = (lite.encoder(bands) if encoder == LITE else _stages(bands, encoder))(picture)
     x = seen[-1]
-    for skip, filters in zip(reversed(seen[:-1]), reversed(FILTERS), strict=True):
+    widths = LITE_FILTERS if encoder == LITE else FILTERS
+    for skip, filters in zip(reversed(seen[:-1]), reversed(widths), strict=True):
         x = layers.UpSampling2D(2)(convolution(x, filters, 1))
         x = block(layers.Add()([x, convolution(skip, filters, 1)]))
     return doubled(x, channels(NETWORKS[f"unet-{encoder}"].heads))

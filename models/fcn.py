@@ -7,6 +7,7 @@ import keras
 from keras import layers
 
 from models.fitted_size import Filled, Trimmed
+from models.normalisation import BatchNormalization
 
 #: Filters of the two 3×3 convolutions before each pooling.
 STAGES = (32, 64, 128)
@@ -49,7 +50,7 @@ def _network(bands: int, batch_norm: bool, padding: str) -> keras.Model:
 def _convolution(x: keras.KerasTensor, filters: int, kernel: int, batch_norm: bool, padding: str) -> keras.KerasTensor:
     x = layers.Conv2D(filters, kernel, padding=padding, use_bias=not batch_norm)(x)
     if batch_norm:
-        x = layers.BatchNormalization()(x)
+        x = BatchNormalization()(x)
     return layers.ReLU()(x)
 
 

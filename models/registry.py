@@ -75,6 +75,17 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
             ),
             Network("distance", "Signed distance (Yuan 2016)", "models.distance", 8, 48, ("bins",), {"width": 24}),
             Network("fcn", "Thesis FCN, 3.8 M parameters", "models.fcn", 8, 38, ("classes",), {"batch_norm": False}),
+            Network(
+                "unet-efficientnetlite0",
+                "U-Net on EfficientNet-Lite0, ImageNet's weights",
+                "models.encoders",
+                16,
+                192,
+                _THREE,
+                {"imagenet": True},
+                {"encoder": "efficientnetlite0"},
+                core=2048,
+            ),
             *(
                 Network(
                     f"unet-{name}",

@@ -13,6 +13,7 @@ from keras import layers, ops
 from models.fitted_size import Filled, Trimmed
 from models.heads import channels
 from models.heads import layers as told
+from models.normalisation import BatchNormalization
 from models.registry import NETWORKS
 
 #: Filters at a half, a quarter, an eighth and a sixteenth of the resolution, as multiples of the width.
@@ -84,14 +85,14 @@ def block(x: keras.KerasTensor) -> keras.KerasTensor:
     filters = x.shape[-1]
     y = convolution(x, filters, 3)
     y = layers.Conv2D(filters, 3, padding="same", use_bias=False)(y)
-    y = layers.BatchNormalization()(y)
+    y = BatchNormalization()(y)
     return layers.ReLU()(layers.Add()([x, y]))
 
 
 def convolution(x: keras.KerasTensor, filters: int, kernel: int, strides: int = 1) -> keras.KerasTensor:
     """Convolution, normalisation, ReLU."""
     x = layers.Conv2D(filters, kernel, strides=strides, padding="same", use_bias=False)(x)
-    x = layers.BatchNormalization()(x)
+    x = BatchNormalization()(x)
     return layers.ReLU()(x)
 
 

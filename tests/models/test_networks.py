@@ -8,11 +8,10 @@ import keras
 import numpy as np
 import pytest
 
-from models.encoders import _widened
 from models.ensemble import _parsed, named
 from models.fitting import optimizer_for, steps
 from models.heads import channels, layers
-from models.registry import NETWORKS, build, build_for_windows, pretrain
+from models.registry import NETWORKS, build, build_for_windows
 
 #: The large ones are as they are but for their width.
 SMALL = {"unet": {"width": 8}, "distance": {"width": 8}, "ensemble": {"members": "unet:width=8+fcn"}}
@@ -96,13 +95,13 @@ def test_a_window_gives_its_inner_part_and_so_does_the_whole(name, options):
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_every_network_learns_with_either_backend(backend):
-    names = [name for name in NETWORKS if name in ("unet", "distance", "ensemble")]
+    names = [name for name in NETWORKS if name in ("unet", "unet-efficientnetlite0", "distance", "ensemble")]
     code = """
 import sys, keras, numpy as np
 from models.fitting import optimizer_for, steps
 from models.registry import NETWORKS, build
 for name in sys.argv[1:]:
-    options = {"ensemble": {"members": "unet:width=4+fcn"}}.get(name, {"width": 4})
+    options = {"ensemble": {"members": "unet:width=4+fcn"}, "unet-efficientnetlite0": {}}.get(name, {"width": 4})
     keras.utils.set_random_seed(1)
     stepping = steps(build(name, 3, **options), optimizer_for("float32", 0.01, 0.9), NETWORKS[name].heads)
     pixels = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
@@ -116,28 +115,6 @@ for name in sys.argv[1:]:
     command = [sys.executable, "-c", code, *names]
     said = subprocess.run(command, env=quiet, stdout=subprocess.PIPE, text=True, check=True).stdout
     assert said.split() == [word for name in names for word in (name, backend)]
-
-
-def test_the_weights_of_imagenet_are_told_of_where_they_cannot_be_had(monkeypatch):
-    def refused(*_: object, **__: object) -> None:
-        raise OSError("no network here")
-
-    monkeypatch.setattr("keras.utils.get_file", refused)
-    monkeypatch.setattr("keras.src.utils.file_utils.get_file", refused)
-    monkeypatch.setattr("socket.create_connection", refused)
-    model = build("unet-mobilenetv3", 4)
-    said = pretrain("unet-mobilenetv3", model, imagenet=True)
-    assert "cannot be had here" in said
-    assert "random" in said
-    assert pretrain("unet-mobilenetv3", model, imagenet=False) == ""
-    assert pretrain("unet", build("unet", 3, width=4)) == ""
-
-
-def test_the_first_layer_is_widened_so_that_grey_looks_as_it_did():
-    kernel = np.random.default_rng(0).normal(size=(3, 3, 3, 5)).astype(np.float32)
-    wide = keras.ops.convert_to_numpy(_widened(kernel, 8))
-    assert wide.shape == (3, 3, 8, 5)
-    np.testing.assert_allclose(wide.sum(axis=2), kernel.sum(axis=2), rtol=1e-4, atol=1e-5)
 
 
 def test_members_of_an_ensemble_are_written_as_they_are_read():
