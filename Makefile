@@ -12,7 +12,7 @@ help:
 	@echo "make app     install and start Groundplan"
 	@echo "make test    install what tests need, lint, check types, run all tests"
 	@echo "make check   lint and types only"
-	@echo "make bench   measure labels, scoring, prediction, training, inference, thresholds, the map and the pages against the plain way and the limit"
+	@echo "make bench   measure labels, scoring, prediction, training, steps, inference, thresholds, the map and the pages against the plain way and the limit"
 
 app: $(VENV)/.app
 	@$(PY) -m core app
@@ -30,6 +30,7 @@ bench: $(VENV)/.dev chromium
 	$(PY) -m benchmarks.scoring
 	$(PY) -m benchmarks.prediction
 	$(PY) -m benchmarks.training
+	$(PY) -m benchmarks.steps
 	$(PY) -m benchmarks.inference
 	$(PY) -m benchmarks.thresholds
 	$(PY) -m benchmarks.map

@@ -43,6 +43,7 @@ def combine(runs: Sequence[Run], out: Path) -> Run:
     config = TrainingConfig("ensemble", {"members": members}, recipe=first.config.recipe, name=out.name)
     record = replace(
         first, config=config, parameters=model.count_params(),
+        pretrained="; ".join(dict.fromkeys(record.pretrained for record in records if record.pretrained)),
         notes=(f"The mean of {', '.join(run.name for run in runs)}.",),
         train_tiles=_all([record.train_tiles for record in records]),
         validation_tiles=_all([record.validation_tiles for record in records]),

@@ -54,6 +54,7 @@ class Record:
     device: str
     versions: Mapping[str, str]
     between_tiles: tuple[str, ...] = ()  #: left out, because they lie between both sides; in a refit learned from
+    pretrained: str = ""  #: what its weights had learned from before, with their licence; empty: they were random
     notes: tuple[str, ...] = ()  #: what was left out, and how the ground was divided
     continues: str = ""  #: the run whose weights this one began with
     precision: str = "float32"  #: what the arithmetic was done in

@@ -19,6 +19,7 @@ from core.runs import Run, runs
 from core.settings import settings
 from core.training import train
 from core.tuning import tuning_of
+from models.registry import DEFAULT
 
 NAME = "starter"
 #: Weights, what they were trained on, their thresholds, and the model card.
@@ -49,7 +50,8 @@ def make(minutes: float, report: Report = silent, folder: Path = FOLDER) -> Run:
     with TemporaryDirectory() as scratch:
         tiles = scan(make_sample_city(Path(scratch) / "city")).tiles
         # Without a refit: the score on its card is to be that of its weights.
-        config = replace(preset("quick").config, minutes=minutes, refit=0.0, name="Starter, trained on the sample city")
+        plain = replace(preset("quick"), network=DEFAULT).config
+        config = replace(plain, minutes=minutes, refit=0.0, name="Starter, trained on the sample city")
         made = train(tiles, config, Path(scratch) / NAME, report)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

@@ -29,7 +29,7 @@ from core.progress import Finish, Report, never, silent
 from core.runs import Record, Run, refuse_existing
 from core.settings import settings
 from core.watchers.watcher import watchers
-from models.registry import NETWORKS, Network, pretrain
+from models.registry import NETWORKS, Beginning, Network, pretrain
 
 #: Share of the progress that reading the tiles takes.
 READING = 0.1
@@ -179,10 +179,15 @@ def _stand(job: _Lesson, learner: Learner) -> Standing:
     run, told, data = job.run, job.told, job.data
     if not run.exists:
         record = _record(job, learner)
-        begun = "" if job.parent else pretrain(job.config.network, learner.model, **job.config.options)
+        begun = _beginning(job, learner)
         standing = _take_over(told, job.parent, learner) if job.parent else Standing()
-        Run.create(told.path, replace(record, notes=(*record.notes, begun) if begun else record.notes))
-        for note in (begun, f"{len(data.train)} crops to train on, {len(data.validation)} to check on.", *data.notes):
+        notes = (*record.notes, begun.said) if begun.said else record.notes
+        Run.create(told.path, replace(record, notes=notes, pretrained=begun.source))
+        for note in (
+            begun.said,
+            f"{len(data.train)} crops to train on, {len(data.validation)} to check on.",
+            *data.notes,
+        ):
             if note:
                 told.log(note)
         if job.parent:
@@ -201,6 +206,13 @@ def _stand(job: _Lesson, learner: Learner) -> Standing:
     _tell_changes(told, run.record, data, learner)
     told.drop_after(standing.epoch, standing.seen / len(Drawing(job.config, data.train)))
     return standing
+
+
+def _beginning(job: _Lesson, learner: Learner) -> Beginning:
+    """What a new run's weights are; those of its parent had their own beginning."""
+    if job.parent:
+        return Beginning(job.parent.record.pretrained)
+    return pretrain(job.config.network, learner.model, **job.config.options)
 
 
 def _tell_changes(told: Run, before: Record, data: Dataset, learner: Learner) -> None:

@@ -15,7 +15,7 @@ from keras import layers
 from models.imagenet import weights_of
 from models.normalisation import BatchNormalization
 
-STRIDE = 16
+SOURCE = "ImageNet (weights of EfficientNet-Lite0 by Google, Apache 2.0)"
 
 
 class Stage(NamedTuple):

@@ -19,13 +19,14 @@ from keras import layers
 from models import efficientnet_lite as lite
 from models.fitted_size import Filled, Trimmed
 from models.heads import channels
-from models.registry import NETWORKS, Option
+from models.registry import NETWORKS, Beginning, Option
 from models.unet import block, convolution, doubled, for_windows
 
 #: Filters on the way back up, at a half, a quarter, an eighth and a sixteenth of the resolution.
 FILTERS = (32, 64, 96, 128)
 LITE = "efficientnetlite0"
 LITE_FILTERS = (32, 48, 64)
+_SOURCE = "ImageNet (weights of keras.applications, Apache 2.0)"
 #: A side that tells by its parts which layer works at which resolution, whatever rim a layer adds.
 _SIDE = 256
 #: Seconds without a byte after which ImageNet's weights cannot be had.
@@ -46,23 +47,24 @@ def build_for_windows(bands: int, encoder: str, **_: Option) -> keras.Model:
     return for_windows(picture, _network(picture, bands, encoder), network.heads, network.halo)
 
 
-def pretrain(model: keras.Model, encoder: str, imagenet: bool = True) -> str:
-    """Gives the encoder what it learned from ImageNet, where that can be had; a sentence about it.
+def pretrain(model: keras.Model, encoder: str, imagenet: bool = True) -> Beginning:
+    """Gives the encoder what it learned from ImageNet, where that can be had.
 
     The first layer is widened to the bands: the mean of what it knows of red, green and blue, for each of them alike
     beyond the third.
     """
     if not imagenet:
-        return ""
+        return Beginning()
     own = model.get_layer("encoder")
     with _impatient(), ThreadPoolExecutor(1) as thread:  # keras raises a plain Exception where a download fails
         coming = thread.submit(lite.imagenet, own) if encoder == LITE else thread.submit(_downloaded, encoder)
         error = coming.exception()
     if error is not None:
-        return f"ImageNet's weights cannot be had here ({_reason(error)}): the encoder begins with random ones."
+        said = f"ImageNet's weights cannot be had here ({_reason(error)}): the encoder begins with random ones."
+        return Beginning(said=said)
     for there, here in zip(coming.result(), own.weights, strict=True):
         here.assign(there if there.shape == here.shape else _widened(there, here.shape[2]))
-    return "The encoder begins with ImageNet's weights."
+    return Beginning(lite.SOURCE if encoder == LITE else _SOURCE, "The encoder begins with ImageNet's weights.")
 
 
 def _downloaded(encoder: str) -> list[Any]:

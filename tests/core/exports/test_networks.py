@@ -12,6 +12,7 @@ import pytest
 from core.engine import load_network
 from core.ensembles import combine
 from core.errors import CannotWrite
+from core.exports.cards import model_card, stac_item
 from core.exports.networks import SIDE, deepness, export_network
 from core.presets import recommended
 from core.runs import Run
@@ -110,6 +111,7 @@ def test_the_card_and_the_item_say_what_it_is(run, folder, tiles):
     card = (folder / "README.md").read_text()
     assert f"{run.record.parameters:,} parameters" in card
     assert "validated on" in card
+    assert "random weights" in card
     item = orjson.loads((folder / "item.json").read_bytes())
     assert item["bbox"] == pytest.approx(
         [f(t.footprint.bounds[n] for t in tiles) for n, f in enumerate((min, min, max, max))]
@@ -117,6 +119,14 @@ def test_the_card_and_the_item_say_what_it_is(run, folder, tiles):
     assert set(item["assets"]) == {"model.onnx", "model.tflite", "saved_model/saved_model.pb"}
     for name, asset in item["assets"].items():
         assert asset["file:size"] == (folder / name).stat().st_size
+
+
+def test_card_and_item_say_whose_weights_it_began_with(run, tmp_path):
+    pretrained = replace(run.record, pretrained="ImageNet (somebody's, Apache 2.0)")
+    begun = Run.create(tmp_path / "begun", pretrained)
+    assert "| began with | ImageNet (somebody's, Apache 2.0) |" in model_card(begun)
+    said = stac_item(begun, tmp_path)["properties"]
+    assert (said["mlm:pretrained"], said["mlm:pretrained_source"]) == (True, pretrained.pretrained)
 
 
 def test_the_item_holds_what_stac_and_its_extension_ask_for(folder):
