@@ -84,7 +84,6 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
                 _THREE,
                 {"imagenet": True},
                 {"encoder": "efficientnetlite0"},
-                core=2048,
             ),
             *(
                 Network(
