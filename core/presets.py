@@ -4,7 +4,7 @@ docs/RESULTS.md has what was measured of it; "Best" was never run on a GPU.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from core.config import TrainingConfig
@@ -50,7 +50,6 @@ class Preset:
     title: str  #: for people, with what it costs
     minutes: float
     network: str
-    options: Mapping[str, int] = field(default_factory=dict)
     batch: int = 8
     finest_m: float = 0.0  #: see core.scenes.Recipe
 
@@ -58,8 +57,8 @@ class Preset:
     def config(self) -> TrainingConfig:
         """As a training takes it."""
         chosen = recommended(self.network)
-        own = {"options": dict(self.options), "recipe": replace(chosen.recipe, finest_m=self.finest_m)}
-        return replace(chosen, minutes=self.minutes, batch=self.batch, epochs=MANY, **own)  # type: ignore[arg-type]
+        recipe = replace(chosen.recipe, finest_m=self.finest_m)
+        return replace(chosen, minutes=self.minutes, batch=self.batch, epochs=MANY, recipe=recipe)
 
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(

@@ -28,7 +28,7 @@ class Stage(NamedTuple):
     filters: int
 
 
-#: What follows at a 32nd of the resolution is left out: it is four fifths of the weights.
+#: What follows at a 32nd of the resolution is left out: it has three quarters of the weights.
 STAGES = (
     Stage(1, 3, 1, 1, 16),
     Stage(2, 3, 2, 6, 24),

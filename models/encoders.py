@@ -7,30 +7,41 @@ and excitation), so that their windows agree with the whole scene only nearly.
 
 import socket
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import keras
-from keras import layers
+from keras import applications, layers
 
-from models import efficientnet_lite as lite
+from models import efficientnet_lite
 from models.fitted_size import Filled, Trimmed
 from models.heads import channels
 from models.registry import NETWORKS, Beginning, Option
 from models.unet import block, convolution, doubled, for_windows
 
-#: Filters on the way back up, at a half, a quarter, an eighth and a sixteenth of the resolution.
-FILTERS = (32, 64, 96, 128)
-LITE = "efficientnetlite0"
-LITE_FILTERS = (32, 48, 64)
-_SOURCE = "ImageNet (weights of keras.applications, Apache 2.0)"
 #: A side that tells by its parts which layer works at which resolution, whatever rim a layer adds.
 _SIDE = 256
 #: Seconds without a byte after which ImageNet's weights cannot be had.
 _PATIENCE_S = 10.0
+_APPLICATIONS: Mapping[str, Callable[..., keras.Model]] = {
+    "efficientnetv2b0": partial(applications.EfficientNetV2B0, include_preprocessing=False),
+    "mobilenetv3": partial(applications.MobileNetV3Large, include_preprocessing=False),
+    "resnet50v2": applications.ResNet50V2,
+}
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """The way down of such a network."""
+
+    make: Callable[[int], keras.Model]  #: for so many bands, with random weights: "encoder", its outputs from a half on
+    imagenet: Callable[[keras.Model], Sequence[Any]]  #: the weights for three bands, in the order of such a model's
+    source: str  #: whose weights they are, with their licence
+    filters: tuple[int, ...] = (32, 64, 96, 128)  #: on the way back up, from half the resolution on
 
 
 def build(bands: int, encoder: str, **_: Option) -> keras.Model:
@@ -55,35 +66,39 @@ def pretrain(model: keras.Model, encoder: str, imagenet: bool = True) -> Beginni
     """
     if not imagenet:
         return Beginning()
-    own = model.get_layer("encoder")
+    own, kind = model.get_layer("encoder"), _encoder(encoder)
     with _impatient(), ThreadPoolExecutor(1) as thread:  # keras raises a plain Exception where a download fails
-        coming = thread.submit(lite.imagenet, own) if encoder == LITE else thread.submit(_downloaded, encoder)
+        coming = thread.submit(kind.imagenet, own)
         error = coming.exception()
     if error is not None:
         said = f"ImageNet's weights cannot be had here ({_reason(error)}): the encoder begins with random ones."
         return Beginning(said=said)
     for there, here in zip(coming.result(), own.weights, strict=True):
         here.assign(there if there.shape == here.shape else _widened(there, here.shape[2]))
-    return Beginning(lite.SOURCE if encoder == LITE else _SOURCE, "The encoder begins with ImageNet's weights.")
-
-
-def _downloaded(encoder: str) -> list[Any]:
-    return list(_encoder(3, encoder, "imagenet").weights)
+    return Beginning(kind.source, "The encoder begins with ImageNet's weights.")
 
 
 def _network(picture: keras.KerasTensor, bands: int, encoder: str) -> keras.KerasTensor:
-    seen = (lite.encoder(bands) if encoder == LITE else _stages(bands, encoder))(picture)
+    kind = _encoder(encoder)
+    seen = kind.make(bands)(picture)
     x = seen[-1]
-    widths = LITE_FILTERS if encoder == LITE else FILTERS
-    for skip, filters in zip(reversed(seen[:-1]), reversed(widths), strict=True):
+    for skip, filters in zip(reversed(seen[:-1]), reversed(kind.filters), strict=True):
         x = layers.UpSampling2D(2)(convolution(x, filters, 1))
         x = block(layers.Add()([x, convolution(skip, filters, 1)]))
     return doubled(x, channels(NETWORKS[f"unet-{encoder}"].heads))
 
 
-def _stages(bands: int, encoder: str) -> keras.Model:
-    """The encoder with its last layers at a half, a quarter, … a 32nd of the resolution as outputs."""
-    whole, sized = _encoder(bands, encoder, None), _encoder(bands, encoder, None, _SIDE)
+def _encoder(name: str) -> Encoder:
+    if name == "efficientnetlite0":
+        lite = efficientnet_lite
+        return Encoder(lite.encoder, lite.imagenet, lite.SOURCE, (32, 48, 64))
+    source = "ImageNet (weights of keras.applications, Apache 2.0)"
+    return Encoder(partial(_stages, name), partial(_downloaded, name), source)
+
+
+def _stages(name: str, bands: int) -> keras.Model:
+    """One of keras.applications, its last layers at a half, a quarter, … a 32nd of the resolution as outputs."""
+    whole, sized = _application(name, bands, None), _application(name, bands, None, _SIDE)
     last: dict[int | None, int] = {}
     for n, layer in enumerate(sized.layers):
         if isinstance(layer.output, keras.KerasTensor):
@@ -92,17 +107,14 @@ def _stages(bands: int, encoder: str) -> keras.Model:
     return keras.Model(whole.input, outputs, name="encoder")
 
 
-def _encoder(bands: int, encoder: str, weights: str | None, side: int | None = None) -> keras.Model:
-    applications = keras.applications
-    makers: dict[str, Any] = {
-        "efficientnetv2b0": partial(applications.EfficientNetV2B0, include_preprocessing=False),
-        "mobilenetv3": partial(applications.MobileNetV3Large, include_preprocessing=False),
-        "resnet50v2": applications.ResNet50V2,
-    }
+def _downloaded(name: str, _: keras.Model) -> Sequence[Any]:
+    return list(_application(name, 3, "imagenet").weights)
+
+
+def _application(name: str, bands: int, weights: str | None, side: int | None = None) -> keras.Model:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that it expects three bands and one size
-        model: keras.Model = makers[encoder](include_top=False, weights=weights, input_shape=(side, side, bands))
-    return model
+        return _APPLICATIONS[name](include_top=False, weights=weights, input_shape=(side, side, bands))
 
 
 def _widened(kernel: Any, bands: int) -> Any:

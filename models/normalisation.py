@@ -1,4 +1,4 @@
-"""Batch normalisation that TensorFlow does in one step: in many, it takes a third of the time of a U-Net's training.
+"""Batch normalisation that TensorFlow does in one step: in many, it takes up to a third of a step of training.
 
 Ioffe, Szegedy: Batch Normalization (ICML 2015).
 """

