@@ -16,6 +16,7 @@ from core.errors import AmbiguousTile, NoSuchTile
 from core.presets import MANY, PRESETS, preset, recommended
 from core.progress import asked_to_end
 from core.runs import Run
+from core.scenes import bands_of
 from core.settings import settings
 from core.terminal import notes, progress
 from models.registry import DEFAULT
@@ -58,7 +59,7 @@ def train(
         "network": network, "preset": preset, "minutes": minutes, "epochs": epochs, "batch": batch,
         "learning_rate": learning_rate, "seed": seed, "schedule": schedule, "patience": patience, "augment": augment,
         "vary": vary, "refit": refit, "precision": precision, "scaling": scaling, "gsd_m": gsd_m,
-        "bands": None if infrared is None else 0 if infrared else 3,
+        "bands": None if infrared is None else bands_of(infrared),
         "options": options | _options(option or []), "name": out.name,
     }  # fmt: skip
     config = chosen_config(asked)

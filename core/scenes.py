@@ -38,6 +38,11 @@ PERCENTILES = (2.0, 98.0)
 SAMPLED_PIXELS = 4_000_000
 
 
+def bands_of(infrared: bool) -> int:
+    """`Recipe.bands`: red, green and blue, with near infrared or without."""
+    return 0 if infrared else 3
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How tiles become crops. The defaults are the thesis's, but for the scaling; `scaling="thesis"` is its own."""
@@ -52,6 +57,11 @@ class Recipe:
     crops: Literal["grid", "drawn"] = "grid"  #: from the grid of `step`, or drawn anew where buildings are
     empty: float = 0.25  #: share of the drawn crops that lie anywhere
     bands: int = 0  #: 3: red, green and blue; 0: with WorldView's eighth band, where all tiles have it
+
+    @property
+    def infrared(self) -> bool:
+        """Whether near infrared is seen, too."""
+        return self.bands == bands_of(infrared=True)
 
     def __post_init__(self) -> None:
         """Raises InvalidSetting."""

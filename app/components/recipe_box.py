@@ -9,6 +9,7 @@ from app import state
 from core.config import PRECISIONS, TrainingConfig
 from core.jobs.resources import Resources
 from core.presets import REFIT, recommended
+from core.scenes import bands_of
 from core.settings import settings
 from core.training import networks
 
@@ -43,10 +44,10 @@ def recipe_box() -> dict[str, Any]:
             help="Tiles are resampled to it; 0 makes every tile a picture of 512 × 512 pixels, as in the thesis.",
         )  # fmt: skip
         infrared = st.checkbox(
-            "Near infrared, too, where all the tiles have it", best.recipe.bands == 0, key=f"infrared of {network}",
+            "Near infrared, too, where all the tiles have it", best.recipe.infrared, key=f"infrared of {network}",
             help="WorldView's eighth band. The network then predicts only tiles that have it.",
         )  # fmt: skip
-        recipe = asdict(best.recipe) | {"scaling": scaling, "gsd_m": gsd, "bands": 0 if infrared else 3}
+        recipe = asdict(best.recipe) | {"scaling": scaling, "gsd_m": gsd, "bands": bands_of(infrared)}
         return asdict(best) | {"network": network, "options": options, "recipe": recipe, **_learning(best)}
 
 
