@@ -39,7 +39,7 @@ from core.tuning import tuning_of
 from core.vectors import Footprints
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
-NETWORKS = ("fcn", "distance", "unet")
+NETWORKS = ("fcn", "distance", "unet", "unet-efficientnetlite0")
 PLACES = ("banepa", "vegas", "city")
 #: IoU above which a footprint counts, for the average precision.
 LEVELS = np.arange(0.5, 0.96, 0.05)

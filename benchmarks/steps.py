@@ -2,9 +2,9 @@
 
     nice python -m benchmarks.steps
 
-Batches of 8 crops of 128 × 128 × 3 from one array in memory, all that a step does: forward, losses, backward, AdamW
-with averaged weights. Both ways of a network take turns, ten steps each, so that what else the machine does hits them
-alike; the median of the rounds is told, and how fast the network looks at squares of 1024.
+Batches of 8 crops of 128 × 128 × 3 from one array in memory, all that a step does: forward, losses, backward, and what
+each network is optimised with. Both ways of a network take turns, ten steps each, so that what else the machine does
+hits them alike; the median of the rounds is told, and how fast the network looks at squares of 1024.
 """
 
 import time
@@ -12,18 +12,18 @@ from collections.abc import Callable
 from functools import partial
 from unittest.mock import patch
 
-import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from core.backend import start_keras
-from models.fitting import Batch, optimizer_for, steps
-from models.normalisation import BatchNormalization
-from models.registry import NETWORKS, build, build_for_windows
+from core.learner import Learner
+from core.presets import recommended
+from models.registry import NETWORKS, build_for_windows
 
 ROUNDS, STEPS, BATCH, CROP, SQUARE = 7, 10, 8, 128, 1024
 
 
-def batch(name: str) -> Batch:
+def batch(name: str) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]:
     random = np.random.default_rng(0)
     pixels = random.random((BATCH, CROP, CROP, 3), np.float32)
     target = random.integers(0, 2, (BATCH, CROP, CROP, len(NETWORKS[name].heads)), np.uint8)
@@ -32,8 +32,7 @@ def batch(name: str) -> Batch:
 
 def learning(name: str) -> Callable[[], object]:
     """A step that has been traced."""
-    stepping = steps(build(name, 3), optimizer_for("float32", 0.05, 0.99), NETWORKS[name].heads)
-    step = partial(stepping.train, batch(name), 1e-3)
+    step = partial(Learner.build(recommended(name), 3).steps.train, batch(name), 1e-3)
     step()
     return step
 
@@ -61,15 +60,19 @@ def looking(name: str) -> float:
 
 def main() -> None:
     start_keras()
-    print("| network | parameters | in one step | in many | ratio | Mpx/s of a square |", "|" + "---|" * 6, sep="\n")
+    import keras
+
+    from models.normalisation import BatchNormalization
+
+    print("| network | in one step | in many | ratio | Mpx/s of a square |", "|" + "---|" * 5, sep="\n")
     for name in ("unet", "unet-efficientnetlite0", "distance", "fcn"):
         ours = learning(name)
         with patch.object(BatchNormalization, "call", keras.layers.BatchNormalization.call):
             theirs = learning(name)
         rounds = np.array([[crops_per_second(step) for step in (ours, theirs)] for _ in range(ROUNDS)])
         fast, slow = np.median(rounds, axis=0)
-        cells = [name, f"{build(name, 3).count_params():,}", f"{fast:.0f} crops/s", f"{slow:.0f} crops/s"]
-        print(f"| {' | '.join([*cells, f'{fast / slow:.2f} ×', f'{looking(name):.1f}'])} |", flush=True)
+        cells = [name, f"{fast:.0f} crops/s", f"{slow:.0f} crops/s", f"{fast / slow:.2f} ×", f"{looking(name):.1f}"]
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":
