@@ -42,6 +42,7 @@ def train(
     augment: Annotated[bool | None, typer.Option("--augment/--no-augment", help="Mirror and turn crops.")] = None,
     vary: Annotated[bool | None, typer.Option("--vary/--no-vary", help="Other scale, angle and light.")] = None,
     refit: Annotated[float | None, typer.Option(help="Share at the end that learns from all tiles.")] = None,
+    epoch_crops: Annotated[int | None, typer.Option(help="Fewest crops between two checks, where drawn.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")] = None,
     gsd_m: Annotated[float | None, typer.Option("--gsd", help="Metres a pixel; 0: as the thesis.")] = None,
     scaling: Annotated[str | None, typer.Option(help="percentile, or thesis: /255 and /65535.")] = None,
@@ -59,7 +60,7 @@ def train(
         "network": network, "preset": preset, "minutes": minutes, "epochs": epochs, "batch": batch,
         "learning_rate": learning_rate, "seed": seed, "schedule": schedule, "patience": patience, "augment": augment,
         "vary": vary, "refit": refit, "precision": precision, "scaling": scaling, "gsd_m": gsd_m,
-        "bands": None if infrared is None else bands_of(infrared),
+        "epoch_crops": epoch_crops, "bands": None if infrared is None else bands_of(infrared),
         "options": options | _options(option or []), "name": out.name,
     }  # fmt: skip
     config = chosen_config(asked)
@@ -89,7 +90,8 @@ def chosen_config(asked: dict[str, Any]) -> TrainingConfig:
     said = {name: value for name, value in asked.items() if value not in (None, "") and name != "preset"}
     base = preset(asked["preset"]).config if asked.get("preset") else recommended(said.get("network", DEFAULT))
     if said.get("network", base.network) != base.network:
-        base = replace(recommended(said["network"]), minutes=base.minutes, epochs=base.epochs, batch=base.batch)
+        kept = {name: getattr(base, name) for name in ("minutes", "epochs", "batch", "epoch_crops")}
+        base = replace(recommended(said["network"]), **kept)
     if "epochs" in said and "minutes" not in said:
         said["minutes"] = 0.0
     if said.get("minutes") and "epochs" not in said:

@@ -31,6 +31,7 @@ class TrainingConfig:
     average: float = 0.0  #: above 0, predictions are made with the moving average of the weights, of this momentum
     best_by: Literal["iou", "f1"] = "iou"  #: of pixels, or of buildings by the SpaceNet rule, on the validation ground
     refit: float = 0.0  #: share of the training, at its end, that learns from the validation ground, too
+    epoch_crops: int = 512  #: least of an epoch, where they are drawn: few tiles are not to be checked all the time
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  #: of the arithmetic; auto: the device's
 
     def __post_init__(self) -> None:
@@ -48,6 +49,7 @@ class TrainingConfig:
             ("best_by", self.best_by in ("iou", "f1"), "it is iou or f1"),
             ("refit", 0 <= self.refit <= 0.9, "it is between 0 and 0.9"),
             ("refit", not self.refit or self.recipe.crops == "drawn", "it needs drawn crops"),
+            ("epoch_crops", 1 <= self.epoch_crops <= 1_000_000, "it is between 1 and 1000000"),
             ("precision", self.precision in PRECISIONS, f"it is one of {', '.join(PRECISIONS)}"),
         ):
             if not right:

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from core.chips import SYMMETRIES, Chips
 from core.config import TrainingConfig
 
-#: A drawn epoch has at least so many crops: few tiles would be checked more than they are learned from.
-LEAST = 512
 #: Varied crops show so much less or more ground than others.
 ZOOM = (0.75, 1.35)
 #: So many built pixels of a scene are drawn from.
@@ -42,13 +40,13 @@ class Drawing:
 
     config: TrainingConfig
     chips: Chips
-    length: int = 0  #: crops in an epoch; 0: as many as the grid has, of drawn ones at least LEAST
+    length: int = 0  #: crops in an epoch; 0: as many as the grid has, of drawn ones no fewer than the config has it
     _built: dict[int, NDArray[np.intp]] = field(default_factory=dict, init=False)
 
     def __len__(self) -> int:
         """Crops in an epoch."""
         crops = self.length or len(self.chips)
-        return crops if self.config.recipe.crops == "grid" else max(crops, LEAST)
+        return crops if self.config.recipe.crops == "grid" else max(crops, self.config.epoch_crops)
 
     def epoch(self, number: int) -> Drawn:
         """The crops of an epoch, counted from 0; the same for the same seed."""

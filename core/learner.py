@@ -161,8 +161,7 @@ class Learner:
         """
         from models.heads import layers
 
-        # Not by predict_on_batch: that gives what every device of a strategy says, one after the other.
-        return _array(layers(self.network.heads, self.model(pixels, training=False))).astype(np.float32)
+        return _array(layers(self.network.heads, self.steps.answer(pixels))).astype(np.float32)
 
     @property
     def memory_bytes(self) -> int | None:

@@ -51,6 +51,7 @@ class Preset:
     minutes: float
     network: str
     batch: int = 8
+    epoch_crops: int = TrainingConfig.epoch_crops  #: a fast machine is to learn more than it checks
     finest_m: float = 0.0  #: see core.scenes.Recipe
 
     @property
@@ -58,7 +59,8 @@ class Preset:
         """As a training takes it."""
         chosen = recommended(self.network)
         recipe = replace(chosen.recipe, finest_m=self.finest_m)
-        return replace(chosen, minutes=self.minutes, batch=self.batch, epochs=MANY, recipe=recipe)
+        chosen = replace(chosen, batch=self.batch, epoch_crops=self.epoch_crops)
+        return replace(chosen, minutes=self.minutes, epochs=MANY, recipe=recipe)
 
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
@@ -67,7 +69,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         for preset in (
             Preset("quick", "Quick look (2 min on a laptop)", 2, _LITE),
             Preset("good", "Good (12 min on a laptop)", 12, _LITE, finest_m=0.2),
-            Preset("best", "Best (GPU, 30 min)", 30, _LITE, batch=64, finest_m=0.2),
+            Preset("best", "Best (GPU, 30 min)", 30, _LITE, batch=64, finest_m=0.2, epoch_crops=8192),
         )
     }
 )

@@ -40,6 +40,9 @@ class Steps(Protocol):
     def check(self, batch: Batch | Places) -> Sums:
         """The same figures without learning."""
 
+    def answer(self, pixels: NDArray[np.float32]) -> Any:
+        """(n, rows, columns, channels): what the network says of (n, rows, columns, bands)."""
+
 
 def steps(
     model: keras.Model, optimizer: keras.Optimizer, heads: Sequence[str], strategy: Any = None, xla: bool = False

@@ -24,7 +24,7 @@ class JaxSteps:
         self._held: tuple[jax.Array, ...] = ()
         self._chip = 0
         optimizer.build(model.trainable_variables)
-        self._train, self._check = jax.jit(self._learn), jax.jit(self._look)
+        self._train, self._check, self._answer = jax.jit(self._learn), jax.jit(self._look), jax.jit(self._say)
 
     def hold(self, scenes: Batch, chip: int) -> bool:
         """See Steps."""
@@ -48,12 +48,16 @@ class JaxSteps:
         """See Steps."""
         return np.asarray(self._run(self._check, batch), np.float64)
 
+    def answer(self, pixels: NDArray[np.float32]) -> Any:
+        """See Steps."""
+        # One layer after the other, each would be translated for the device by itself: most of a minute.
+        return self._answer(self._state(), pixels)
+
     def _run(self, step: Any, batch: Batch | Places, looks: NDArray[np.float32] | None = None) -> Any:
         arrays = batch if isinstance(batch, tuple) else (batch,)
         unchanged = np.zeros((len(arrays[0]), 0), np.float32)
-        state = [[variable.value for variable in variables] for variables in self._variables()]
         try:
-            result = step(state, (*arrays, unchanged if looks is None else looks), self._held)
+            result = step(self._state(), (*arrays, unchanged if looks is None else looks), self._held)
             jax.tree_util.tree_leaves(result)[0].block_until_ready()  # where memory ran out is told only here
             return result
         except jax.errors.JaxRuntimeError as error:
@@ -61,11 +65,14 @@ class JaxSteps:
                 raise
             raise MemoryError("the device has no room for a batch of this size") from error
 
+    def _state(self) -> list[list[Any]]:
+        return [[variable.value for variable in variables] for variables in self._variables()]
+
     def _variables(self) -> tuple[list[Any], list[Any], list[Any]]:
         return self._model.trainable_variables, self._model.non_trainable_variables, self._optimizer.variables
 
     def _arrays(self, batch: Any, held: Any) -> Any:
-        return cut(held, batch[0], self._chip, self._heads) if held else batch[:3]
+        return cut(held, batch[0], self._chip, self._heads) if len(batch) == 2 else batch[:3]
 
     def _learn(self, state: Any, batch: Any, held: Any) -> Any:
         trainable, others, optimizer = state
@@ -87,7 +94,9 @@ class JaxSteps:
             return self._optimizer.scale_loss(loss)
 
     def _look(self, state: Any, batch: Any, held: Any) -> Any:
-        trainable, others, _ = state
         pixels, target, weight = self._arrays(batch, held)
-        output = self._model.stateless_call(trainable, others, pixels, training=False)[0]
-        return sums(self._heads, target, output, weight)
+        return sums(self._heads, target, self._say(state, pixels), weight)
+
+    def _say(self, state: Any, pixels: Any) -> Any:
+        trainable, others, _ = state
+        return self._model.stateless_call(trainable, others, pixels, training=False)[0]

@@ -56,6 +56,11 @@ class TensorflowSteps:
         """See Steps."""
         return self._run(self._check, batch)
 
+    def answer(self, pixels: NDArray[np.float32]) -> Any:
+        """See Steps."""
+        # Not by predict_on_batch: that gives what every device of a strategy says, one after the other.
+        return self._model(pixels, training=False)
+
     def _run(self, step: Any, batch: Batch | Places, looks: NDArray[np.float32] | None = None) -> Sums:
         arrays = batch if isinstance(batch, tuple) else (batch,)
         unchanged = np.zeros((len(arrays[0]), 0), np.float32)
@@ -81,7 +86,7 @@ class TensorflowSteps:
         return self._strategy.reduce("SUM", self._strategy.run(step, args=(batch,)), axis=None)
 
     def _arrays(self, batch: Any) -> Any:
-        return cut(self._held, batch[0], self._chip, self._heads) if self._held else batch[:3]
+        return cut(self._held, batch[0], self._chip, self._heads) if len(batch) == 2 else batch[:3]
 
     def _learn(self, batch: Any) -> tf.Tensor:
         pixels, target, weight = self._arrays(batch)

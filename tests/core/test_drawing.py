@@ -8,7 +8,7 @@ import pytest
 from core.chips import Chips
 from core.config import TrainingConfig
 from core.dataset import read_dataset
-from core.drawing import LEAST, Drawing
+from core.drawing import Drawing
 from core.presets import recommended
 from core.scenes import Recipe, read_scene
 from tests.core.made_up import SMALL, grid_at, make_tile
@@ -35,8 +35,9 @@ def test_an_epoch_follows_from_its_number_and_the_seed(chips):
 
 
 def test_few_crops_are_drawn_often_and_grid_crops_are_seen_once(chips):
-    assert len(Drawing(MODERN, chips)) == LEAST
-    grid = Drawing(TrainingConfig(recipe=replace(MODERN.recipe, crops="grid")), chips)
+    assert len(Drawing(MODERN, chips)) == MODERN.epoch_crops > len(chips)
+    assert len(Drawing(replace(MODERN, epoch_crops=2000), chips).epoch(0)) == 2000
+    grid = Drawing(TrainingConfig(epoch_crops=2000, recipe=replace(MODERN.recipe, crops="grid")), chips)
     places = grid.epoch(0).places
     assert len(grid) == len(places) == len(chips)
     assert len(np.unique(places[:, :3], axis=0)) == len(chips)

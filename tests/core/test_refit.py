@@ -10,6 +10,7 @@ from core.dataset import read_dataset
 from core.ensembles import combine
 from core.errors import InvalidSetting
 from core.fitting import Fit
+from core.learner import Learner
 from core.presets import recommended
 from core.runs import Run
 from core.scenes import Recipe
@@ -115,3 +116,11 @@ def test_other_machines_know_that_the_refit_had_begun(tiles, tmp_path, monkeypat
     again = train(tiles, FOUR, tmp_path / "run", resume=True, chief=False)
     assert not checked, "the chief, which does not check either, would wait for it"
     assert again.early_tuning, "what is not the chief leaves nothing behind"
+
+
+def test_tiles_that_lie_on_the_device_teach_the_same(run, tiles, tmp_path, monkeypatch):
+    """As on a GPU, where crops are cut; what is checked comes from the processor's memory."""
+    monkeypatch.setattr(Learner, "hold", lambda self, chips: self.steps.hold(chips.stacked(), chips.chip))
+    held = train(tiles, FOUR, tmp_path / "held")
+    figures = ["loss", "iou", "val_loss", "val_iou"]
+    np.testing.assert_allclose(held.metrics()[figures], run.metrics()[figures], rtol=0.02)
