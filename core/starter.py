@@ -84,6 +84,7 @@ works in the first minute. Made by `python -m core starter --minutes {minutes:g}
 | weights | `{weights["file"]}`, SHA-256 `{weights["sha256"]}` |
 | licence | that of Groundplan; neither its data nor its weights come from anybody else |
 
-**Limits.** It has never seen a photograph and was never scored on one. Where many houses adjoin, as in the city's old
-town, it merges or splits them. Look at it as a placeholder, and train on real tiles before anything depends on it.
+**Limits.** It has never seen a photograph; docs/RESULTS.md says how little such a network finds on real tiles. Where
+many houses adjoin, as in the city's old town, it merges or splits them. Look at it as a placeholder, and train on real
+tiles before anything depends on it.
 """

@@ -56,6 +56,12 @@ def test_another_network_keeps_the_minutes_of_the_preset_and_none_of_its_options
     assert (found.network, found.minutes, dict(found.options)) == ("distance", preset("good").minutes, {})
 
 
+def test_what_is_for_a_fast_machine_is_checked_more_seldom():
+    assert preset("best").config.epoch_crops > preset("good").config.epoch_crops == TrainingConfig().epoch_crops
+    assert chosen_config({"preset": "best", "network": "unet"}).epoch_crops == preset("best").epoch_crops
+    assert chosen_config({"preset": "best", "epoch_crops": 900}).epoch_crops == 900
+
+
 def test_nothing_named_is_the_default_network():
     assert chosen_config({}) == recommended("unet")
 
