@@ -181,7 +181,10 @@ def test_the_address_wins_when_the_visitor_changed_it(
 
 
 @pytest.mark.usefixtures("city")
-def test_an_address_a_browser_sends_late_is_not_taken_for_the_visitors_wish(open_page: OpenPage) -> None:
+def test_an_address_a_browser_sends_late_is_not_taken_for_the_visitors_wish(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.state._STALE_S", 3600.0)  # however busy the machine is
     page = open_page("explore", tile="AOI_0_Made_img1")
     page.button(key="next tile").click().run()
     page.query_params["tile"] = "AOI_0_Made_img1"
