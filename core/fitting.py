@@ -86,7 +86,7 @@ class Fit:
     @property
     def is_over(self) -> bool:
         """Whether all epochs are trained, or the time is up, or patience has ended, or somebody asked for the end."""
-        enough = self.standing.epoch >= self.config.epochs or self.schedule.time_is_up
+        enough = self.standing.epoch >= self.config.epochs or self.schedule.is_over(self.refitting)
         return self.finishing or enough or self._impatient
 
     @property
@@ -148,8 +148,9 @@ class Fit:
         self._refit()
 
     def _refit(self) -> None:
-        """Draws from all the ground, in epochs of the same length."""
+        """Draws from all the ground, in epochs of the same length, which are not checked."""
         self.drawing = Drawing(self.config, self.data.whole, len(self.drawing))
+        self.schedule.check_s = 0.0
 
     def _epoch(self, windows: Windows) -> None:
         if not self.refitting and self.standing.seen == 0 and self.schedule.refits(self.standing):

@@ -43,6 +43,16 @@ class Schedule:
         """Whether the minutes are over, but for one more check."""
         return bool(self.config.minutes) and self.spent + self.check_s >= 60 * self.config.minutes
 
+    def is_over(self, refitting: bool) -> bool:
+        """Whether the minutes hold no other epoch.
+
+        Those of a refit are not checked: before one, any time left is enough. The first check of all may take far
+        longer than others (JAX on a GPU translates the network in it).
+        """
+        if self.config.refit and not refitting:
+            return bool(self.config.minutes) and self.spent >= 60 * self.config.minutes
+        return self.time_is_up
+
     def share(self, standing: Standing) -> float:
         """How much of the training is over, for whoever waits."""
         if self.config.minutes:

@@ -31,6 +31,15 @@ def test_the_time_is_up_so_early_that_one_more_check_fits_in():
     assert not at(1e9, replace(CLOCK, minutes=0)).time_is_up
 
 
+def test_what_a_check_takes_is_not_kept_back_from_a_refit_that_is_to_come():
+    refit = replace(CLOCK, refit=0.5, recipe=Recipe(crops="drawn", gsd_m=0.5))
+    assert at(50, check_s=11).is_over(False)
+    assert not at(50, refit, check_s=11).is_over(False)
+    assert at(50, refit, check_s=11).is_over(True)
+    assert at(61, refit).is_over(False)
+    assert not at(1e9, replace(refit, minutes=0)).is_over(False)
+
+
 def test_by_epochs_the_rate_does_not_know_the_clock():
     config = replace(CLOCK, minutes=0.0, epochs=10)
     assert at(1e6, config).rate(Standing(epoch=5)) == rate_at(config, 0.5)
