@@ -21,12 +21,19 @@ def contours(
         x=corner[0] - 0.5 + np.arange(columns + 2), y=corner[1] - 0.5 + np.arange(rows + 2), z=np.pad(probability, 1),
         fill_type=FillType.ChunkCombinedOffsetOffset,
     )  # fmt: skip
-    points, rings, outers = (chunks[0] for chunks in lines.filled(threshold, np.inf))
+    points, rings, outers = (chunks[0] for chunks in lines.filled(_between(probability, threshold), np.inf))
     if points is None or rings is None or outers is None:
         return np.empty(0, object)
     parts = _without_holes(np.asarray(points), rings.astype(np.int64), outers.astype(np.int64), least_hole)
     made = shapely.from_ragged_array(shapely.GeometryType.POLYGON, parts[0], parts[1:])
     return np.asarray(made, dtype=object)
+
+
+def _between(probability: Probability, threshold: float) -> float:
+    """The threshold; where pixels have that very value, a hair more: lines through a pixel leave rings of one point."""
+    if not (probability == threshold).any():
+        return threshold
+    return (threshold + float(np.nextafter(np.float32(threshold), np.float32(np.inf)))) / 2
 
 
 def _without_holes(

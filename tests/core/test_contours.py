@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
@@ -49,6 +49,7 @@ def test_polygons_keep_their_own_holes() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(0.5, 3), st.floats(0.2, 0.8), st.floats(0, 80))
+@example(143, 0.5, 0.2, 0.0)  # a pixel has the threshold's very value
 def test_only_holes_below_the_limit_go_and_nothing_else_changes(
     seed: int, blur: float, share: float, least: float
 ) -> None:
