@@ -150,7 +150,7 @@ class Fit:
     def _refit(self) -> None:
         """Draws from all the ground, in epochs of the same length, which are not checked."""
         self.drawing = Drawing(self.config, self.data.whole, len(self.drawing))
-        self.schedule.check_s = 0.0
+        self.schedule.check_s = 0.0  # what the last check took says nothing of these
 
     def _epoch(self, windows: Windows) -> None:
         if not self.refitting and self.standing.seen == 0 and self.schedule.refits(self.standing):

@@ -59,8 +59,8 @@ class Preset:
         """As a training takes it."""
         chosen = recommended(self.network)
         recipe = replace(chosen.recipe, finest_m=self.finest_m)
-        chosen = replace(chosen, batch=self.batch, epoch_crops=self.epoch_crops)
-        return replace(chosen, minutes=self.minutes, epochs=MANY, recipe=recipe)
+        chosen = replace(chosen, batch=self.batch, epoch_crops=self.epoch_crops, recipe=recipe)
+        return replace(chosen, minutes=self.minutes, epochs=MANY)
 
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(

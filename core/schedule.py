@@ -41,7 +41,7 @@ class Schedule:
     @property
     def time_is_up(self) -> bool:
         """Whether the minutes are over, but for one more check."""
-        return bool(self.config.minutes) and self.spent + self.check_s >= 60 * self.config.minutes
+        return self._is_up(self.check_s)
 
     def is_over(self, refitting: bool) -> bool:
         """Whether the minutes hold no other epoch.
@@ -49,9 +49,11 @@ class Schedule:
         Those of a refit are not checked: before one, any time left is enough. The first check of all may take far
         longer than others (JAX on a GPU translates the network in it).
         """
-        if self.config.refit and not refitting:
-            return bool(self.config.minutes) and self.spent >= 60 * self.config.minutes
-        return self.time_is_up
+        return self._is_up(0.0 if self.config.refit and not refitting else self.check_s)
+
+    def _is_up(self, kept_s: float) -> bool:
+        """Whether the minutes are over, but for so many seconds."""
+        return bool(self.config.minutes) and self.spent + kept_s >= 60 * self.config.minutes
 
     def share(self, standing: Standing) -> float:
         """How much of the training is over, for whoever waits."""

@@ -100,6 +100,15 @@ def figures(total: Sums, heads: Sequence[str]) -> dict[str, float]:
     return {name: a / b if b else float("nan") for name, (a, b) in parts.items()}
 
 
+def crops(given: Sequence[Any], held: Sequence[Any], chip: int, heads: Sequence[str]) -> tuple[Any, Any, Any]:
+    """Pixels, target and weight of what a step is given with its looks: a Batch, or Places in the scenes `held`.
+
+    Validation crops come whole, also where scenes are held.
+    """
+    *batch, _looks = given
+    return cut(held, batch[0], chip, heads) if len(batch) == 1 else (batch[0], batch[1], batch[2])
+
+
 def cut(scenes: Sequence[Any], places: Any, chip: int, heads: Sequence[str]) -> tuple[Any, Any, Any]:
     """The windows of `places` out of pixels (s, rows, columns, bands), target (…, heads) and weight (…), turned.
 

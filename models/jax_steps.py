@@ -9,7 +9,7 @@ import numpy as np
 from jax import numpy as jnp
 from numpy.typing import NDArray
 
-from models.fitting import Batch, Places, Sums, cut, sums
+from models.fitting import Batch, Places, Sums, crops, sums
 from models.looks import changed
 
 
@@ -72,7 +72,7 @@ class JaxSteps:
         return self._model.trainable_variables, self._model.non_trainable_variables, self._optimizer.variables
 
     def _arrays(self, batch: Any, held: Any) -> Any:
-        return cut(held, batch[0], self._chip, self._heads) if len(batch) == 2 else batch[:3]
+        return crops(batch, held, self._chip, self._heads)
 
     def _learn(self, state: Any, batch: Any, held: Any) -> Any:
         trainable, others, optimizer = state

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from models.fitting import Batch, Places, Sums, cut, sums
+from models.fitting import Batch, Places, Sums, crops, sums
 from models.looks import changed
 
 
@@ -86,7 +86,7 @@ class TensorflowSteps:
         return self._strategy.reduce("SUM", self._strategy.run(step, args=(batch,)), axis=None)
 
     def _arrays(self, batch: Any) -> Any:
-        return cut(self._held, batch[0], self._chip, self._heads) if len(batch) == 2 else batch[:3]
+        return crops(batch, self._held, self._chip, self._heads)
 
     def _learn(self, batch: Any) -> tf.Tensor:
         pixels, target, weight = self._arrays(batch)
