@@ -112,7 +112,7 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
                 "Mean of several networks",
                 "models.ensemble",
                 32,
-                128,
+                192,
                 ("mask", "distance"),
                 {"members": "unet+unet"},
                 blend=32,

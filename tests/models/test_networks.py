@@ -117,6 +117,16 @@ for name in sys.argv[1:]:
     assert said.split() == [word for name in names for word in (name, backend)]
 
 
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "ensemble"])
+def test_every_network_can_be_in_an_ensemble(name):
+    ensemble, members = NETWORKS["ensemble"], named([(name, SMALL.get(name, {})), ("fcn", {})])
+    core = ensemble.stride
+    windowed = build_for_windows("ensemble", 3, members=members)
+    side = core + 2 * ensemble.halo
+    assert windowed(np.zeros((1, side, side, 3), np.float32)).shape == (1, core, core, 2)
+    assert ensemble.stride % NETWORKS[name].stride == 0
+
+
 def test_members_of_an_ensemble_are_written_as_they_are_read():
     members = [("unet", {"width": 24}), ("fcn", {"batch_norm": True}), ("fcn", {})]
     assert _parsed(named(members)) == members
