@@ -33,8 +33,7 @@ class Canvas:
                 self._pixels[: len(self.carried)] = self.carried
         box = core.widened(self.blend)
         inside = box.within(self.grid)
-        rows = slice(inside.row - box.row, inside.row - box.row + inside.height)
-        columns = slice(inside.column - box.column, inside.column - box.column + inside.width)
+        rows, columns = inside.slices(box)
         here = self._pixels[inside.row - self.top :, inside.column :][: inside.height, : inside.width]
         if not self.blend:
             here[...] = said[rows, columns]

@@ -157,21 +157,11 @@ class _Pass:
         return canvas
 
     def _input(self, core: Box) -> _Input:
-        """What the network is given for a window, (rows, columns, bands) with the halo, and where it has a picture.
-
-        Beyond the image's rim the picture goes on mirrored.
-        """
+        """What the network is given for a window, (rows, columns, bands) with the halo, and where it has a picture."""
         told = core.widened(self.network.blend)
         box = told.widened(self.network.halo)
-        inside = box.within(self.picture.grid)
-        pixels, valid = self.picture.read(inside)
-        before = inside.row - box.row, inside.column - box.column
-        after = box.height - inside.height - before[0], box.width - inside.width - before[1]
-        around = list(zip(before, after, strict=True))
-        if any(map(any, around)):
-            pixels, valid = np.pad(pixels, [*around, (0, 0)], mode="reflect"), np.pad(valid, around)
-        halo = self.network.halo
-        return pixels, valid[halo : halo + told.height, halo : halo + told.width]
+        pixels, valid = self.picture.read(box)
+        return pixels, valid[told.slices(box)]
 
 
 def _window(engine: Engine, pixels: NDArray[np.float32], valid: Where, layers: int) -> NDArray[np.float32]:

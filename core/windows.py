@@ -43,6 +43,11 @@ class Box:
         width, height = min(self.column + self.width, grid.width), min(self.row + self.height, grid.height)
         return Box(column, row, width - column, height - row)
 
+    def slices(self, box: "Box") -> tuple[slice, slice]:
+        """Its rows and columns of an array of a box around it."""
+        row, column = self.row - box.row, self.column - box.column
+        return slice(row, row + self.height), slice(column, column + self.width)
+
 
 def windows(grid: Grid, stride: int, most: int) -> Iterator[Box]:
     """Boxes of one size, at most so many pixels long, that cover the grid from its first pixel; those at the end may
@@ -72,13 +77,20 @@ class Picture:
     grid: Grid
 
     def read(self, box: Box) -> tuple[NDArray[np.float32], Where]:
-        """Pixels (rows, columns, bands) in the files' own values, and where there is a picture."""
-        colour = self._part(self.colour, self.colour_bands, box)
-        valid = rasters.Raster(colour, self.grid, self.colour.nodata).valid
-        last = [] if self.eight_bands is None else [*self._part(self.eight_bands, (WORLDVIEW_LAST,), box)]
-        pixels = np.empty((*valid.shape, len(colour) + len(last)), np.float32)
+        """Pixels (rows, columns, bands) in the files' own values, and where there is a picture.
+
+        Beyond the grid's rim the picture goes on mirrored, and there is none.
+        """
+        inside = box.within(self.grid)
+        colour = self._part(self.colour, self.colour_bands, inside)
+        last = [] if self.eight_bands is None else [*self._part(self.eight_bands, (WORLDVIEW_LAST,), inside)]
+        pixels = np.empty((box.height, box.width, len(colour) + len(last)), np.float32)
+        valid = np.zeros(pixels.shape[:2], bool)
+        here = inside.slices(box)
+        valid[here] = rasters.where_valid(colour, self.colour.nodata)
         for n, band in enumerate((*colour, *last)):
-            pixels[..., n] = band
+            pixels[(*here, n)] = band
+        _mirror(pixels, *here)
         return pixels, valid
 
     def _part(self, dataset: DatasetReader, bands: tuple[int, ...], box: Box) -> NDArray:
@@ -90,6 +102,15 @@ class Picture:
         except RasterioError as error:
             raise TruncatedRaster(name=Path(dataset.name)) from error
         return part
+
+
+def _mirror(pixels: NDArray, rows: slice, columns: slice) -> None:
+    """Fills (rows, columns, …) around the part that is known with its mirror image, as often as it takes."""
+    for line in (pixels[rows].swapaxes(0, 1), pixels):
+        known = columns if line is not pixels else rows
+        shown = np.pad(np.arange(known.start, known.stop), (known.start, len(line) - known.stop), mode="reflect")
+        for rim in (slice(0, known.start), slice(known.stop, len(line))):
+            line[rim] = line[shown[rim]]
 
 
 @contextmanager

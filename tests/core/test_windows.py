@@ -50,6 +50,18 @@ def test_windows_read_what_reading_the_whole_gives(tmp_path, pixels):
             assert valid.all()
 
 
+@pytest.mark.parametrize("box", [Box(-8, -8, 80, 80), Box(40, -15, 30, 50), Box(-200, 10, 500, 16), Box(8, 8, 16, 16)])
+def test_beyond_the_rim_the_picture_goes_on_mirrored_and_there_is_none(tmp_path, box):
+    tile = make_tile(tmp_path)
+    with open_picture(tile.image, None, 3, grid_at()) as picture:
+        whole, _ = picture.read(Box(0, 0, 64, 64))
+        got, valid = picture.read(box)
+    around = [(500, 500), (500, 500)]
+    there = np.s_[500 + box.row : 500 + box.row + box.height, 500 + box.column : 500 + box.column + box.width]
+    np.testing.assert_array_equal(got, np.pad(whole, [*around, (0, 0)], mode="reflect")[there])
+    np.testing.assert_array_equal(valid, np.pad(np.ones((64, 64), bool), around)[there])
+
+
 def test_ground_without_a_picture_is_told(tmp_path):
     tile = make_tile(tmp_path, empty_columns=20)
     with open_picture(tile.image, None, 3, grid_at()) as picture:
