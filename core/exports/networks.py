@@ -102,6 +102,7 @@ def deepness(run: Run) -> dict[str, Any]:
 
 
 def _of_pixels(run: Run, side: int | None) -> "keras.Model":
+    start_keras()
     import keras
 
     from models.scaled import Scaled
@@ -115,6 +116,7 @@ def _of_pixels(run: Run, side: int | None) -> "keras.Model":
 
 def _planes(run: Run) -> "keras.Model":
     """Channels first, scaled already, the probability alone."""
+    start_keras()
     import keras
 
     network, told = load_network(run), _told(run)
@@ -139,7 +141,6 @@ def _called(network: "keras.Model") -> "keras.Model":
 
 
 def _told(run: Run) -> "keras.Layer":
-    start_keras()
     from models.unet import Told
 
     return Told(NETWORKS[run.config.network].heads, dtype="float32")
