@@ -9,6 +9,7 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from math import isfinite, isnan, nan
 from typing import TYPE_CHECKING, NoReturn
 
@@ -22,14 +23,15 @@ from core.config import TrainingConfig
 from core.dataset import Dataset
 from core.drawing import Drawing, Drawn
 from core.errors import Diverged
+from core.footprints import Shaping
 from core.learner import Learner
 from core.live import MOST_STEPS, Live, end_live
 from core.progress import Finish, Report
 from core.runs import MEASURES, Run
 from core.schedule import Schedule
-from core.tuning import RIPE, SEEDS, Tuning, first_shaping, tune
+from core.tuning import RIPE, SEEDS, Tuning, first_shaping, stand_apart, tune
 from core.types import Batch
-from core.validation import MOST_SCENES, check, grounds
+from core.validation import MOST_SCENES, check, grounds, truth_of
 from core.watchers.watcher import MOST_WINDOWS, Epoch, Watcher, Windows
 
 if TYPE_CHECKING:
@@ -135,7 +137,16 @@ class Fit:
     def _tuned(self, levels: Sequence[float]) -> Tuning:
         """What the network's present weights are best shaped with."""
         checked = check(grounds(self.data.validation), self.learner.layers, self.learner.network.stride)
-        return tune(checked, first_shaping(self.config), levels)
+        return tune(checked, self._first, levels if self.learner.network.tells_distance else ())
+
+    @cached_property
+    def _first(self) -> Shaping:
+        """How footprints are made until thresholds are found, going by how the buildings of this ground stand."""
+        parts = self.learner.network.tells_distance
+        apart = parts and stand_apart(truth_of(self.data.train, MOST_SCENES))
+        if apart:
+            self.run.log("By their labels buildings stand apart here: only narrow necks part them, until tuning knows.")
+        return first_shaping(self.config, apart)
 
     def _begin_refit(self) -> None:
         """From here on the validation ground tells nothing any more: thresholds are found now."""
@@ -232,7 +243,7 @@ class Fit:
         if self.config.best_by != "f1":
             return {}
         checked = check(grounds(self.data.validation, MOST_SCENES), self.learner.layers, self.learner.network.stride)
-        score = checked.counts(first_shaping(self.config)).f1
+        score = checked.counts(self._first).f1
         return {"f1": nan if score is None else score}
 
     def _figures(self, sums: "Sums | tuple[float, ...]") -> dict[str, float]:

@@ -30,6 +30,9 @@ AREAS_M2 = (5.0, 10.0, 20.0, 30.0)
 LEASTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 #: Where a network tells the distance to the wall, neighbours are told apart at this level until it is tuned.
 FIRST_SEED = 1.3
+#: But at this one where buildings stand apart: where a mask without a mistake finds them with so much F1. What has a
+#: neck half as deep is one long roof there (docs/decisions/0021-where-buildings-stand-apart.md).
+APART_SEED, APART = 4.0, 0.9
 
 
 @dataclass(frozen=True)
@@ -92,10 +95,16 @@ def tuning_of(run: Run) -> Tuning:
         return Tuning(first_shaping(run.config))
 
 
-def first_shaping(config: TrainingConfig) -> Shaping:
-    """What a run's footprints are made with before it is tuned."""
-    parts = NETWORKS[config.network].tells_distance
-    return Shaping(seed=FIRST_SEED if parts else 0.0, grow_px=config.recipe.border_px)
+def first_shaping(config: TrainingConfig, apart: bool = False) -> Shaping:
+    """What a run's footprints are made with before it is tuned; `apart`: its buildings stand so."""
+    level = APART_SEED if apart else FIRST_SEED
+    seed = level if NETWORKS[config.network].tells_distance else 0.0
+    return Shaping(seed=seed, grow_px=config.recipe.border_px)
+
+
+def stand_apart(checked: Checked) -> bool:
+    """Whether buildings are found without being parted, going by what is `checked`: a mask that knows the truth."""
+    return (checked.counts(Shaping(seed=0.0)).f1 or 0.0) >= APART
 
 
 def tune(checked: Checked, first: Shaping, levels: Sequence[float] = SEEDS) -> Tuning:
@@ -103,7 +112,7 @@ def tune(checked: Checked, first: Shaping, levels: Sequence[float] = SEEDS) -> T
     score = checked.counts(first).f1
     if score is None:
         return Tuning(first)
-    seeds = levels if first.seed else (0.0,)
+    seeds = dict.fromkeys((first.seed, *levels))
     grid = (replace(first, threshold=threshold, seed=seed) for threshold, seed in product(THRESHOLDS, seeds))
     worth = _worth(checked)
     best, score = _better(checked, first, score, worth, grid)

@@ -59,10 +59,14 @@ def _moved(shapes: Geometries, right: float, down: float) -> Geometries:
 
 def grounds(chips: Chips, most: int | None = None) -> list[Ground]:
     """What validation crops cover, scene by scene; of many scenes so many, evenly chosen."""
+    return [Ground(chips.scenes[n], box) for n, box in _boxes(chips, most)]
+
+
+def _boxes(chips: Chips, most: int | None) -> list[tuple[int, tuple[int, int, int, int]]]:
     boxes = list(chips.boxes.items())
     if most is not None and len(boxes) > most:
         boxes = [boxes[n] for n in np.linspace(0, len(boxes) - 1, most).round().astype(int)]
-    return [Ground(chips.scenes[n], box) for n, box in boxes]
+    return boxes
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +91,12 @@ class Checked:
     def counts(self, shaping: Shaping) -> Counts:
         """Of all of them together."""
         return sum(self.scores(shaping), start=Counts(0, 0, 0))
+
+
+def truth_of(chips: Chips, most: int | None = None) -> Checked:
+    """What a mask without a mistake says of the ground that crops cover, scene by scene as `grounds` chooses them."""
+    boxes = [chips.building(n)[top:bottom, left:right] for n, (top, left, bottom, right) in _boxes(chips, most)]
+    return Checked(tuple(grounds(chips, most)), tuple(box[..., None].astype(np.float32) for box in boxes))
 
 
 def check(grounds: list[Ground], network: Callable[[NDArray[np.float32]], NDArray[np.float32]], stride: int) -> Checked:

@@ -34,7 +34,7 @@ from core.scoring import Score
 from core.starter import is_starter
 
 #: Levels of the seeds; 0 lets all neighbours grow together.
-_SEEDS = (0.0, *(n / 20 for n in range(21, 61)))
+_SEEDS = (0.0, *(n / 20 for n in range(21, 61)), 3.5, 4.0, 5.0, 6.0, 8.0)
 #: What a person may take footprints home as.
 FOOTPRINT_FORMATS = {
     ".geojson": "GeoJSON", ".gpkg": "GeoPackage", ".parquet": "GeoParquet", ".fgb": "FlatGeobuf",

@@ -9,6 +9,7 @@ from core.jobs.store import Queue, State
 from core.predicted import predicted
 from core.progress import silent
 from core.settings import settings
+from core.tuning import APART_SEED, FIRST_SEED, RIPE, SEEDS
 from tests.app.conftest import OpenPage
 from tests.app.test_pages import do_on_the_map, html, scene
 from tests.core.predictions import TILES, made
@@ -38,6 +39,12 @@ def test_sliders_change_polygons_and_score_but_not_the_map(open_page: OpenPage) 
     assert "0.667" in html(page)  # the invented one is less probable
     assert url(page, "verdicts") != before
     assert "t=0.8" in url(page, "verdicts")
+
+
+def test_every_level_that_a_tuning_may_choose_can_be_set() -> None:
+    from app.components.prediction_view import _SEEDS
+
+    assert {0.0, FIRST_SEED, APART_SEED, *SEEDS, *RIPE} <= set(_SEEDS)
 
 
 def test_errors_and_truth_can_be_shown_alone(open_page: OpenPage) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from shapely import box
 
 from core.config import TrainingConfig
 from core.dataset import read_dataset
@@ -15,6 +16,7 @@ from core.presets import recommended
 from core.runs import Run
 from core.scenes import Recipe
 from core.training import train
+from core.tuning import APART_SEED
 from tests.core.made_up import grid_at, make_tile
 from tests.core.test_training import interrupting
 
@@ -46,6 +48,19 @@ def test_the_thresholds_are_those_found_before(run):
     assert run.tuned["refitted"]
     assert run.early_tuning is None
     assert run.log_text.index("Thresholds are found") < run.log_text.index("Epoch 3")
+
+
+def test_where_buildings_stand_apart_a_training_says_so_and_parts_them_at_narrow_necks_only(run):
+    assert run.log_text.count("buildings stand apart") == 1
+    assert run.tuned["shaping"]["seed"] == APART_SEED
+
+
+def test_where_houses_share_a_wall_it_says_nothing(tmp_path):
+    """A terrace of five."""
+    terrace = [box(8 + 9 * n, 20, 17 + 9 * n, 40) for n in range(5)]
+    tiles = [make_tile(tmp_path, f"row{n}", grid_at(100 * n), houses=terrace) for n in range(2)]
+    row = train(tiles, replace(FOUR, epochs=1, refit=0.0), tmp_path / "run")
+    assert "stand apart" not in row.log_text
 
 
 def test_every_tile_counts_as_trained_on(run, tiles):

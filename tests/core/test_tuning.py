@@ -9,7 +9,7 @@ from core.config import TrainingConfig
 from core.footprints import Shaping
 from core.presets import recommended
 from core.scenes import Scene
-from core.tuning import Tuning, first_shaping, second_look, tune
+from core.tuning import Tuning, first_shaping, second_look, stand_apart, tune
 from core.validation import Checked, Ground
 from tests.core.made_up import grid_at
 
@@ -110,3 +110,31 @@ def test_a_run_begins_with_what_its_network_can_tell(network, seed, grow):
     assert bool(first_shaping(config).seed) == seed
     assert first_shaping(config).grow_px == grow
     assert first_shaping(TrainingConfig()).grow_px == 2
+
+
+def test_where_buildings_stand_apart_only_narrow_necks_part_them_at_first():
+    config = recommended("unet")
+    together, apart = first_shaping(config), first_shaping(config, apart=True)
+    assert apart == together.changed(seed=apart.seed)
+    assert apart.seed > 2 * together.seed
+    assert first_shaping(recommended("fcn"), apart=True) == first_shaping(recommended("fcn"))
+
+
+@pytest.mark.parametrize(("wide", "apart"), [(12, True), (19, True), (20, False)])
+def test_buildings_stand_apart_where_a_mask_without_a_mistake_tells_them_apart(wide, apart):
+    rows = [shapely.box(20 * n, 20 * m + 4, 20 * n + wide, 20 * m + 16) for n in range(8) for m in range(8)]
+    assert stand_apart(Checked((ground(rows),), (drawn(rows, 1.0),))) == apart
+
+
+def test_ground_without_buildings_says_nothing_of_how_they_stand():
+    assert not stand_apart(Checked((ground([]),), (drawn([], 1.0),)))
+
+
+def test_buildings_that_stand_apart_are_parted_all_the_same_where_that_finds_many_more():
+    """The mask runs together: only the distance knows where one ends."""
+    shapes = [shapely.box(20 * n, 20 * m, 20 * n + 18, 20 * m + 18) for n in range(8) for m in range(8)]
+    layers = drawn(shapes, 0.9)
+    layers[:160, :160] = np.maximum(layers[:160, :160], (0.9, 1.5))
+    found = tune(Checked((ground(shapes),), (layers,)), FIRST.changed(seed=4.0), (1.2, 1.3))
+    assert found.shaping.seed < 4
+    assert found.f1 == 1

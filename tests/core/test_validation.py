@@ -6,7 +6,7 @@ import pytest
 from core.chips import Chips
 from core.footprints import Shaping
 from core.scenes import Recipe, read_scene
-from core.validation import Checked, check, grounds
+from core.validation import Checked, check, grounds, truth_of
 from tests.core.made_up import grid_at, make_tile
 
 RECIPE = Recipe(chip=32, step=16, border_px=0, gsd_m=0.5, crops="drawn")
@@ -27,6 +27,12 @@ def all_knowing(pixels: np.ndarray) -> np.ndarray:
 def test_whoever_knows_everything_finds_every_building(chips):
     counts = check(grounds(chips), all_knowing, 16).counts(Shaping())
     assert (counts.tp, counts.fp, counts.fn) == (2, 0, 0)
+
+
+def test_the_truth_finds_every_building_of_the_ground(chips):
+    for part in (chips, chips.only(chips.where[:, 2] == 32)):
+        counts = truth_of(part).counts(Shaping())
+        assert (counts.tp, counts.fp, counts.fn) == (len(grounds(part)[0].truth), 0, 0)
 
 
 def test_only_buildings_of_the_kept_ground_count(chips):
