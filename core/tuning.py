@@ -25,6 +25,8 @@ SEEDS = (1.1, 1.2, 1.3, 1.5, 1.8, 2.2)
 #: The levels of networks that have learned. Distances of one that is still to learn ripple: what smooths them over
 #: would not fit later.
 RIPE = (1.2, 1.3, 1.5)
+#: So many tiles with buildings must validate for another level to be taken: those of one tile are of one kind.
+LEAST_TILES = 3
 AREAS_M2 = (5.0, 10.0, 20.0, 30.0)
 #: How likely a footprint must be for the judge to keep it.
 LEASTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
@@ -112,7 +114,8 @@ def tune(checked: Checked, first: Shaping, levels: Sequence[float] = SEEDS) -> T
     score = checked.counts(first).f1
     if score is None:
         return Tuning(first)
-    seeds = dict.fromkeys((first.seed, *levels))
+    kinds = {ground.scene.tile for ground in checked.grounds if len(ground.truth)}
+    seeds = dict.fromkeys((first.seed, *(levels if len(kinds) >= LEAST_TILES else ())))
     grid = (replace(first, threshold=threshold, seed=seed) for threshold, seed in product(THRESHOLDS, seeds))
     worth = _worth(checked)
     best, score = _better(checked, first, score, worth, grid)

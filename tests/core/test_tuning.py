@@ -16,10 +16,10 @@ from tests.core.made_up import grid_at
 FIRST = Shaping(seed=1.3)
 
 
-def ground(houses: list[shapely.Polygon], size: int = 200) -> Ground:
+def ground(houses: list[shapely.Polygon], size: int = 200, tile: str = "t") -> Ground:
     nothing = np.zeros((size, size, 1), np.uint8)
     scene = Scene(
-        "t", nothing.astype(np.float32), nothing, np.ones((size, size), bool), grid_at(size=size), (1.0,),
+        tile, nothing.astype(np.float32), nothing, np.ones((size, size), bool), grid_at(size=size), (1.0,),
         np.array(houses, object),
     )  # fmt: skip
     return Ground(scene, (0, 0, size, size))
@@ -130,11 +130,13 @@ def test_ground_without_buildings_says_nothing_of_how_they_stand():
     assert not stand_apart(Checked((ground([]),), (drawn([], 1.0),)))
 
 
-def test_buildings_that_stand_apart_are_parted_all_the_same_where_that_finds_many_more():
-    """The mask runs together: only the distance knows where one ends."""
+@pytest.mark.parametrize(("tiles", "taken"), [(1, False), (2, False), (3, True)])
+def test_another_level_is_taken_where_several_tiles_ask_for_it(tiles, taken):
+    """The masks run together: only the distance knows where one building ends. Those of one tile are of one kind."""
     shapes = [shapely.box(20 * n, 20 * m, 20 * n + 18, 20 * m + 18) for n in range(8) for m in range(8)]
     layers = drawn(shapes, 0.9)
     layers[:160, :160] = np.maximum(layers[:160, :160], (0.9, 1.5))
-    found = tune(Checked((ground(shapes),), (layers,)), FIRST.changed(seed=4.0), (1.2, 1.3))
-    assert found.shaping.seed < 4
-    assert found.f1 == 1
+    grounds = tuple(ground(shapes, tile=f"t{n}") for n in range(tiles))
+    found = tune(Checked(grounds, (layers,) * tiles), FIRST.changed(seed=4.0), (1.2, 1.3))
+    assert (found.shaping.seed < 4) == taken
+    assert found.f1 == (1 if taken else 0)
