@@ -20,7 +20,6 @@ from rasterio.features import rasterize
 
 from core.ahead import ahead
 from core.contours import contours
-from core.geojson import plain
 from core.grids import Grid, area_m2
 from core.parting import parted
 from core.rasters import grid_of, open_raster, read_window
@@ -280,9 +279,9 @@ def _mean_inside(polygons: Geometries, probability: Probability, window: _Box) -
     """Mean probability of the pixels whose centres each polygon holds, else of the pixel it lies in."""
     if len(polygons) == 0:
         return np.empty(0)
-    numbers = zip(plain(polygons), range(1, len(polygons) + 1), strict=True)
+    numbers = range(1, len(polygons) + 1)
     corner = Affine.translation(window.column, window.row)
-    owner = rasterize(numbers, probability.shape, transform=corner, dtype="int32").ravel()
+    owner = rasterize(zip(polygons, numbers, strict=True), probability.shape, transform=corner, dtype="int32").ravel()
     inside = np.flatnonzero(owner)  # a fraction of all pixels, as a rule
     owner = owner[inside] - 1
     pixels = np.bincount(owner, minlength=len(polygons))

@@ -16,7 +16,6 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.features import rasterize
 
-from core.geojson import plain
 from core.types import Geometries
 
 #: In the order of the columns of `features`.
@@ -54,7 +53,7 @@ def _of_shape(polygons: Geometries, pixel_m: float) -> NDArray[np.float64]:
 def _of_pixels(polygons: Geometries, layers: NDArray[np.float32], corner: tuple[int, int]) -> NDArray[np.float64]:
     """Mean, spread and least of the probability, mean and most of the distance, inside each polygon."""
     count = len(polygons) + 1
-    numbers, there = zip(plain(polygons), range(1, count), strict=True), Affine.translation(*corner)
+    numbers, there = zip(polygons, range(1, count), strict=True), Affine.translation(*corner)
     owner = rasterize(numbers, layers.shape[:2], transform=there, dtype="int32").ravel()
     inside = np.flatnonzero(owner)
     owner, probability = owner[inside], layers[..., 0].ravel()[inside]

@@ -4,11 +4,9 @@ import numpy as np
 import orjson
 import pytest
 import shapely
-from hypothesis import given
-from hypothesis import strategies as st
 from shapely import box
 
-from core.geojson import feature_collection, plain
+from core.geojson import feature_collection
 
 CLOCKWISE = shapely.orient_polygons(
     box(-115.2, 36.1, -115.1, 36.2) - box(-115.16, 36.14, -115.14, 36.16), exterior_cw=True
@@ -44,12 +42,3 @@ def test_no_shapes_are_a_collection_too():
 def test_shapes_without_properties_are_a_mistake():
     with pytest.raises(ValueError, match="longer"):
         feature_collection(np.array([CLOCKWISE, CLOCKWISE]), [{}])
-
-
-@given(st.lists(st.floats(-1e6, 1e6), min_size=4, max_size=4, unique=True))
-def test_plain_shapes_keep_every_digit(sides):
-    shapes = np.array(
-        [box(*sides), shapely.multipolygons([box(*sides), box(0, 0, 1, 1)]), CLOCKWISE, shapely.Polygon()]
-    )
-    for one, other in zip(plain(shapes), shapes, strict=True):
-        assert shapely.equals_exact(shapely.geometry.shape(one), other)
