@@ -137,7 +137,7 @@ class Fit:
     def _tuned(self, levels: Sequence[float]) -> Tuning:
         """What the network's present weights are best shaped with."""
         checked = check(grounds(self.data.validation), self.learner.layers, self.learner.network.stride)
-        return tune(checked, self._first, levels if self.learner.network.tells_distance else ())
+        return tune(checked, self._first, levels)
 
     @cached_property
     def _first(self) -> Shaping:

@@ -115,7 +115,7 @@ def tune(checked: Checked, first: Shaping, levels: Sequence[float] = SEEDS) -> T
     if score is None:
         return Tuning(first)
     kinds = {ground.scene.tile for ground in checked.grounds if len(ground.truth)}
-    seeds = dict.fromkeys((first.seed, *(levels if len(kinds) >= LEAST_TILES else ())))
+    seeds = dict.fromkeys((first.seed, *(levels if first.seed and len(kinds) >= LEAST_TILES else ())))
     grid = (replace(first, threshold=threshold, seed=seed) for threshold, seed in product(THRESHOLDS, seeds))
     worth = _worth(checked)
     best, score = _better(checked, first, score, worth, grid)

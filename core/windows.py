@@ -106,11 +106,10 @@ class Picture:
 
 def _mirror(pixels: NDArray, rows: slice, columns: slice) -> None:
     """Fills (rows, columns, …) around the part that is known with its mirror image, as often as it takes."""
-    for line in (pixels[rows].swapaxes(0, 1), pixels):
-        known = columns if line is not pixels else rows
-        shown = np.pad(np.arange(known.start, known.stop), (known.start, len(line) - known.stop), mode="reflect")
-        for rim in (slice(0, known.start), slice(known.stop, len(line))):
-            line[rim] = line[shown[rim]]
+    for lines, known in ((pixels[rows].swapaxes(0, 1), columns), (pixels, rows)):
+        shown = np.pad(np.arange(known.start, known.stop), (known.start, len(lines) - known.stop), mode="reflect")
+        for rim in (slice(0, known.start), slice(known.stop, len(lines))):
+            lines[rim] = lines[shown[rim]]
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from core.backend import silent_stderr, start_keras
+from core.backend import silent_stderr
 from core.catalog.tile import Tile
 from core.engine import load_network
 from core.exports.cards import model_card, stac_item
@@ -102,12 +102,11 @@ def deepness(run: Run) -> dict[str, Any]:
 
 
 def _of_pixels(run: Run, side: int | None) -> "keras.Model":
-    start_keras()
+    network, told = load_network(run), _told(run)  # wakes Keras, which imported first would say so
     import keras
 
     from models.scaled import Scaled
 
-    network, told = load_network(run), _told(run)
     record = run.record
     pixels = keras.Input((side, side, record.bands), batch_size=1 if side else None, name="pixels")
     scaled = Scaled(record.scaling.low, record.scaling.high, dtype="float32")(pixels)
@@ -116,10 +115,9 @@ def _of_pixels(run: Run, side: int | None) -> "keras.Model":
 
 def _planes(run: Run) -> "keras.Model":
     """Channels first, scaled already, the probability alone."""
-    start_keras()
+    network, told = load_network(run), _told(run)
     import keras
 
-    network, told = load_network(run), _told(run)
     scaled = keras.Input((run.record.bands, SIDE, SIDE), batch_size=1, name="input")
     said = told(network(keras.layers.Permute((2, 3, 1))(scaled)))
     return _called(keras.Model(scaled, keras.layers.Permute((3, 1, 2))(said[..., :1]), name="groundplan"))
