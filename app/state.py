@@ -175,8 +175,8 @@ def chosen_job() -> int | None:
 
 
 def choose_job(job: int | None) -> None:
-    """Click a job of the queue; the same one again lets go of it."""
-    st.session_state[_JOB] = None if job == chosen_job() else job
+    """Another job of the queue, or none."""
+    st.session_state[_JOB] = job
 
 
 def chosen_shape() -> str | None:

@@ -14,7 +14,8 @@ export default function ({data, parentElement, setTriggerValue}) {
     const title = row.cells[1].appendChild(document.createElement("b"));
     title.after(document.createElement("small"));
     row.cells[2].append(document.createElement("i"), document.createElement("span"));
-    row.onclick = () => setTriggerValue("chosen", Number(id));
+    // Names what is to be chosen, 0 for none, and not that a row was clicked: a busy browser sends a click twice.
+    row.onclick = () => setTriggerValue("chosen", row.getAttribute("aria-selected") === "true" ? 0 : Number(id));
     row.onkeydown = event => {
       const step = {ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling"}[event.key];
       if (step) { row[step]?.focus(); event.preventDefault(); }

@@ -74,9 +74,20 @@ def _continue(run: Run, job: Job, place: str) -> None:
         )
         epochs = st.number_input("More epochs", 1, 1000, 5, key=f"{place}more {job.id}")
         words = f"Continue for {counted(epochs, 'more epoch')}"
-        if st.button(words, key=f"{place}continue {job.id}", icon=":material/play_arrow:"):
+        if _pressed(words, f"{place}continue {job.id}", ":material/play_arrow:"):
             state.watch(submit_more_epochs(run, epochs, queue(), Resources.of(job.params)).id)
             st.rerun()
+
+
+def _pressed(words: str, key: str, icon: str) -> bool:
+    """A button whose press counts once: a busy browser sends one with every tick of the page that is overdue.
+
+    Each press leaves another button behind, which what is left of it does not reach.
+    """
+    presses = st.session_state.get(f"{key} presses", 0)
+    pressed = st.button(words, key=f"{key} {presses}", icon=icon)
+    st.session_state[f"{key} presses"] = presses + pressed
+    return pressed
 
 
 def _delete(job: Job, run: Run | None, place: str) -> None:

@@ -49,7 +49,7 @@ def queue_view() -> None:
 
 
 def _choose() -> None:
-    state.choose_job(st.session_state["queue"].chosen)
+    state.choose_job(st.session_state["queue"].chosen or None)
 
 
 def _in_order() -> list[Job]:

@@ -174,7 +174,7 @@ def test_continue_submits_so_many_more_epochs_and_shows_them(open_page: OpenPage
     job = ended(queue, State.DONE)
     page = open_page("train")
     page.number_input(key=f"more {job.id}").set_value(4).run()
-    page.button(key=f"continue {job.id}").click().run()
+    page.button(key=f"continue {job.id} 0").click().run()
     newest = queue.jobs()[0]
     assert (newest.params["from"], newest.params["config"]["epochs"]) == ("mine", 6)
     assert page.session_state["watched job"] == newest.id
@@ -278,7 +278,7 @@ def test_more_epochs_ask_for_as_much_of_the_cluster_as_the_run_did(open_page: Op
     job = queue.submit("train", TRAINING | {"gpus": 2, "nodes": 3}, "Made, 1 tile")
     queue.claim("w")
     queue.finish(job.id, "w", State.DONE)
-    open_page("train").button(key=f"continue {job.id}").click().run()
+    open_page("train").button(key=f"continue {job.id} 0").click().run()
     more = queue.jobs()[0]
     assert (more.params["from"], more.params["gpus"], more.params["nodes"]) == ("mine", 2, 3)
 

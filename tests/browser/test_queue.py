@@ -18,6 +18,7 @@ from core.catalog.scan import scan
 from core.catalog.store import Catalog, write_catalog
 from core.jobs.store import Job, Queue, State
 from core.settings import settings
+from tests.app.test_jobs import TRAINING, trained
 from tests.conftest import ROOT
 from tests.core.jobs import toys
 from tests.core.made_up import grid_at, make_tile
@@ -145,6 +146,45 @@ def test_the_order_that_one_chooses_is_the_other_s(queue: Queue, visitors: tuple
     theirs.reload()
     expect(theirs.locator("tr[data-job]").first).to_contain_text("Two")
     assert [job.id for job in queue.waiting()] == [second.id, first.id]
+
+
+def click_late(target: Locator) -> None:
+    """Clicks while the browser is busy for so long that ticks are overdue: Streamlit then sends the click with each."""
+    target.evaluate(
+        """it => {
+            scheduler.postTask(() => it.click(), {priority: "user-blocking"});
+            const until = performance.now() + 1500;
+            while (performance.now() < until);
+        }"""
+    )
+
+
+def test_a_click_that_is_sent_twice_chooses_a_job_and_another_lets_go_of_it(
+    queue: Queue, visitors: tuple[Page, Page]
+) -> None:
+    page, _ = visitors
+    job = queue.submit("greet", {}, "One")
+    expect(row(page, job)).to_be_visible()
+    for chosen in ("true", "false", "true"):
+        click_late(row(page, job))
+        page.wait_for_timeout(1000)
+        expect(row(page, job)).to_have_attribute("aria-selected", chosen)
+
+
+def test_a_press_that_is_sent_twice_continues_a_run_once(queue: Queue, visitors: tuple[Page, Page]) -> None:
+    page, _ = visitors
+    trained()
+    job = queue.submit("train", TRAINING, "Made, 1 tile")
+    queue.claim("w")
+    queue.finish(job.id, "w", State.DONE)
+    page.reload()
+    row(page, job).click()
+    buttons = page.get_by_role("button", name="Continue", exact=True)
+    expect(buttons).to_have_count(2)  # one beside the curves, one below the queue
+    buttons.last.click()
+    click_late(page.get_by_role("button", name="Continue for 5 more epochs"))
+    page.wait_for_timeout(2000)
+    assert len(queue.jobs()) == 2
 
 
 def test_rows_are_reached_by_keyboard(queue: Queue, visitors: tuple[Page, Page]) -> None:
