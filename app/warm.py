@@ -4,6 +4,7 @@ Libraries are imported, and some import more at their first use. `streamlit_foli
 Streamlit takes its component only once the server runs.
 """
 
+import gc
 from contextlib import suppress
 
 import altair as alt
@@ -24,3 +25,6 @@ def warm_up() -> None:
         read_catalog()
     alt.Chart(pd.DataFrame({"m²": [1.0]})).mark_bar().encode(alt.X("m²", bin=True), y="count()").to_json()
     Image.init()
+    # Streamlit looks for rubbish after each run, every tick of a box too: not among what was imported and stays.
+    gc.collect()
+    gc.freeze()

@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 from time import perf_counter
 
 import numpy as np
@@ -128,6 +129,18 @@ def prepare(folder: Path) -> str:
     return done.stdout.split()[-1]
 
 
+def life(browser: Browser, folder: Path, looked_at_s: float) -> float:
+    """CPU seconds of a server and its worker, from their start to their end, while somebody just looks at Train."""
+    before = getrusage(RUSAGE_CHILDREN)
+    with site(folder) as url:
+        page = browser.new_page()
+        page.goto(f"{url}/train")
+        page.wait_for_timeout(1000 * looked_at_s)
+        page.close()
+    after = getrusage(RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
 def row(name: str, times: Sequence[float], limit: float) -> str:
     p50, p95 = np.quantile(times, (0.5, 0.95))
     return f"| {name} | {len(times)} | {p50:.2f} s | {p95:.2f} s | {max(times):.2f} s | {limit:g} s |"
@@ -152,10 +165,12 @@ def main() -> None:
             page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
             page.set_default_timeout(30_000)
             times = rounds(page, f"{url}/predict?tile={tile}", chosen.rounds)
+        share = (life(browser, Path(name), 35) - life(browser, Path(name), 5)) / 30
         browser.close()
     for act, taken in times.items():
         print(row(act, taken, CLICK_S))
     print(row("every click", [one for taken in times.values() for one in taken], CLICK_S))
+    print(f"\nWhile somebody looks at Train and does nothing: {share:.0%} of one core.")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 """A data folder with a made-up city of two tiles, and a way to open a page of it."""
 
+import gc
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from core.catalog.scan import scan
@@ -12,6 +15,9 @@ from core.settings import settings
 from tests.conftest import ROOT
 from tests.core.made_up import grid_at, make_tile
 
+# A test page reads what every installed package says of itself at each run, a server once: a quarter of the time here.
+manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
+
 OpenPage = Callable[..., AppTest]
 
 
@@ -19,6 +25,13 @@ def follow(page: AppTest) -> AppTest:
     """What the browser does once a button asked for another page: it presses the link that is drawn alone."""
     [link] = page.get("page_link")
     return page.switch_page(f"app/pages/{link.proto.page}.py").run()
+
+
+@pytest.fixture(autouse=True)
+def no_rubbish() -> None:
+    """What earlier tests imported is not searched for rubbish after each run of a page, see `app/warm.py`."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
