@@ -5,6 +5,7 @@
 `python -m core app` over the sample city with the network that comes along, two tiles predicted. A click counts as
 answered when the page has run and nothing on it is out of date any more, or when it says what it is doing (a spinner,
 a progress bar, a running job). Limits: issue 6's, 3 s for the first page and 1 s for a click.
+And what a page costs the machine that is only looked at: two lives of a server, one of them 30 s longer.
 """
 
 import argparse
