@@ -7,11 +7,11 @@ make a navigation of its own from.
 import streamlit as st
 from starlette.middleware import Middleware
 
-from app.components.frame import frame
+from app.components.common.frame import frame
 from app.login import LoginRequired
 from app.messages import show_error
 from app.routes import ROUTES
-from app.warm import warm_up
+from app.startup import warm_up
 
 if __name__ == "__main__":
     frame()

@@ -4,7 +4,7 @@ import logging
 
 import streamlit as st
 
-from app.components.text import plain
+from app.components.common.text import plain
 from core.errors import GroundplanError
 
 log = logging.getLogger("groundplan")

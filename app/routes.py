@@ -17,17 +17,18 @@ from starlette.staticfiles import StaticFiles
 from xstatic.pkg import jquery, leaflet
 
 from app.assets import ASSETS
-from core import colours, pictures, predicted
-from core.catalog.spacenet import LABELS
+from core.catalog.spacenet_names import LABELS
 from core.catalog.store import read_catalog
-from core.comparing import changes_geojson
 from core.errors import CatalogError, GroundplanError, NoSuchBands
-from core.footprints import Shaping
-from core.geojson import feature_collection
-from core.grids import LONLAT
-from core.labels import Labels
-from core.predicted import Predicted
-from core.vectors import Footprints
+from core.evaluation.comparison import changes_geojson
+from core.geo.geojson import feature_collection
+from core.geo.grid import LONLAT
+from core.geo.vector import Footprints
+from core.inference import tile_prediction
+from core.inference.tile_prediction import Predicted
+from core.labels.labels import Labels
+from core.postprocessing.vectorize import Shaping
+from core.rendering import colors, images
 
 
 def _answer(make: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
@@ -58,7 +59,7 @@ def _square(request: Request) -> Response:
     tile = read_catalog().tile(request.path_params["raster"])
     z, x, y = (_number(request.path_params[name]) for name in "zxy")
     bands = _bands(request)
-    picture = pictures.square(tile, (z, x, y), pictures.stretch_of(tile, bands), bands)
+    picture = images.square(tile, (z, x, y), images.stretch_of(tile, bands), bands)
     return Response(picture.data, media_type=picture.media_type)
 
 
@@ -67,12 +68,12 @@ def _number(text: str) -> int:
     return int(text) if re.fullmatch(r"[0-9]{1,10}", text, re.ASCII) else -1
 
 
-def _bands(request: Request) -> pictures.Bands | None:
+def _bands(request: Request) -> images.Bands | None:
     """Three numbers with commas between, None for the image's own colours; raises NoSuchBands."""
     asked = request.query_params.get("bands")
     if asked is None:
         return None
-    found = pictures.parse_bands(asked)
+    found = images.parse_bands(asked)
     if found is None:
         raise NoSuchBands(bands=asked[:40])
     return found
@@ -88,15 +89,15 @@ def _file(request: Request) -> Response:
 
 def _tile_layer(request: Request) -> Response:
     tile, layer = read_catalog().tile(request.path_params["tile"]), request.path_params["layer"]
-    if layer not in (*pictures.LAYERS, "thumbnail"):
+    if layer not in (*images.LAYERS, "thumbnail"):
         return PlainTextResponse("There is no such layer.", 404)
-    stretch = pictures.stretch_of(tile)
+    stretch = images.stretch_of(tile)
     if "pixels" in request.query_params and layer != "thumbnail":
-        picture = pictures.flat(pictures.draw(tile, layer, stretch), layer in pictures.PHOTOS)
+        picture = images.flat(images.draw(tile, layer, stretch), layer in images.PHOTOS)
     elif layer == "thumbnail":
-        picture = pictures.thumbnail(tile, stretch)
+        picture = images.thumbnail(tile, stretch)
     else:
-        picture = pictures.overlay(pictures.draw(tile, layer, stretch), layer in pictures.PHOTOS)
+        picture = images.overlay(images.draw(tile, layer, stretch), layer in images.PHOTOS)
     return Response(picture.data, media_type=picture.media_type)
 
 
@@ -108,40 +109,40 @@ def _outlines(request: Request) -> Response:
 
 
 def _probability(request: Request) -> Response:
-    found = predicted.find(request.path_params["run"], request.path_params["tile"])
-    picture = pictures.probability_overlay(found.probability)
+    found = tile_prediction.find(request.path_params["run"], request.path_params["tile"])
+    picture = images.probability_overlay(found.probability)
     return Response(picture.data, media_type=picture.media_type)
 
 
 def _depth(request: Request) -> Response:
-    found = predicted.find(request.path_params["run"], request.path_params["tile"])
-    picture = pictures.depth_overlay(found.probability)
+    found = tile_prediction.find(request.path_params["run"], request.path_params["tile"])
+    picture = images.depth_overlay(found.probability)
     return Response(picture.data, media_type=picture.media_type)
 
 
 def _predicted_outlines(request: Request) -> Response:
-    found = predicted.find(request.path_params["run"], request.path_params["tile"])
-    stretch = pictures.stretch_of(found.tile)
-    image, footprints = pictures.draw(found.tile, "image", stretch), found.footprints(_shaping(request, found))
+    found = tile_prediction.find(request.path_params["run"], request.path_params["tile"])
+    stretch = images.stretch_of(found.tile)
+    image, footprints = images.draw(found.tile, "image", stretch), found.footprints(_shaping(request, found))
     pixels = image.grid.to_pixels(footprints.geometries, footprints.crs)
-    picture = pictures.flat(pictures.outlined(image, pixels, colours.PREDICTION))
+    picture = images.flat(images.outlined(image, pixels, colors.PREDICTION))
     return Response(picture.data, media_type=picture.media_type)
 
 
 def _verdicts(request: Request) -> Response:
-    found = predicted.find(request.path_params["run"], request.path_params["tile"])
+    found = tile_prediction.find(request.path_params["run"], request.path_params["tile"])
     only_errors = request.query_params.get("only") == "errors"
     return _geojson(found.verdicts_geojson(_shaping(request, found), only_errors))
 
 
 def _accepted(request: Request) -> Response:
-    found = predicted.find(request.path_params["run"], request.path_params["tile"])
+    found = tile_prediction.find(request.path_params["run"], request.path_params["tile"])
     return _geojson(found.accepted_geojson())
 
 
 def _changes(request: Request) -> Response:
     names, tile = request.path_params, request.path_params["tile"]
-    one, other = (predicted.find(names[run], tile) for run in ("run", "other"))
+    one, other = (tile_prediction.find(names[run], tile) for run in ("run", "other"))
     return _geojson(changes_geojson(one, other))
 
 

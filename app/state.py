@@ -6,10 +6,10 @@ from typing import cast
 
 import streamlit as st
 
-from app.components.tile_map import Focus
+from app.components.map.tile_map import Focus
 from core.catalog.store import Catalog, read_catalog
 from core.catalog.tile import Tile
-from core.pictures import Bands, parse_bands
+from core.rendering.images import Bands, parse_bands
 from core.types import Bounds
 
 #: Key of the box that chooses which training is watched; its value is a job's number.

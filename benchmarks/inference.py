@@ -20,17 +20,17 @@ from pathlib import Path
 
 import numpy as np
 
-from core import rasters
-from core.backend import start_keras
-from core.catalog.sample import make_sample_city
 from core.catalog.scan import scan
 from core.catalog.tile import Tile
-from core.engine import engine_of
-from core.exports.footprints import Origin, write_footprints
-from core.grids import Grid
-from core.prediction import How, predict, shaped
-from core.runs import Run
-from core.starter import FOLDER
+from core.geo import raster
+from core.geo.grid import Grid
+from core.geo.vector_writers import Origin, write_footprints
+from core.inference.engine import engine_of
+from core.inference.predict import How, predict, shaped
+from core.runs.run import Run
+from core.runtime.keras_backend import start_keras
+from core.synthetic_city import make_sample_city
+from core.training.starter_model import FOLDER
 from models.registry import NETWORKS, build
 
 SIZES = (4096, 10_000)
@@ -44,18 +44,18 @@ _HEAD = (
 
 def make_scene(folder: Path, size: int, tile: Tile) -> Path:
     """(3, size, size) uint16: a tile of the city, mirrored from copy to copy."""
-    described = rasters.describe(tile.image).grid
-    pixels = rasters.read(tile.image, (1, 2, 3)).pixels
+    described = raster.describe(tile.image).grid
+    pixels = raster.read(tile.image, (1, 2, 3)).pixels
     rows = np.concatenate([pixels, pixels[:, ::-1]], axis=1)
     block = np.concatenate([rows, rows[:, :, ::-1]], axis=2)
     times = -(-size // block.shape[1])
     whole = np.tile(block, (1, times, times))[:, :size, :size]
     grid = replace(described, width=size, height=size)
-    return rasters.write(folder / f"{size}.tif", rasters.Raster(np.ascontiguousarray(whole), grid))
+    return raster.write(folder / f"{size}.tif", raster.Raster(np.ascontiguousarray(whole), grid))
 
 
 def grid_of(run: Run, image: Path) -> Grid:
-    return rasters.describe(image).grid.at_gsd(run.record.gsd_m)
+    return raster.describe(image).grid.at_gsd(run.record.gsd_m)
 
 
 def ours(run: Run, image: Path, engine: str) -> dict[str, float]:
@@ -94,7 +94,7 @@ def thesis(run: Run, image: Path, _engine: str) -> dict[str, float]:
     """Seconds for the whole scene: every SAMPLE-th crop, each by its own `predict`, by the thesis's network."""
     start_keras(0)
     model = build("fcn", run.record.bands)
-    pixels = np.moveaxis(rasters.read(image, (1, 2, 3)).pixels, 0, -1).astype(np.float32)
+    pixels = np.moveaxis(raster.read(image, (1, 2, 3)).pixels, 0, -1).astype(np.float32)
     starts = range(0, len(pixels) - CROP + 1, STEP)
     crops = [(row, column) for row in starts for column in starts]
     model.predict(pixels[None, :CROP, :CROP], verbose=0)

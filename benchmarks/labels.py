@@ -27,11 +27,11 @@ from numpy.typing import NDArray
 from rasterio.features import rasterize
 from scipy.ndimage import distance_transform_edt
 
-from core import rasters
-from core.grids import LONLAT, Grid
-from core.labels import CLIP_M, Labels, signed_distance
+from core.geo import raster
+from core.geo.grid import LONLAT, Grid
+from core.geo.vector import read_footprints
+from core.labels.labels import CLIP_M, Labels, signed_distance
 from core.types import Distance, Geometries, Mask
-from core.vectors import read_footprints
 
 DENSITY = 46 / 650**2
 SIZES = ("439x406", "650x650", "4096x4096")
@@ -60,7 +60,7 @@ class Work:
         grid = Grid(width, height, Affine(2.7e-6, 0, -115.2, 0, -2.7e-6, 36.2), LONLAT)
         ground = grid.to_ground(_houses(rng, width, height))
         pixels = rng.integers(1, 1900, (3, height, width)).astype(np.uint16)
-        image = rasters.write(folder / f"{width}x{height}.tif", rasters.Raster(pixels, grid))
+        image = raster.write(folder / f"{width}x{height}.tif", raster.Raster(pixels, grid))
         return cls(image, _geojson(folder / f"{width}x{height}.geojson", ground), ground, grid)
 
     @property
@@ -95,7 +95,7 @@ def _geojson(path: Path, ground: Geometries) -> Path:
 
 def ours(work: Work) -> Result:
     """Files to labels."""
-    labels = Labels.of(rasters.describe(work.image).grid, read_footprints(work.footprints))
+    labels = Labels.of(raster.describe(work.image).grid, read_footprints(work.footprints))
     return Result(labels.pixels, labels.mask, labels.distance)
 
 
@@ -179,7 +179,7 @@ def measure(work: Work) -> None:
     )
     print(row(f"signed distance, {size}", steps, work, ""))
     header, file = (
-        best_time(partial(rasters.describe, work.image), repeats),
+        best_time(partial(raster.describe, work.image), repeats),
         best_time(partial(read_footprints, work.footprints), repeats),
     )
     print(f"| of ours: header {header * 1e3:.2f} ms, label file {file * 1e3:.2f} ms, {size} | | | | | | |")

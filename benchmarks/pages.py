@@ -118,8 +118,8 @@ def prepare(folder: Path) -> str:
     """The sample city, and what the network that comes along sees on two of its tiles; the id of the first."""
     code = (
         "from core.settings import settings; from core.catalog.register import register;"
-        "from core.catalog.sample import make_sample_city; from core.starter import NAME, install;"
-        "from core.predicted import predicted; from core.prediction import predict_tile;"
+        "from core.synthetic_city import make_sample_city; from core.training.starter_model import NAME, install;"
+        "from core.inference.tile_prediction import predicted; from core.inference.predict import predict_tile;"
         "from core.catalog.store import read_catalog; register(make_sample_city(settings().sample)); install();"
         "tiles = read_catalog().tiles[:2];"
         "[predict_tile((one := predicted(NAME, tile.id)).run, tile, one.folder) for tile in tiles]; print(tiles[0].id)"

@@ -21,14 +21,14 @@ import numpy as np
 import pyproj
 from affine import Affine
 
-from core import rasters
-from core.backend import start_keras
-from core.config import TrainingConfig
-from core.engine import load_network
-from core.grids import Grid
-from core.prediction import How, predict
-from core.runs import Record, Run
-from core.scenes import Scaling
+from core.datasets.samples import Scaling
+from core.geo import raster
+from core.geo.grid import Grid
+from core.inference.engine import load_network
+from core.inference.predict import How, predict
+from core.runs.config import TrainingConfig
+from core.runs.run import Record, Run
+from core.runtime.keras_backend import start_keras
 from models.registry import build
 
 SIZE, HALF_SIZE = 4096, 2048
@@ -42,9 +42,9 @@ def make_scene(folder: Path, size: int) -> Path:
     random = np.random.default_rng(0)
     grid = Grid(size, size, Affine(0.5, 0, 500_000, 0, -0.5, 4_000_000), pyproj.CRS.from_epsg(32611))
     blocks = random.integers(1, 255, (3, size // 16, size // 16), np.uint8).repeat(16, 1).repeat(16, 2)
-    image = rasters.write(folder / f"{size}-3band.tif", rasters.Raster(blocks, grid))
+    image = raster.write(folder / f"{size}-3band.tif", raster.Raster(blocks, grid))
     eight = random.integers(1, 4000, (8, size // 4, size // 4)).astype(np.uint16)
-    rasters.write(eight_bands_of(image), rasters.Raster(eight, grid.resized(size // 4, size // 4)))
+    raster.write(eight_bands_of(image), raster.Raster(eight, grid.resized(size // 4, size // 4)))
     return image
 
 
@@ -93,8 +93,8 @@ def ours(run: Run, image: Path) -> dict[str, float]:
 
 def scene_pixels(run: Run, image: Path) -> np.ndarray:
     """(rows, columns, 4) float32, scaled."""
-    colour = rasters.read(image).pixels
-    eighth = rasters.read(eight_bands_of(image), (8,), colour.shape[1:]).pixels
+    colour = raster.read(image).pixels
+    eighth = raster.read(eight_bands_of(image), (8,), colour.shape[1:]).pixels
     stacked = np.concatenate([colour.astype(np.float32), eighth.astype(np.float32)])
     return run.record.scaling.apply(np.moveaxis(stacked, 0, -1))
 
@@ -104,7 +104,7 @@ def thesis(run: Run, image: Path, sample: int) -> dict[str, float]:
     model, pixels = load_network(run), scene_pixels(run, image)
     starts = range(0, len(pixels) - CROP + 1, STEP)
     crops = [(row, column) for row in starts for column in starts][::sample]
-    with rasters.open_raster(image.with_suffix(".probability.tif")) as file:
+    with raster.open_raster(image.with_suffix(".probability.tif")) as file:
         windows = file.read(1)
     model.predict(pixels[None, :CROP, :CROP], verbose=0)
     found = []

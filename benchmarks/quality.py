@@ -25,18 +25,18 @@ import pandas as pd
 from numpy.typing import NDArray
 from rasterio.features import rasterize
 
-from core.catalog.sample import make_sample_city
 from core.catalog.scan import scan
 from core.catalog.tile import Tile
-from core.ensembles import combine
-from core.labels import Labels, signed_distance
-from core.prediction import How, predict, shaped
-from core.presets import MANY, PRESETS, recommended
-from core.runs import Run
-from core.scoring import DEFAULT_RULE, Bound, Score, average_precision, score
-from core.training import train
-from core.tuning import tuning_of
-from core.vectors import Footprints
+from core.geo.vector import Footprints
+from core.inference.ensemble import combine
+from core.inference.predict import How, predict, shaped
+from core.labels.labels import Labels, signed_distance
+from core.metrics.spacenet import DEFAULT_RULE, Bound, Score, average_precision, score
+from core.postprocessing.thresholds import tuning_of
+from core.runs.run import Run
+from core.synthetic_city import make_sample_city
+from core.training.presets import MANY, PRESETS, recommended
+from core.training.train import train
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 NETWORKS = ("fcn", "distance", "unet", "unet-efficientnetlite0")

@@ -17,9 +17,9 @@ import numpy as np
 import shapely
 from numpy.random import Generator
 
-from core.scoring import RULES, score
+from core.geo.vector import Footprints
+from core.metrics.spacenet import RULES, score
 from core.types import Geometries
-from core.vectors import Footprints
 
 T = TypeVar("T")
 Triple = tuple[int, int, int]

@@ -15,9 +15,9 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
-from core.backend import start_keras
-from core.learner import Learner
-from core.presets import recommended
+from core.runtime.keras_backend import start_keras
+from core.training.learner import Learner
+from core.training.presets import recommended
 from models.registry import NETWORKS, build_for_windows
 
 ROUNDS, STEPS, BATCH, CROP, SQUARE = 7, 10, 8, 128, 1024
@@ -62,7 +62,7 @@ def main() -> None:
     start_keras()
     import keras
 
-    from models.normalisation import BatchNormalization
+    from models.layers.batch_norm import BatchNormalization
 
     print("| network | in one step | in many | ratio | Mpx/s of a square |", "|" + "---|" * 5, sep="\n")
     for name in ("unet", "unet-efficientnetlite0", "distance", "fcn"):

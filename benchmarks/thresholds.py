@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from core.footprints import Shaping
-    from core.predicted import Predicted
+    from core.inference.tile_prediction import Predicted
+    from core.postprocessing.vectorize import Shaping
 
 SLIDERS: dict[str, list[float]] = {
     "threshold": [n / 20 for n in range(4, 17)], "seed": [1.05 + n / 20 for n in range(20)],
@@ -41,11 +41,11 @@ def main() -> None:
 
 def predicted_tile(folder: Path) -> "Predicted":
     from core.catalog.register import register
-    from core.catalog.sample import make_sample_city
-    from core.predicted import predicted
-    from core.prediction import predict_tile
+    from core.inference.predict import predict_tile
+    from core.inference.tile_prediction import predicted
     from core.settings import settings
-    from core.starter import NAME, install
+    from core.synthetic_city import make_sample_city
+    from core.training.starter_model import NAME, install
 
     settings.cache_clear()
     found = register(make_sample_city(folder / "city"))

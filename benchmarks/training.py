@@ -24,18 +24,18 @@ import numpy as np
 import pyproj
 from affine import Affine
 
-from core.backend import start_keras
-from core.checkpoints import Standing
-from core.chips import Chips
-from core.config import TrainingConfig
-from core.dataset import Dataset
-from core.drawing import Drawing
-from core.fitting import Fit
-from core.grids import Grid
-from core.learner import Learner
+from core.datasets.chips import Chips
+from core.datasets.dataset import Dataset
+from core.datasets.samples import Recipe, Scaling, Scene
+from core.geo.grid import Grid
 from core.progress import never, silent
-from core.runs import Record, Run
-from core.scenes import Recipe, Scaling, Scene
+from core.runs.checkpoints import Standing
+from core.runs.config import TrainingConfig
+from core.runs.run import Record, Run
+from core.runtime.keras_backend import start_keras
+from core.training.crop_sampler import Drawing
+from core.training.learner import Learner
+from core.training.trainer import Fit
 
 SCENES, BATCH, EPOCHS, CHECK = 8, 8, 3, 8
 

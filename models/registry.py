@@ -13,7 +13,7 @@ Option: TypeAlias = bool | int | float | str
 
 #: Metres from a wall beyond which the signed distance is not told: half a house.
 REACH_M = 6.0
-#: The truth that each head (models/heads.py) is told: a layer of the target, 0 to 255, drawn by core/chips.py.
+#: The truth that each head (models/heads.py) is told: a layer of the target, 0 to 255, drawn by core/labels/targets.py.
 #: inner: 1 in a building, but for the recipe's border along its walls. mask: 1 in a building. edge: 1 along walls and
 #: where buildings nearly touch. distance: 128 on a wall, more inside a building, each to its own wall, ±REACH_M.
 TARGETS: Mapping[str, str] = MappingProxyType(
@@ -74,19 +74,23 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
             Network(
                 "unet",
                 "U-Net, small, three heads",
-                "models.unet",
+                "models.networks.unet",
                 16,
                 96,
                 _THREE,
                 {"width": 16, "copies": 1},
                 core=2048,
             ),
-            Network("distance", "Signed distance (Yuan 2016)", "models.distance", 8, 48, ("bins",), {"width": 24}),
-            Network("fcn", "Thesis FCN, 3.8 M parameters", "models.fcn", 8, 38, ("classes",), {"batch_norm": False}),
+            Network(
+                "distance", "Signed distance (Yuan 2016)", "models.networks.yuan2016", 8, 48, ("bins",), {"width": 24}
+            ),
+            Network(
+                "fcn", "Thesis FCN, 3.8 M parameters", "models.networks.fcn", 8, 38, ("classes",), {"batch_norm": False}
+            ),
             Network(
                 "unet-efficientnetlite0",
                 "U-Net on EfficientNet-Lite0, ImageNet's weights",
-                "models.encoders",
+                "models.networks.encoder_unet",
                 16,
                 192,
                 _THREE,
@@ -97,7 +101,7 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
                 Network(
                     f"unet-{name}",
                     f"U-Net on {title}",
-                    "models.encoders",
+                    "models.networks.encoder_unet",
                     32,
                     128,
                     _THREE,
@@ -110,7 +114,7 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
             Network(
                 "ensemble",
                 "Mean of several networks",
-                "models.ensemble",
+                "models.networks.ensemble",
                 32,
                 192,
                 ("mask", "distance"),

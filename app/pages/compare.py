@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from app.components.compare_view import both_on_one_tile, curves_view
-from app.components.empty import no_runs
-from app.components.runs_table import choose_runs, describe_run, differences_table
-from core.about import title_of
+from app.components.catalog.empty_states import no_runs
+from app.components.prediction.compare_view import both_on_one_tile, curves_view
+from app.components.training.runs_table import choose_runs, describe_run, differences_table
 from core.catalog.store import read_catalog
-from core.comparing import differences
-from core.runs import usable_runs
+from core.evaluation.comparison import differences
+from core.runs.metadata import title_of
+from core.runs.run import usable_runs
 from core.settings import settings
 
 runs = usable_runs(settings().runs)

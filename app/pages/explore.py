@@ -3,13 +3,13 @@
 import streamlit as st
 
 from app import state
-from app.components.bands_box import choose_bands
-from app.components.basket import answer, basket_bar, parts, split_places
-from app.components.empty import empty_catalog, not_downloaded
-from app.components.go import go_to
-from app.components.inspector import building_areas, choose_tile, neighbours, tile_facts, tile_files
-from app.components.label_nudge import label_nudge
-from app.components.tile_map import clicked, grid_url, tile_layers, tile_map
+from app.components.catalog.band_picker import choose_bands
+from app.components.catalog.empty_states import empty_catalog, not_downloaded
+from app.components.catalog.label_offset import label_nudge
+from app.components.catalog.tile_inspector import building_areas, choose_tile, neighbours, tile_facts, tile_files
+from app.components.catalog.tile_selection import answer, basket_bar, parts, split_places
+from app.components.common.navigation import go_to
+from app.components.map.tile_map import clicked, grid_url, tile_layers, tile_map
 from core.catalog.store import read_catalog
 
 catalog = read_catalog()

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from app.components.get_tiles import add_index, choose_tiles, get_them, last_download, request_facts
-from core.catalog.bucket import AREAS
+from app.components.catalog.download_form import add_index, choose_tiles, get_them, last_download, request_facts
 from core.catalog.store import read_catalog
+from core.spacenet.bucket import AREAS
 
 catalog = read_catalog()
 choice, facts = st.columns(2, gap="large")

@@ -3,12 +3,12 @@
 import streamlit as st
 
 from app import state
-from app.components.empty import empty_catalog, not_downloaded
-from app.components.go import go_to
-from app.components.inspector import attribution, choose_tile, tile_name
-from app.components.label_views import label_downloads, label_numbers, label_views, no_labels
+from app.components.catalog.empty_states import empty_catalog, not_downloaded
+from app.components.catalog.label_views import label_downloads, label_numbers, label_views, no_labels
+from app.components.catalog.tile_inspector import attribution, choose_tile, tile_name
+from app.components.common.navigation import go_to
 from core.catalog.store import read_catalog
-from core.labels import Labels
+from core.labels.labels import Labels
 
 catalog = read_catalog()
 if not catalog.tiles:

@@ -2,20 +2,26 @@
 
 import streamlit as st
 
-from app.components.area_view import area_view
-from app.components.combine_box import combine_box
-from app.components.empty import empty_catalog, no_runs, not_downloaded
-from app.components.evaluation_view import areas_table, charts, evaluation_of, worst_first
-from app.components.inspector import choose_tile, tile_name
-from app.components.predict_form import choose_run, predict_button, tile_needs_bands
-from app.components.prediction_view import prediction_map, score_view, shaping_box, starter_note, truth_beside
-from app.components.review_view import decide_by_key, listen, review_view
-from app.components.tabs import lazy_tabs
-from app.components.take_home import take_home
-from core.about import offered
+from app.components.catalog.empty_states import empty_catalog, no_runs, not_downloaded
+from app.components.catalog.tile_inspector import choose_tile, tile_name
+from app.components.common.tabs import lazy_tabs
+from app.components.prediction.area_view import area_view
+from app.components.prediction.ensemble_form import combine_box
+from app.components.prediction.evaluation_view import areas_table, charts, evaluation_of, worst_first
+from app.components.prediction.export_view import take_home
+from app.components.prediction.predict_form import choose_run, predict_button, tile_needs_bands
+from app.components.prediction.prediction_view import (
+    prediction_map,
+    score_view,
+    shaping_box,
+    starter_note,
+    truth_beside,
+)
+from app.components.prediction.review_view import decide_by_key, listen, review_view
 from core.catalog.store import read_catalog
-from core.predicted import predicted
-from core.runs import usable_runs
+from core.inference.tile_prediction import predicted
+from core.runs.metadata import offered
+from core.runs.run import usable_runs
 from core.settings import settings
 
 catalog, runs = read_catalog(), offered(usable_runs(settings().runs))

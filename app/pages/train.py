@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from app.components.empty import empty_catalog, nothing_labelled
-from app.components.queue_view import queue_view
-from app.components.sweep_box import sweep_results
-from app.components.train_form import train_form
-from app.components.training_view import training_view
+from app.components.catalog.empty_states import empty_catalog, nothing_labelled
+from app.components.jobs.queue_view import queue_view
+from app.components.training.sweep_form import sweep_results
+from app.components.training.train_form import train_form
+from app.components.training.training_view import training_view
 from core.catalog.store import read_catalog
 
 catalog = read_catalog()

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from app.components.upload_form import upload_form
-from app.components.upload_inbox import inbox_list
-from app.components.upload_list import upload_list
+from app.components.uploads.form import upload_form
+from app.components.uploads.inbox import inbox_list
+from app.components.uploads.list import upload_list
 
 form_side, list_side = st.columns([1, 1.3], gap="large")
 with form_side:

@@ -1,1 +1,1 @@
-"""Which tiles there are, and where their files lie."""
+"""The catalog of tiles and their files."""

@@ -7,14 +7,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from core.catalog.sample import make_sample_city
 from core.catalog.scan import Found, count_buildings, read_index, scan
 from core.catalog.store import Catalog, read_catalog, update_catalog
 from core.catalog.tile import Tile
 from core.errors import MovedTooFar, NoSuchArea
-from core.labels import Labels
+from core.labels.labels import Labels
 from core.progress import Finish, Report, never, silent
 from core.settings import settings
+from core.synthetic_city import make_sample_city
 
 #: Share of the progress that making the sample city takes; the rest is reading it.
 _MAKING = 0.85

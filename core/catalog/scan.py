@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 from rasterio.enums import Resampling
 
-from core import rasters
-from core.catalog import spacenet
+from core.catalog import spacenet_names
 from core.catalog.tile import COLOUR, EIGHT_BANDS, Tile
 from core.errors import GroundplanError, NoSuchPath, NotATileIndex, UnknownLayout
-from core.labels import Labels
+from core.geo import raster
+from core.geo.vector import Footprints, Repairs, read_footprints, read_named_polygons
+from core.labels.labels import Labels
 from core.progress import Report, silent
-from core.vectors import Footprints, Repairs, read_footprints, read_named_polygons
 
 #: Pixels a side from which on the share of no-data is counted on a smaller copy, and that of buildings.
 _COUNTED, _BURNT = 2048, 4096
@@ -57,7 +57,7 @@ def scan(folder: Path, attribution: str = "", report: Report = silent, only: Con
     if not folder.exists():
         raise NoSuchPath(name=folder)
     files, problems, repairs = _sort_files(folder)
-    indexes = [*filter(spacenet.is_index, _below(folder))]
+    indexes = [*filter(spacenet_names.is_index, _below(folder))]
     if not files and not indexes:
         raise UnknownLayout(name=folder)
     tiles = _listed(indexes, problems)
@@ -92,9 +92,9 @@ def read_index(path: Path) -> list[Tile]:
     """The tiles that one of SpaceNet's indexes lists, in natural order; raises NotATileIndex, and what reading does."""
     listed = {}
     for location, ground in read_named_polygons(path, "location").items():
-        named = spacenet.parse(Path(location))
+        named = spacenet_names.parse(Path(location))
         if named is not None:
-            listed[named.tile] = Tile.listed(named.tile, named.aoi, ground, spacenet.attribution(named.aoi))
+            listed[named.tile] = Tile.listed(named.tile, named.aoi, ground, spacenet_names.attribution(named.aoi))
     if not listed:
         raise NotATileIndex(name=path, detail="no feature has the location of a tile")
     return [listed[name] for name in sorted(listed, key=_natural)]
@@ -118,15 +118,15 @@ def _sort_files(folder: Path) -> tuple[dict[str, _Files], list[str], Repairs]:
     tiles: dict[str, _Files] = {}
     problems, summaries = [], []
     for path in _below(folder):
-        named = spacenet.parse(path)
+        named = spacenet_names.parse(path)
         if named is None:
             if path.suffix.lower() in (".tif", ".tiff") and path.is_file():
                 problems.append(f"{path.name} has a name in no SpaceNet layout. Rename it, or leave it out.")
-            if spacenet.is_summary(path):
+            if spacenet_names.is_summary(path):
                 summaries.append(path)
             continue
         files = tiles.setdefault(named.tile, _Files(named.aoi))
-        if named.product == spacenet.LABELS:
+        if named.product == spacenet_names.LABELS:
             files.labels = path.absolute()
         else:
             files.products[named.product] = path.absolute()
@@ -159,7 +159,7 @@ def _tile(name: str, files: _Files, attribution: str, problems: list[str]) -> tu
     """One row of the catalogue; unreadable labels leave it unlabelled and are told."""
     order = (*COLOUR, *EIGHT_BANDS, *files.products)
     image = next(files.products[product] for product in order if product in files.products)
-    info = rasters.describe(image)
+    info = raster.describe(image)
     valid = _valid_share(image, info.grid.shape)
     buildings = built = None
     repairs, labels = Repairs(), files.labels
@@ -176,7 +176,7 @@ def _tile(name: str, files: _Files, attribution: str, problems: list[str]) -> tu
         width=info.grid.width, height=info.grid.height, bands=info.bands, dtype=info.dtype,
         crs=info.grid.crs.to_string(), gsd_m=info.grid.gsd_m, buildings=buildings, built_share=built,
         nodata_share=1 - valid, repairs=str(repairs) if repairs != Repairs() else "",
-        attribution=attribution or spacenet.attribution(files.aoi),
+        attribution=attribution or spacenet_names.attribution(files.aoi),
     )  # fmt: skip
     return tile, repairs
 
@@ -190,4 +190,4 @@ def count_buildings(labels: Labels, valid: float) -> tuple[int, float]:
 def _valid_share(image: Path, shape: tuple[int, int]) -> float:
     """Share of the pixels that show something."""
     rows, columns = (min(side, _COUNTED) for side in shape)
-    return float(np.mean(rasters.read(image, shape=(rows, columns), resampling=Resampling.nearest).valid))
+    return float(np.mean(raster.read(image, shape=(rows, columns), resampling=Resampling.nearest).valid))

@@ -15,11 +15,11 @@ import shapely
 from filelock import FileLock, Timeout
 from shapely.errors import ShapelyError
 
+from core.atomic_files import replacing
 from core.catalog.tile import Tile
 from core.errors import CannotWrite, CatalogBusy, DamagedCatalog, GroundplanError, NoSuchTile
-from core.files import replacing
-from core.geojson import feature_collection
-from core.grids import LONLAT, TOUCHING
+from core.geo.geojson import feature_collection
+from core.geo.grid import LONLAT, TOUCHING
 from core.settings import settings
 from core.types import Bounds
 

@@ -1,1 +1,1 @@
-"""Footprints and labels as files that other programs open."""
+"""Exports: footprints, rasters, models, reports."""

@@ -6,15 +6,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
+from core.atomic_files import new_folder, writing
 from core.catalog.tile import Tile
-from core.cog import make_cog
 from core.errors import InvalidSetting, NothingPredicted
-from core.files import new_folder, writing
-from core.labels import Labels
-from core.predicted import Predicted, predicted
+from core.geo.cog import make_cog
+from core.geo.raster import Raster, describe, write
+from core.inference.tile_prediction import Predicted, predicted
+from core.labels.labels import Labels
 from core.progress import Report, silent
-from core.rasters import Raster, describe, write
-from core.runs import Run
+from core.runs.run import Run
 
 
 @dataclass(frozen=True)

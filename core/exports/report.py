@@ -16,23 +16,23 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
-from core import colours, pictures
-from core.about import title_of
+from core.atomic_files import replacing
 from core.catalog.tile import Tile
-from core.comparing import network_of
 from core.errors import NothingPredicted
-from core.evaluation import Evaluation, Row, evaluate
-from core.files import replacing
-from core.footprints import Shaping
-from core.grids import LONLAT
-from core.predicted import Building, Predicted, all_predicted
+from core.evaluation.comparison import network_of
+from core.evaluation.evaluate import Evaluation, Row, evaluate
+from core.geo.grid import LONLAT
+from core.inference.tile_prediction import Building, Predicted, all_predicted
+from core.postprocessing.thresholds import tuning_of
+from core.postprocessing.vectorize import Shaping
 from core.progress import Report, silent
-from core.runs import Run
-from core.tuning import tuning_of
+from core.rendering import colors, images
+from core.runs.metadata import title_of
+from core.runs.run import Run
 
 #: Tiles shown of the best and of the worst, and the longest side of their pictures in pixels.
 SHOWN, SIDE = 6, 420
-_COLOURS = {"TP": colours.RIGHT, "FP": colours.INVENTED, "FN": colours.MISSED, "none": colours.PREDICTION}
+_COLOURS = {"TP": colors.RIGHT, "FP": colors.INVENTED, "FN": colors.MISSED, "none": colors.PREDICTION}
 _RULE = (
     "A building counts as found when one predicted outline overlaps it with an IoU (shared area over joint area) "
     "above 0.5; every outline finds one building at most (SpaceNet's rule as TopCoder's scorer has it, from 20 square "
@@ -89,7 +89,7 @@ def _content(
         "map_svg": _map(found, scored), "map_words": "Tiles by F1; grey ones have no labels or no building to score.",
         "charts": _charts(scored), "tiles": [_cells(row) for row in scored.worst_first()], "training": _training(run),
         "rule": _RULE, "sources": list(dict.fromkeys(one.tile.attribution for one in found if one.tile.attribution)),
-        "colours": {"right": colours.RIGHT, "invented": colours.INVENTED, "missed": colours.MISSED},
+        "colours": {"right": colors.RIGHT, "invented": colors.INVENTED, "missed": colors.MISSED},
     }  # fmt: skip
 
 
@@ -139,8 +139,8 @@ def _training(run: Run) -> list[tuple[str, str]]:
 
 def _shown(one: Predicted, row: Row | None, shaping: Shaping | None) -> _Shown:
     """The image of a tile with what is right and wrong drawn over it."""
-    image = pictures.draw(one.tile, "image")
-    rgb = np.moveaxis(pictures.on_black(image).pixels, 0, -1)
+    image = images.draw(one.tile, "image")
+    rgb = np.moveaxis(images.on_black(image).pixels, 0, -1)
     picture = Image.fromarray(np.ascontiguousarray(rgb))
     picture.thumbnail((SIDE * 2, SIDE * 2))
     shrink = picture.width / image.grid.width
@@ -157,7 +157,7 @@ def _shown(one: Predicted, row: Row | None, shaping: Shaping | None) -> _Shown:
 def _draw(pen: ImageDraw.ImageDraw, building: Building, shape: shapely.Polygon, shrink: float) -> None:
     for part in shapely.get_parts(shape):
         line = [tuple(xy) for xy in np.asarray(part.exterior.coords)[:, :2] * shrink]
-        pen.line(line, fill=colours.HALO, width=5)
+        pen.line(line, fill=colors.HALO, width=5)
         pen.line(line, fill=_COLOURS[building.verdict], width=3)
 
 

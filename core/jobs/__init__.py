@@ -1,1 +1,1 @@
-"""A queue on disk, a worker that claims jobs, one child process a job."""
+"""The job queue on disk, the worker that claims jobs, one process a job. Knows no task."""

@@ -21,8 +21,8 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+from core.atomic_files import replacing
 from core.errors import CannotRead, CannotWrite, DiskFull, NoSuchJob
-from core.files import replacing
 from core.jobs.job import Job
 from core.jobs.process import Process
 from core.progress import Progress, Report, Stopwatch

@@ -22,9 +22,9 @@ from core.errors import (
     QueueBusy,
     RunLost,
 )
-from core.jobs.launcher import Launched, Launcher, Outcome, launcher
-from core.jobs.notice import Notices
-from core.jobs.store import SILENCE_S, Job, Queue, State
+from core.jobs.launchers.base import Launched, Launcher, Outcome, launcher
+from core.jobs.queue import SILENCE_S, Job, Queue, State
+from core.jobs.webhook import Notices
 from core.settings import settings
 
 #: Seconds between two heartbeats.

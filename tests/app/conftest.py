@@ -13,7 +13,7 @@ from core.catalog.scan import scan
 from core.catalog.store import Catalog, write_catalog
 from core.settings import settings
 from tests.conftest import ROOT
-from tests.core.made_up import grid_at, make_tile
+from tests.core.tile_factory import grid_at, make_tile
 
 # A test page reads what every installed package says of itself at each run, a server once: a quarter of the time here.
 manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)

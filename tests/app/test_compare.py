@@ -2,11 +2,11 @@
 
 import pytest
 
-from core.about import About
-from core.predicted import predicted
+from core.inference.tile_prediction import predicted
+from core.runs.metadata import About
 from tests.app.conftest import OpenPage
 from tests.app.test_pages import do_on_the_map, html, scene
-from tests.core.predictions import TILES, made
+from tests.core.fake_predictions import TILES, made
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_compare_lists_the_runs(open_page: OpenPage) -> None:
 def test_two_ticked_runs_are_shown_on_one_tile_with_a_handle(
     open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, runs
 ) -> None:
-    monkeypatch.setattr("app.components.runs_table.choose_runs", lambda _: list(runs))
+    monkeypatch.setattr("app.components.training.runs_table.choose_runs", lambda _: list(runs))
     page = open_page("compare")
     assert not page.exception
     shown = scene(page)

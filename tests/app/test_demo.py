@@ -4,7 +4,7 @@ import pytest
 
 from tests.app.conftest import OpenPage
 from tests.app.test_pages import html
-from tests.core.predictions import TILES, made
+from tests.core.fake_predictions import TILES, made
 
 
 @pytest.fixture(autouse=True)

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.components.inspector import _eighth
-from app.components.tile_map import ranges
+from app.components.catalog.tile_inspector import _eighth
+from app.components.map.tile_map import ranges
 from core.catalog.store import Catalog, update_catalog, write_catalog
 from core.catalog.tile import Tile
 from tests.app.conftest import OpenPage, follow
 from tests.app.test_pages import do_on_the_map, html, scene
-from tests.core.made_up import grid_at, make_tile
+from tests.core.tile_factory import grid_at, make_tile
 
 
 def button(page: AppTest, label: str):

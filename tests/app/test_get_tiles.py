@@ -10,15 +10,15 @@ import shapely
 from streamlit.testing.v1 import AppTest
 
 from app import state
-from core.catalog.fetch import fetch_task, fetch_tiles
-from core.catalog.request import Request
 from core.catalog.store import read_catalog, update_catalog
 from core.catalog.tile import Tile
-from core.jobs.store import Job, Queue, State
+from core.jobs.queue import Job, Queue, State
 from core.settings import settings
+from core.spacenet.download import fetch_task, fetch_tiles
+from core.spacenet.selection import Request
 from tests.app.conftest import OpenPage
-from tests.core.made_up import grid_at, make_tile
 from tests.core.spacenet_bucket import VEGAS, FakeBucket
+from tests.core.tile_factory import grid_at, make_tile
 
 
 @pytest.fixture

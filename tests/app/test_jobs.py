@@ -10,17 +10,17 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.catalog.store import Catalog
-from core.config import TrainingConfig
+from core.datasets.samples import Scaling
+from core.inference.predict import prediction_folder, weights_hash
 from core.jobs.folder import JobFolder
-from core.jobs.store import HIGH, LOW, NORMAL, Job, Queue, State
-from core.live import Live
-from core.prediction import prediction_folder, weights_hash
-from core.presets import preset, recommended
-from core.runs import Record, Run
-from core.scenes import Scaling
+from core.jobs.queue import HIGH, LOW, NORMAL, Job, Queue, State
+from core.runs.config import TrainingConfig
+from core.runs.live_metrics import Live
+from core.runs.run import Record, Run
 from core.settings import settings
-from core.sweeps import Sweep, submit
-from core.watchers.watcher import Windows
+from core.tasks.sweep import Sweep, submit
+from core.training.callbacks.base import Windows
+from core.training.presets import preset, recommended
 from tests.app.conftest import OpenPage
 
 pytestmark = pytest.mark.usefixtures("city")

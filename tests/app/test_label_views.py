@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.components import label_views
-from core import labels
+from app.components.catalog import label_views
 from core.catalog.store import Catalog, write_catalog
+from core.labels import labels
 from tests.app.conftest import OpenPage
 from tests.app.test_pages import html
 

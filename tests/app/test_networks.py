@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import rasters
 from core.catalog.store import Catalog
-from core.footprints import Shaping
-from core.jobs.store import Queue, State
-from core.judging import Bin, Calibration
-from core.prediction import prediction_folder
-from core.presets import recommended
-from core.runs import Record, Run
-from core.scenes import Scaling
+from core.datasets.samples import Scaling
+from core.geo import raster
+from core.inference.predict import prediction_folder
+from core.jobs.queue import Queue, State
+from core.postprocessing.rescoring import Bin, Calibration
+from core.postprocessing.thresholds import Tuning
+from core.postprocessing.vectorize import Shaping
+from core.runs.run import Record, Run
 from core.settings import settings
-from core.tuning import Tuning
+from core.training.presets import recommended
 from tests.app.conftest import OpenPage
 from tests.app.test_jobs import TRAINING, html, labels, trained
-from tests.core.made_up import HOUSES, grid_at
-from tests.core.test_judging import examples
+from tests.core.postprocessing.test_rescoring import examples
+from tests.core.tile_factory import HOUSES, grid_at
 
 TUNING = Tuning(
     Shaping(threshold=0.4, seed=1.5, min_area_m2=10), 0.75, Calibration(2.0, 0.5), (Bin(0.6, 0.5, 10),),
@@ -50,7 +50,7 @@ def predict_by(run: Run, tile: str) -> None:
     for house in HOUSES:
         left, top, right, bottom = map(int, house.bounds)
         layers[:, top:bottom, left:right] = np.array([0.9, 3.0])[:, None, None]
-    rasters.write(folder / "probability.tif", rasters.Raster(layers, grid_at(column=64)))
+    raster.write(folder / "probability.tif", raster.Raster(layers, grid_at(column=64)))
 
 
 def slider(page: AppTest) -> float:

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from app.messages import sentence
 from core.catalog.store import Catalog, write_catalog
 from core.errors import NoSuchTile
-from core.jobs.store import Queue, State
+from core.jobs.queue import Queue, State
 from core.settings import settings
 from tests.app.conftest import OpenPage, follow
 
@@ -31,7 +31,7 @@ def scene(page: AppTest) -> dict:
 def do_on_the_map(page: AppTest, monkeypatch: pytest.MonkeyPatch, **properties: object) -> None:
     """What the frame says after somebody did something in it; the component repeats it at every rerun."""
     said = {"last_active_drawing": {"properties": {"at": repr(properties), **properties}}}
-    monkeypatch.setattr("app.components.tile_map.heard", lambda _key: said)
+    monkeypatch.setattr("app.components.map.tile_map.heard", lambda _key: said)
     page.run()
 
 

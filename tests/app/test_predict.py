@@ -4,15 +4,15 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.catalog.store import read_catalog
-from core.exports.jobs import export_task
-from core.jobs.store import Queue, State
-from core.predicted import predicted
+from core.inference.tile_prediction import predicted
+from core.jobs.queue import Queue, State
+from core.postprocessing.thresholds import APART_SEED, FIRST_SEED, RIPE, SEEDS
 from core.progress import silent
 from core.settings import settings
-from core.tuning import APART_SEED, FIRST_SEED, RIPE, SEEDS
+from core.tasks.export import export_task
 from tests.app.conftest import OpenPage
 from tests.app.test_pages import do_on_the_map, html, scene
-from tests.core.predictions import TILES, made
+from tests.core.fake_predictions import TILES, made
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def test_sliders_change_polygons_and_score_but_not_the_map(open_page: OpenPage) 
 
 
 def test_every_level_that_a_tuning_may_choose_can_be_set() -> None:
-    from app.components.prediction_view import _SEEDS
+    from app.components.prediction.prediction_view import _SEEDS
 
     assert {0.0, FIRST_SEED, APART_SEED, *SEEDS, *RIPE} <= set(_SEEDS)
 

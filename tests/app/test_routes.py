@@ -11,8 +11,8 @@ from starlette.testclient import TestClient
 
 from app.routes import ROUTES
 from core.catalog.store import Catalog
-from tests.core.made_up import grid_at
-from tests.core.test_map_tiles import square_of
+from tests.core.geo.test_xyz_tiles import square_of
+from tests.core.tile_factory import grid_at
 
 #: One in which the first tile of the city lies.
 SQUARE = "/".join(map(str, square_of(grid_at(column=64), 18)))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.components.text import distinct, duration, number, plain, safe, share
+from app.components.common.text import distinct, duration, number, plain, safe, share
 
 
 @pytest.mark.parametrize("text", ["<img src=x onerror=alert(1)>", "${alert(1)}", "`x`", "</script>", "\\u003c", "'\""])

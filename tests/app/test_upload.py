@@ -7,14 +7,14 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.catalog.store import Catalog, read_catalog
-from core.catalog.take_in import add, take_in
-from core.catalog.uploads import uploads
-from core.jobs.store import Job, Queue, State
+from core.jobs.queue import Job, Queue, State
 from core.settings import settings
+from core.uploads.ingest import add, take_in
+from core.uploads.upload import uploads
 from tests.app.conftest import OpenPage
 from tests.app.test_pages import html
 from tests.core.geotiff import pixels_of, write_geotiff
-from tests.core.made_up import HOUSES, grid_at, write_labels
+from tests.core.tile_factory import HOUSES, grid_at, write_labels
 
 pytestmark = [
     pytest.mark.usefixtures("empty_data"),

@@ -16,12 +16,12 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from core.catalog.scan import scan
 from core.catalog.store import Catalog, write_catalog
-from core.jobs.store import Job, Queue, State
+from core.jobs.queue import Job, Queue, State
 from core.settings import settings
 from tests.app.test_jobs import TRAINING, trained
 from tests.conftest import ROOT
-from tests.core.jobs import toys
-from tests.core.made_up import grid_at, make_tile
+from tests.core.jobs import fake_tasks
+from tests.core.tile_factory import grid_at, make_tile
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 #: Within so many seconds everybody sees that a job is stopped.
@@ -63,7 +63,7 @@ def server(port: int) -> Popen[bytes]:
     options = ["--server.address=127.0.0.1", f"--server.port={port}"]
     command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", *options]
     started = Popen(command, cwd=ROOT, env=os.environ, stdout=DEVNULL)
-    toys.wait_for(lambda: answers(f"http://127.0.0.1:{port}/_stcore/health"), 60)
+    fake_tasks.wait_for(lambda: answers(f"http://127.0.0.1:{port}/_stcore/health"), 60)
     return started
 
 
@@ -102,7 +102,7 @@ def lingering(queue: Queue, mark: Path) -> Job:
 def test_one_stops_the_other_s_job_and_both_see_it(queue: Queue, visitors: tuple[Page, Page], tmp_path: Path) -> None:
     ours, theirs = visitors
     job = lingering(queue, tmp_path / "mark")
-    with process(toys.real_worker()):
+    with process(fake_tasks.real_worker()):
         for page in visitors:
             expect(row(page, job)).to_contain_text("running", timeout=30_000)
         row(theirs, job).click()
@@ -119,8 +119,8 @@ def test_one_stops_the_other_s_job_and_both_see_it(queue: Queue, visitors: tuple
         assert max(seen.values()) <= SEEN_S
         for page in visitors:
             expect(row(page, job)).to_contain_text("stopped")
-        assert toys.reached(queue, job, State.STOPPED).worker
-        assert not toys.is_running(int((tmp_path / "mark").read_text()))
+        assert fake_tasks.reached(queue, job, State.STOPPED).worker
+        assert not fake_tasks.is_running(int((tmp_path / "mark").read_text()))
 
 
 def test_without_a_worker_the_page_says_how_to_start_one(
@@ -131,7 +131,7 @@ def test_without_a_worker_the_page_says_how_to_start_one(
     expect(row(page, job)).to_contain_text("waiting", timeout=20_000)
     expect(page.get_by_text("no worker", exact=False).first).to_be_visible()
     expect(page.get_by_text("python -m core worker")).to_be_visible()
-    with process(toys.real_worker()):
+    with process(fake_tasks.real_worker()):
         expect(row(page, job)).to_contain_text("running", timeout=30_000)
         expect(page.get_by_text("python -m core worker")).to_have_count(0)
 
@@ -215,7 +215,7 @@ def test_a_server_that_is_restarted_leaves_the_job_alone_and_shows_it_again(
     queue: Queue, port: int, page: Page, tmp_path: Path
 ) -> None:
     job = lingering(queue, tmp_path / "mark")
-    with process(toys.real_worker()):
+    with process(fake_tasks.real_worker()):
         with process(server(port)) as first:
             page.goto(f"http://127.0.0.1:{port}/train")
             expect(row(page, job)).to_contain_text("running", timeout=30_000)
@@ -225,5 +225,5 @@ def test_a_server_that_is_restarted_leaves_the_job_alone_and_shows_it_again(
         with process(server(port)):
             page.goto(f"http://127.0.0.1:{port}/train")
             expect(row(page, job)).to_contain_text("running")
-            assert toys.is_running(working)
+            assert fake_tasks.is_running(working)
             assert queue.get(job.id).attempt == 1

@@ -22,11 +22,11 @@ import sys
 import numpy as np
 from core import rasters
 from core.catalog.store import read_catalog
-from core.config import TrainingConfig
-from core.labels import Labels
-from core.predicted import predicted
-from core.runs import Record, Run
-from core.scenes import Recipe, Scaling
+from core.runs.config import TrainingConfig
+from core.labels.labels import Labels
+from core.inference.tile_prediction import predicted
+from core.runs.run import Record, Run
+from core.datasets.samples import Recipe, Scaling
 from core.settings import settings
 from models.registry import build
 tile = read_catalog().tile(sys.argv[1])

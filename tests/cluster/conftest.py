@@ -3,7 +3,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from core.jobs.store import Queue
+from core.jobs.queue import Queue
 from tests.cluster.head import Head
 from tests.core.jobs.conftest import queue
 

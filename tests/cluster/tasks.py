@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from core.jobs.local import ROOT
+from core.jobs.launchers.local import ROOT
 from core.progress import Finish, Report
-from tests.core.jobs import toys
+from tests.core.jobs import fake_tasks
 
 _PATCHED = "from core.jobs import child, tasks; from tests.cluster import tasks as ours; tasks.TASKS = ours.TASKS; "
 CHILD = (sys.executable, "-c", "import sys; " + _PATCHED + "sys.exit(child.main(sys.argv[1:]))")
 WORKER = (sys.executable, "-c", "from tests.cluster import tasks; tasks.serve()")
-TASKS = toys.TASKS | {
+TASKS = fake_tasks.TASKS | {
     name: f"tests.cluster.tasks:{function}"
     for name, function in (("train", "train_and_tell"), ("gather", "gather"), ("kill", "kill"), ("look", "look"))
 }
@@ -25,8 +25,8 @@ TASKS = toys.TASKS | {
 
 def train_and_tell(params: dict[str, Any], report: Report, finish: Finish, strategy: Any, chief: bool) -> None:
     """Trains as the real task does; each process leaves the weights it ended with."""
-    from core.learner import Learner
-    from core.training import train_task
+    from core.training.learner import Learner
+    from core.training.train import train_task
 
     learners = []
     build = Learner.build
@@ -61,8 +61,8 @@ def look(params: dict[str, Any], report: Report, finish: Finish) -> None:
 def serve() -> None:
     """What a worker process of the tests does."""
     from core.jobs import worker
-    from core.jobs.ray import Ray
-    from core.jobs.store import Queue
+    from core.jobs.launchers.ray import Ray
+    from core.jobs.queue import Queue
     from core.settings import settings
 
     worker.work(Queue(settings().queue), poll_s=0.1, silence_s=float(sys.argv[1]), where=Ray(command=CHILD))

@@ -9,17 +9,17 @@ import pytest
 import requests
 
 from core.errors import ClusterAway, InvalidVariable, RunLost
-from core.jobs import ray as module
 from core.jobs.job import Job, State
-from core.jobs.launcher import Outcome, launcher
-from core.jobs.local import KILLED
-from core.jobs.ray import Ray, RayRun, Ticket
-from core.jobs.ray_cluster import Cluster, RayJob
-from core.jobs.store import Queue
+from core.jobs.launchers import ray as module
+from core.jobs.launchers.base import Outcome, launcher
+from core.jobs.launchers.local import KILLED
+from core.jobs.launchers.ray import Ray, RayRun, Ticket
+from core.jobs.launchers.ray_client import Cluster, RayJob
+from core.jobs.queue import Queue
 from core.jobs.worker import work
 from core.settings import settings
+from tests.core.jobs.fake_tasks import reached, wait_for
 from tests.core.jobs.test_worker import leave, meanwhile
-from tests.core.jobs.toys import reached, wait_for
 
 RUNNING = RayJob("RUNNING", "", "", None)
 DIED = RayJob("FAILED", "Job supervisor actor died: a node is gone", "JOB_SUPERVISOR_ACTOR_DIED", None)
@@ -395,7 +395,7 @@ def test_the_launcher_is_the_one_the_settings_name(queue: Queue, monkeypatch):
 def test_the_token_comes_from_where_ray_has_it(monkeypatch, tmp_path, way):
     from requests import PreparedRequest
 
-    from core.jobs.ray_cluster import _with_token
+    from core.jobs.launchers.ray_client import _with_token
 
     (tmp_path / "token").write_text("secret\n")
     monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)

@@ -10,21 +10,21 @@ import numpy as np
 import pytest
 
 from core.catalog.store import update_catalog
-from core.config import TrainingConfig
 from core.errors import InvalidSetting
-from core.jobs import nodes
+from core.jobs import distributed
+from core.jobs.distributed import on_nodes
 from core.jobs.folder import JobFolder
 from core.jobs.job import State
-from core.jobs.nodes import on_nodes
-from core.jobs.ray import Ray
-from core.jobs.store import Queue
+from core.jobs.launchers.ray import Ray
+from core.jobs.queue import Queue
 from core.progress import never, silent
-from core.runs import Run
+from core.runs.config import TrainingConfig
+from core.runs.run import Run
 from core.settings import settings
-from core.training import train
+from core.training.train import train
 from tests.cluster import tasks
-from tests.core.jobs.toys import wait_for
-from tests.core.made_up import SMALL, grid_at, make_tile
+from tests.core.jobs.fake_tasks import wait_for
+from tests.core.tile_factory import SMALL, grid_at, make_tile
 
 #: Six crops to train on: a batch of four and one of two.
 CONFIG = TrainingConfig(epochs=2, batch=4, seed=7, recipe=replace(SMALL, step=32))
@@ -52,7 +52,7 @@ def test_two_workers_train_one_network_as_one_would(cluster: Queue, tmp_path: Pa
 
 def test_several_machines_without_a_cluster_are_refused_in_words():
     with pytest.raises(InvalidSetting, match="GROUNDPLAN_LAUNCHER=ray"):
-        on_nodes("core.training:train_task", {"nodes": 2}, silent, never)
+        on_nodes("core.training.train:train_task", {"nodes": 2}, silent, never)
 
 
 def test_all_processes_finish_at_the_same_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -65,9 +65,9 @@ def test_all_processes_finish_at_the_same_step(tmp_path: Path, monkeypatch: pyte
 
     for name in ("ray", "ray.train", "ray.train.collective"):
         monkeypatch.setitem(sys.modules, name, SimpleNamespace(broadcast_from_rank_zero=broadcast))
-    monkeypatch.setattr(nodes, "_AGREE_S", 0.01)
+    monkeypatch.setattr(distributed, "_AGREE_S", 0.01)
     folder = JobFolder(tmp_path)
-    chief, other = nodes._Agreement(folder, chief=True), nodes._Agreement(folder, chief=False)
+    chief, other = distributed._Agreement(folder, chief=True), distributed._Agreement(folder, chief=False)
     said = []
     for step in range(400):
         said.append(chief())

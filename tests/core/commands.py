@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from core import cli
+from core.cli import main
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -16,7 +16,7 @@ def runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
     def command(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["core", *first, *map(str, arguments)])
         try:
-            cli.main()
+            main.main()
             status = 0
         except SystemExit as end:
             status = int(end.code or 0)

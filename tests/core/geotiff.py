@@ -8,9 +8,9 @@ import numpy as np
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 
-from core.grids import Grid
+from core.geo.grid import Grid
 from core.types import Pixels
-from tests.core.made_up import grid_at
+from tests.core.tile_factory import grid_at
 
 REAL = ("float32", "float64")
 

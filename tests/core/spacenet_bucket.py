@@ -10,8 +10,8 @@ from typing import Any
 import boto3
 from moto.server import ThreadedMotoServer
 
-from core.catalog.bucket import BUCKET, REGION, area_named
-from tests.core.made_up import grid_at, make_tile
+from core.spacenet.bucket import BUCKET, REGION, area_named
+from tests.core.tile_factory import grid_at, make_tile
 
 VEGAS, RIO = "AOI_2_Vegas", "AOI_1_RIO"
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.scenes import encoded
+from core.datasets.samples import encoded
 from models.heads import HEADS, built, channels, decoded, layers, losses, parts, probability
 from models.registry import NETWORKS, REACH_M, TARGETS
 

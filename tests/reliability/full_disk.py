@@ -15,11 +15,11 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
+from core.atomic_files import add_line, read_lines
 from core.errors import CannotWrite, DiskFull
-from core.files import add_line, read_lines
 from core.jobs.folder import JobFolder
 from core.jobs.process import Process
-from core.jobs.store import Queue, State
+from core.jobs.queue import Queue, State
 from core.settings import settings
 
 queue, folder = Queue(settings().queue), JobFolder.of(1)

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from core.errors import CannotWrite, DiskFull, GroundplanError
-from core.runs import Run
+from core.runs.run import Run
 from tests.reliability.toy_training import toy_training, what_is_broken
 
 disk_is_full = ctypes.CDLL(None).disk_is_full

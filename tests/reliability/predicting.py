@@ -5,14 +5,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from core import prediction
-from core.prediction import How, predict
-from core.runs import Run
+from core.inference import predict as predict_module
+from core.inference.predict import How, predict
+from core.runs.run import Run
 from models.registry import NETWORKS
 
 
 def main(run: Path, image: Path, out: Path, pause_s: float) -> None:
-    prediction.NETWORKS = {name: replace(network, core=64) for name, network in NETWORKS.items()}  # type: ignore[misc]
+    predict_module.NETWORKS = {name: replace(network, core=64) for name, network in NETWORKS.items()}  # type: ignore[misc]
 
     def report(_share: float, doing: str) -> None:
         if doing.startswith("window"):

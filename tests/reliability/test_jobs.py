@@ -13,15 +13,15 @@ from subprocess import PIPE, Popen, run
 
 import pytest
 
-from core.cli_jobs import NO_WORKER
-from core.jobs.local import KILLED, ROOT
-from core.jobs.store import SILENCE_S, Job, Queue, State
-from tests.core.jobs.toys import is_running, reached, real_worker, running_in, wait_for, worker_process
+from core.cli.jobs import NO_WORKER
+from core.jobs.launchers.local import KILLED, ROOT
+from core.jobs.queue import SILENCE_S, Job, Queue, State
+from tests.core.jobs.fake_tasks import is_running, reached, real_worker, running_in, wait_for, worker_process
 
 CLAIMER = """
 import sys
 from pathlib import Path
-from core.jobs.store import Queue, State
+from core.jobs.queue import Queue, State
 queue, name = Queue(Path(sys.argv[1])), sys.argv[2]
 while job := queue.claim(name):
     print(job.id)
@@ -31,7 +31,7 @@ while job := queue.claim(name):
 SUBMITTER = """
 import sys
 from pathlib import Path
-from core.jobs.store import Queue
+from core.jobs.queue import Queue
 Queue(Path(sys.argv[1])).submit("greet", {})
 """
 

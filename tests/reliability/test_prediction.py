@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import rasters
+from core.geo import raster
 from tests.conftest import ROOT
-from tests.core.made_up import grid_at, make_tile
-from tests.core.test_engine import make_run
+from tests.core.inference.test_engine import make_run
+from tests.core.tile_factory import grid_at, make_tile
 
 
 def predicting(run: Path, image: Path, out: Path, pause_s: float = 0.0) -> subprocess.Popen[str]:
@@ -43,5 +43,5 @@ def test_a_killed_prediction_goes_on_and_ends_as_if_nothing_had_been(tmp_path: P
     assert killed == 2
     assert rest[0] > 4 * across, "the strips that were whole are not computed again"
     assert [path.name for path in out.parent.iterdir()] == ["p.tif"]
-    found, expected = (rasters.read(path).pixels for path in (out, tmp_path / "whole.tif"))
+    found, expected = (raster.read(path).pixels for path in (out, tmp_path / "whole.tif"))
     np.testing.assert_array_equal(found, expected)

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from core.checkpoints import latest, load
 from core.errors import DamagedCheckpoint, NoSuchCheckpoint
-from core.jobs.local import ROOT
-from core.runs import Run
-from core.training import train
-from tests.core.checkpoints_writer import checkpoint
-from tests.core.made_up import grid_at, make_tile
+from core.jobs.launchers.local import ROOT
+from core.runs.checkpoints import latest, load
+from core.runs.run import Run
+from core.training.train import train
+from tests.core.runs.checkpoints_writer import checkpoint
+from tests.core.tile_factory import grid_at, make_tile
 from tests.reliability.toy_training import CONFIG
 
-WRITER = (sys.executable, "-m", "tests.core.checkpoints_writer")
+WRITER = (sys.executable, "-m", "tests.core.runs.checkpoints_writer")
 
 
 @pytest.mark.slow
@@ -65,7 +65,7 @@ TRAINING = """
 import sys
 from pathlib import Path
 from tests.reliability.test_training import CONFIG_REAL, tiles_in
-from core.training import train
+from core.training.train import train
 train(tiles_in(Path(sys.argv[1])), CONFIG_REAL, Path(sys.argv[2]), resume=True)
 """
 CONFIG_REAL = replace(CONFIG, epochs=6, seed=7, augment=True, schedule="cosine")

@@ -1,4 +1,4 @@
-"""A training that takes no time: core.fitting with all that looks on, around a learner that is none."""
+"""A training that takes no time: core.training.trainer with all that looks on, around a learner that is none."""
 
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -6,18 +6,18 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from core.checkpoints import Checkpoint, Standing, latest
-from core.chips import Chips
-from core.config import TrainingConfig
-from core.dataset import Dataset
+from core.datasets.chips import Chips
+from core.datasets.dataset import Dataset
+from core.datasets.samples import Scaling, Scene
 from core.errors import NoSuchCheckpoint
-from core.fitting import Fit
 from core.progress import never, silent
-from core.runs import Record, Run
-from core.scenes import Scaling, Scene
-from core.watchers.watcher import watchers
+from core.runs.checkpoints import Checkpoint, Standing, latest
+from core.runs.config import TrainingConfig
+from core.runs.run import Record, Run
+from core.training.callbacks.base import watchers
+from core.training.trainer import Fit
 from models.registry import NETWORKS
-from tests.core.made_up import HOUSES, SMALL, grid_at
+from tests.core.tile_factory import HOUSES, SMALL, grid_at
 
 CONFIG = TrainingConfig(epochs=3, batch=4, recipe=SMALL)
 
@@ -60,7 +60,7 @@ def toy_data() -> Dataset:
 
 
 def toy_training(folder: Path) -> Run:
-    """Trains a toy, or goes on with it, as core.training does."""
+    """Trains a toy, or goes on with it, as core.training.train does."""
     run, learner, standing = Run(folder), ToyLearner(), Standing()
     data = toy_data()
     if run.exists:

@@ -17,13 +17,15 @@ import morecantile
 import numpy as np
 import shapely
 
-from core import map_tiles, pictures, rasters
 from core.catalog.tile import Tile
 from core.errors import GroundplanError
-from core.rasters import Raster
-from core.vectors import read_footprints
+from core.geo import raster as rasters
+from core.geo import xyz_tiles
+from core.geo.raster import Raster
+from core.geo.vector import read_footprints
+from core.rendering import images
 from tests.conftest import ROOT
-from tests.core.made_up import HOUSES, grid_at, write_labels
+from tests.core.tile_factory import HOUSES, grid_at, write_labels
 from tests.security.mutations import mutated
 
 
@@ -40,14 +42,14 @@ class Opened:
 def thumbnail(path: Path) -> object:
     """As the map asks for one."""
     tile = replace(Tile.listed("hostile", "AOI_0_Made", shapely.box(0, 0, 1, 1)), products={"3band": path})
-    return pictures.thumbnail(tile)
+    return images.thumbnail(tile)
 
 
 def square(path: Path) -> object:
     """A square of the map where the made-up tile lies."""
     middle = grid_at().footprint.centroid
     place = morecantile.tms.get("WebMercatorQuad").tile(middle.x, middle.y, 18)
-    return map_tiles.read_square(path, (place.z, place.x, place.y), (1,))
+    return xyz_tiles.read_square(path, (place.z, place.x, place.y), (1,))
 
 
 DOORS: dict[str, Callable[[Path], object]] = {

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 
-from tests.core.made_up import grid_at
+from tests.core.tile_factory import grid_at
 
 CODECS = ("none", "lzw", "deflate", "packbits", "zstd", "jpeg")
 #: Where the header and most tags of the whole files are.

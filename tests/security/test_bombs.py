@@ -7,7 +7,7 @@ import orjson
 import pytest
 import shapely
 
-from core.vectors import read_footprints
+from core.geo.vector import read_footprints
 from tests.security import bombs
 from tests.security.child import RASTER_DOORS, opened
 

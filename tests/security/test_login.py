@@ -13,7 +13,7 @@ from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_N
 from app.routes import ROUTES
 from core.catalog.scan import scan
 from core.catalog.store import Catalog, write_catalog
-from tests.core.made_up import make_tile
+from tests.core.tile_factory import make_tile
 from tests.security.server import free_port, groundplan, running
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

@@ -15,19 +15,19 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from app.routes import ROUTES
-from core import rasters
 from core.catalog.scan import scan
-from core.catalog.spacenet import parse
+from core.catalog.spacenet_names import parse
 from core.catalog.store import Catalog, read_catalog, write_catalog
-from core.catalog.take_in import add
 from core.catalog.tile import Tile
-from core.catalog.upload_labels import put_labels
-from core.catalog.uploads import delete, receive, rename, uploads
 from core.errors import NoSuchUpload
-from core.exports.footprints import Origin, write_footprints
-from core.labels import Labels
-from core.rasters import Raster
-from tests.core.made_up import HOUSES, grid_at, make_tile, write_labels
+from core.geo import raster
+from core.geo.raster import Raster
+from core.geo.vector_writers import Origin, write_footprints
+from core.labels.labels import Labels
+from core.uploads.ingest import add
+from core.uploads.labels import put_labels
+from core.uploads.upload import delete, receive, rename, uploads
+from tests.core.tile_factory import HOUSES, grid_at, make_tile, write_labels
 from tests.security.names import NAMES
 from tests.security.server import groundplan
 
@@ -48,7 +48,7 @@ def test_there_are_at_least_thirty():
 
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
 def test_an_upload_lies_in_the_data_folder_whatever_it_is_called(tmp_path, empty_data, name):
-    image = rasters.write(tmp_path / "image.tif", Raster(np.ones((3, 64, 64), np.uint8), grid_at()))
+    image = raster.write(tmp_path / "image.tif", Raster(np.ones((3, 64, 64), np.uint8), grid_at()))
     labels = write_labels(tmp_path / "labels.geojson", grid_at(), HOUSES)
     before = below(tmp_path) - below(empty_data)
     upload = receive(io.BytesIO(image.read_bytes()), f"{name}.tif")
@@ -90,7 +90,7 @@ def test_tiles_with_hostile_names_in_a_folder_are_sentences(tmp_path):
         path = tmp_path / f"3band_{name.replace('/', '_')}_img1.tif"
         if "\0" in str(path) or len(path.name.encode()) > 255:
             continue
-        rasters.write(tmp_path / "one.tif", Raster(np.ones((1, 64, 64), np.uint8), grid_at())).rename(path)
+        raster.write(tmp_path / "one.tif", Raster(np.ones((1, 64, 64), np.uint8), grid_at())).rename(path)
         made += 1
     found = scan(tmp_path)
     assert made > 25

@@ -11,12 +11,12 @@ import orjson
 import pytest
 import rasterio
 
-from core import rasters
 from core.catalog.scan import scan
 from core.errors import GroundplanError, NoSuchPath, NotARaster, NotFootprintsCSV, NotGeoJSON, RefersElsewhere
-from core.rasters import Raster
-from core.vectors import read_footprints
-from tests.core.made_up import HOUSES, grid_at, write_labels
+from core.geo import raster
+from core.geo.raster import Raster
+from core.geo.vector import read_footprints
+from tests.core.tile_factory import HOUSES, grid_at, write_labels
 from tests.security.child import DOORS, RASTER_DOORS
 
 #: The value of every pixel of the canary file, and a word in it.
@@ -27,7 +27,7 @@ OWN = 33
 @pytest.fixture
 def secret(tmp_path) -> Path:
     """A raster that a hostile file would like to be read."""
-    path = rasters.write(tmp_path / "secret.tif", Raster(np.full((1, 64, 64), SECRET, np.uint8), grid_at()))
+    path = raster.write(tmp_path / "secret.tif", Raster(np.full((1, 64, 64), SECRET, np.uint8), grid_at()))
     path.write_bytes(path.read_bytes() + WORD)
     return path
 
@@ -36,7 +36,7 @@ def secret(tmp_path) -> Path:
 def own(tmp_path) -> Path:
     """A harmless tile beside which hostile files are put."""
     folder = tmp_path / "own"
-    return rasters.write(folder / "3band_AOI_0_Made_img1.tif", Raster(np.full((1, 64, 64), OWN, np.uint8), grid_at()))
+    return raster.write(folder / "3band_AOI_0_Made_img1.tif", Raster(np.full((1, 64, 64), OWN, np.uint8), grid_at()))
 
 
 def vrt(source: object) -> bytes:
@@ -116,9 +116,9 @@ def test_what_lies_beside_a_tile_is_not_looked_at(own, secret, canary, number, s
     beside = own.with_name(own.stem + suffix)
     for content in (vrt(baits(secret, canary.url)[number]), secret.read_bytes()):
         beside.write_bytes(content)
-        assert np.unique(rasters.read(own).pixels).tolist() == [OWN]
-        assert np.unique(rasters.read(own, shape=(8, 8)).pixels).tolist() == [OWN]
-        assert rasters.describe(own).grid == grid_at()
+        assert np.unique(raster.read(own).pixels).tolist() == [OWN]
+        assert np.unique(raster.read(own, shape=(8, 8)).pixels).tolist() == [OWN]
+        assert raster.describe(own).grid == grid_at()
         DOORS["thumbnail"](own)
         [tile] = scan(own).tiles
         assert tile.nodata_share == 0
@@ -135,7 +135,7 @@ def test_addresses_in_the_tags_of_a_tiff_are_words(own, secret, canary):
         assert bait.encode() in own.read_bytes()
         for door in RASTER_DOORS:
             DOORS[door](own)
-        assert np.unique(rasters.read(own, shape=(8, 8)).pixels).tolist() == [OWN]
+        assert np.unique(raster.read(own, shape=(8, 8)).pixels).tolist() == [OWN]
     assert canary.asked == []
 
 
@@ -176,7 +176,7 @@ def test_an_address_is_no_path(canary, scheme):
 def test_a_tiff_inside_a_zip_stays_there(tmp_path, secret):
     shutil.make_archive(str(tmp_path / "a"), "zip", tmp_path, "secret.tif")
     with pytest.raises(NoSuchPath):
-        rasters.describe(Path(f"/vsizip/{tmp_path}/a.zip/secret.tif"))
+        raster.describe(Path(f"/vsizip/{tmp_path}/a.zip/secret.tif"))
 
 
 # CRS: PROJ reads grids from any path it is given
@@ -200,7 +200,7 @@ _READ_WITH_CRS = """
 import sys
 from pathlib import Path
 from core.errors import GroundplanError
-from core.vectors import read_footprints
+from core.geo.vector import read_footprints
 try:
     print(len(read_footprints(Path(sys.argv[1]))))
 except GroundplanError as error:

@@ -18,12 +18,12 @@ from core.catalog.register import (
     remove,
     sample_task,
 )
-from core.catalog.sample import make_sample_city
 from core.catalog.store import read_catalog, update_catalog
 from core.catalog.tile import Tile
 from core.errors import GroundplanError, MovedTooFar, NoLabels, NoSuchArea, NoSuchTile
 from core.settings import settings
-from tests.core.made_up import make_tile
+from core.synthetic_city import make_sample_city
+from tests.core.tile_factory import make_tile
 
 
 @pytest.fixture(autouse=True)

@@ -16,21 +16,21 @@ from PIL import Image
 from rasterio.transform import from_bounds
 from shapely import box
 
-from core import rasters
 from core.catalog.scan import read_index, scan
-from core.catalog.spacenet import SPACENET
+from core.catalog.spacenet_names import SPACENET
 from core.errors import NoSuchPath, NotATileIndex, UnknownLayout
-from core.grids import LONLAT, WEB_MERCATOR, Grid
-from core.labels import Labels
-from core.rasters import Raster
-from core.vectors import Repairs
-from tests.core.made_up import HOUSES, grid_at, write_labels
+from core.geo import raster
+from core.geo.grid import LONLAT, WEB_MERCATOR, Grid
+from core.geo.raster import Raster
+from core.geo.vector import Repairs
+from core.labels.labels import Labels
+from tests.core.tile_factory import HOUSES, grid_at, write_labels
 
 
 def image(path, grid=None, bands=3, value=100, dtype="uint8"):
     """A picture without noise."""
     grid = grid or grid_at()
-    return rasters.write(path, Raster(np.full((bands, *grid.shape), value, dtype), grid))
+    return raster.write(path, Raster(np.full((bands, *grid.shape), value, dtype), grid))
 
 
 def labels(path, grid=None, houses=HOUSES):
@@ -129,7 +129,7 @@ def test_any_crs_and_any_size(tmp_path):
 def test_no_data_is_counted_and_building_is_a_share_of_the_rest(tmp_path):
     pixels = np.full((3, 64, 64), 100, np.uint8)
     pixels[:, :, 32:] = 0
-    rasters.write(tmp_path / "3band_AOI_1_RIO_img1.tif", Raster(pixels, grid_at()))
+    raster.write(tmp_path / "3band_AOI_1_RIO_img1.tif", Raster(pixels, grid_at()))
     labels(tmp_path / "Geo_AOI_1_RIO_img1.geojson", houses=(box(0, 0, 16, 64),))
     (tile,) = scan(tmp_path).tiles
     assert (tile.nodata_share, tile.built_share) == (0.5, 0.5)

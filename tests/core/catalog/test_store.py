@@ -15,7 +15,7 @@ from core.catalog.scan import scan
 from core.catalog.store import Catalog, read_catalog, update_catalog, write_catalog
 from core.catalog.tile import Tile
 from core.errors import CannotWrite, CatalogBusy, DamagedCatalog, NoImage, NoSuchTile
-from core.grids import LONLAT
+from core.geo.grid import LONLAT
 from core.settings import settings
 
 TILE = Tile(

@@ -7,9 +7,9 @@ import rasterio
 from core.catalog.store import read_catalog
 from core.errors import CannotWrite, InvalidSetting, NothingPredicted
 from core.exports.rasters import LAYERS, write_raster, write_rasters
-from core.labels import Labels
-from core.predicted import predicted
-from tests.core.predictions import FIRST, TILES, made
+from core.inference.tile_prediction import predicted
+from core.labels.labels import Labels
+from tests.core.fake_predictions import FIRST, TILES, made
 
 
 @pytest.fixture

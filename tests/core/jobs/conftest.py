@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.jobs.store import Queue
+from core.jobs.queue import Queue
 from core.settings import settings
 
 

@@ -11,9 +11,9 @@ from core.errors import CannotRead, NoSuchJob
 from core.jobs import folder as module
 from core.jobs.folder import JobFolder, Order
 from core.jobs.process import Process
-from core.jobs.store import Job, Queue
+from core.jobs.queue import Job, Queue
 from core.settings import settings
-from tests.core.jobs.toys import is_running
+from tests.core.jobs.fake_tasks import is_running
 
 
 @pytest.fixture

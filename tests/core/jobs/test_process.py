@@ -9,7 +9,7 @@ from subprocess import Popen
 import pytest
 
 from core.jobs.process import Process
-from tests.core.jobs.toys import is_running, wait_for
+from tests.core.jobs.fake_tasks import is_running, wait_for
 
 
 @pytest.fixture

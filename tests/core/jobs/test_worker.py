@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 import pytest
 
 from core.errors import CannotStart, ClusterAway, DiskFull, QueueBusy, RunLost
-from core.jobs import clock, store, worker
+from core.jobs import clock, worker
+from core.jobs import queue as store
 from core.jobs.folder import JobFolder
-from core.jobs.launcher import Outcome
-from core.jobs.store import Job, Queue, State
+from core.jobs.launchers.base import Outcome
+from core.jobs.queue import Job, Queue, State
 from core.jobs.worker import BEAT_S, work
-from tests.core.jobs import toys
+from tests.core.jobs import fake_tasks
 
 
 def _once(queue: Queue, where=None) -> None:
-    work(queue, "w", once=True, poll_s=0.05, where=where or toys.local())
+    work(queue, "w", once=True, poll_s=0.05, where=where or fake_tasks.local())
 
 
 @contextmanager
@@ -73,18 +74,18 @@ def test_a_job_that_cannot_start_fails_the_third_time_and_the_worker_goes_on(que
     job = queue.submit("greet", {})
 
     def wait() -> None:
-        toys.reached(queue, job, State.FAILED)
+        fake_tasks.reached(queue, job, State.FAILED)
         leave()
 
     with meanwhile(wait):
-        work(queue, "w", poll_s=0.05, where=toys.local(("/no/such/python",)))
+        work(queue, "w", poll_s=0.05, where=fake_tasks.local(("/no/such/python",)))
     assert queue.get(job.id).attempt == 3
     assert "could not be started" in queue.get(job.id).error
 
 
 def test_a_job_that_cannot_start_for_now_waits_without_a_mark_against_it(queue: Queue):
     job = queue.submit("greet", {})
-    _once(queue, toys.local(("/no/such/python",)))
+    _once(queue, fake_tasks.local(("/no/such/python",)))
     assert (queue.get(job.id).state, queue.get(job.id).stalls) == (State.QUEUED, 0)
 
 
@@ -100,7 +101,7 @@ def test_a_worker_shows_its_device_and_its_job_and_signs_off(queue: Queue, tmp_p
     job = queue.submit("linger", {"mark": str(tmp_path / "mark")})
 
     def look() -> None:
-        toys.wait_for(lambda: [status.busy_with for status in queue.workers()] == [job.id])
+        fake_tasks.wait_for(lambda: [status.busy_with for status in queue.workers()] == [job.id])
         assert [(status.name, status.device) for status in queue.workers()] == [("w", "CPU toy, 1 core")]
         queue.request_stop(job.id)
 
@@ -122,7 +123,7 @@ def test_a_worker_beats_while_its_job_runs(queue: Queue, tmp_path, monkeypatch):
     beats = set()
 
     def watch() -> None:
-        toys.wait_for(lambda: beats.add(queue.get(job.id).heartbeat) or len(beats) > 4)
+        fake_tasks.wait_for(lambda: beats.add(queue.get(job.id).heartbeat) or len(beats) > 4)
         queue.request_stop(job.id)
 
     with meanwhile(watch):
@@ -140,13 +141,13 @@ def test_a_worker_that_lost_its_job_ends_it_and_leaves_it_to_the_other(queue: Qu
     job = queue.submit("linger", {"mark": str(mark)})
 
     def take_over() -> None:
-        toys.wait_for(mark.exists)
+        fake_tasks.wait_for(mark.exists)
         queue.requeue_stalled(-1)
         queue.claim("other")
 
     with meanwhile(take_over):
         _once(queue)
-    assert not toys.is_running(int(mark.read_text()))
+    assert not fake_tasks.is_running(int(mark.read_text()))
     assert (queue.get(job.id).state, queue.get(job.id).worker) == (State.RUNNING, "other")
 
 
@@ -157,15 +158,15 @@ def test_a_worker_told_to_leave_puts_its_job_back(queue: Queue, tmp_path, number
     job = queue.submit("linger", {"mark": str(mark)})
 
     def tell() -> None:
-        toys.wait_for(mark.exists)
+        fake_tasks.wait_for(mark.exists)
         if stop:
             queue.request_stop(job.id)
         os.kill(os.getpid(), number)
 
     with meanwhile(tell):
-        work(queue, "w", poll_s=0.05, where=toys.local())
+        work(queue, "w", poll_s=0.05, where=fake_tasks.local())
     assert queue.get(job.id).state == state
-    assert not toys.is_running(int(mark.read_text()))
+    assert not fake_tasks.is_running(int(mark.read_text()))
     assert signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler)
 
 
@@ -177,13 +178,13 @@ def test_a_process_that_somebody_told_to_end_is_put_back_and_a_leaving_worker_s_
     job = queue.submit("linger", {"mark": str(mark)})
 
     def tell() -> None:
-        child = int(toys.wait_for(lambda: mark.exists() and mark.read_text()))
+        child = int(fake_tasks.wait_for(lambda: mark.exists() and mark.read_text()))
         if both:
             leave()
         os.kill(child, signal.SIGTERM)
 
     with meanwhile(tell):
-        work(queue, "w", once=True, poll_s=2, where=toys.local())  # the process ends before the next poll
+        work(queue, "w", once=True, poll_s=2, where=fake_tasks.local())  # the process ends before the next poll
     found = queue.get(job.id)
     assert (found.state, found.error, found.stalls) == (State.QUEUED, None, stalls)
 
@@ -196,7 +197,7 @@ def test_a_job_that_ends_well_after_a_keeping_stop_is_stopped(queue: Queue, tmp_
     job = queue.submit("keep", {"mark": str(mark)})
 
     def stop() -> None:
-        toys.wait_for(mark.exists)
+        fake_tasks.wait_for(mark.exists)
         queue.request_stop(job.id, keep=True)
 
     with meanwhile(stop):
@@ -210,10 +211,10 @@ def test_a_plain_stop_after_a_keeping_one_ends_the_job_at_once(queue: Queue, tmp
     job = queue.submit("linger", {"mark": str(mark)})  # it hears no wish to finish
 
     def stop() -> None:
-        toys.wait_for(mark.exists)
+        fake_tasks.wait_for(mark.exists)
         queue.request_stop(job.id, keep=True)
-        toys.wait_for(JobFolder.of(job.id).is_to_finish)
-        assert toys.is_running(int(mark.read_text()))
+        fake_tasks.wait_for(JobFolder.of(job.id).is_to_finish)
+        assert fake_tasks.is_running(int(mark.read_text()))
         queue.request_stop(job.id)
 
     with meanwhile(stop):
@@ -285,9 +286,9 @@ def test_as_many_jobs_run_at_once_as_there_are_places(queue: Queue):
     jobs = [queue.submit("greet", {}) for _ in range(5)]
 
     def look() -> None:
-        toys.wait_for(lambda: queue.count(State.RUNNING) == 3)
+        fake_tasks.wait_for(lambda: queue.count(State.RUNNING) == 3)
         cluster.runs[jobs[1].id].outcome = Outcome(State.FAILED, "It failed.")
-        toys.wait_for(lambda: jobs[3].id in cluster.runs)
+        fake_tasks.wait_for(lambda: jobs[3].id in cluster.runs)
         assert queue.get(jobs[1].id).error == "It failed."
         leave()
 
@@ -302,9 +303,11 @@ def test_all_jobs_of_a_worker_live_by_its_heartbeat(queue: Queue, monkeypatch):
     jobs = [queue.submit("greet", {}) for _ in range(3)]
 
     def look() -> None:
-        toys.wait_for(lambda: queue.count(State.RUNNING) == 3)
+        fake_tasks.wait_for(lambda: queue.count(State.RUNNING) == 3)
         before = [queue.get(job.id).heartbeat for job in jobs]
-        toys.wait_for(lambda: all(queue.get(job.id).heartbeat > beat for job, beat in zip(jobs, before, strict=True)))
+        fake_tasks.wait_for(
+            lambda: all(queue.get(job.id).heartbeat > beat for job, beat in zip(jobs, before, strict=True))
+        )
         leave()
 
     with meanwhile(look):
@@ -315,12 +318,12 @@ def test_a_run_that_is_lost_starts_again_and_counts_as_a_stall(queue: Queue):
     cluster, job = Cluster(), queue.submit("greet", {})
 
     def look() -> None:
-        toys.wait_for(lambda: job.id in cluster.runs)
+        fake_tasks.wait_for(lambda: job.id in cluster.runs)
         first = cluster.runs[job.id]
         first.lost = True
-        toys.wait_for(lambda: cluster.runs[job.id] is not first)
+        fake_tasks.wait_for(lambda: cluster.runs[job.id] is not first)
         cluster.runs[job.id].outcome = Outcome(State.DONE)
-        toys.reached(queue, job, State.DONE)
+        fake_tasks.reached(queue, job, State.DONE)
         leave()
 
     with meanwhile(look):
@@ -339,8 +342,8 @@ def test_a_run_that_was_taken_up_or_has_lived_long_is_forgiven_its_earlier_stall
         queue.stall(job.id, "gone")
 
     def look() -> None:
-        toys.wait_for(lambda: job.id in cluster.runs)
-        toys.wait_for(lambda: queue.get(job.id).stalls == 0)
+        fake_tasks.wait_for(lambda: job.id in cluster.runs)
+        fake_tasks.wait_for(lambda: queue.get(job.id).stalls == 0)
         cluster.runs[job.id].lost = True
 
     with meanwhile(look):
@@ -354,7 +357,7 @@ def test_a_run_that_has_not_lived_long_is_not_forgiven_its_earlier_stalls(queue:
     queue.stall(job.id, "gone")
 
     def look() -> None:
-        run = toys.wait_for(lambda: cluster.runs.get(job.id))
+        run = fake_tasks.wait_for(lambda: cluster.runs.get(job.id))
         time.sleep(0.3)
         run.lost = True
 
@@ -368,9 +371,9 @@ def test_a_stop_is_sent_once_and_then_the_job_is_stopped_however_its_run_ends(qu
     cluster, job = Cluster(), queue.submit("greet", {})
 
     def stop() -> None:
-        run = toys.wait_for(lambda: cluster.runs.get(job.id))
+        run = fake_tasks.wait_for(lambda: cluster.runs.get(job.id))
         queue.request_stop(job.id)
-        toys.wait_for(lambda: run.happened)
+        fake_tasks.wait_for(lambda: run.happened)
         time.sleep(0.3)  # several polls
         assert (queue.get(job.id).state, run.happened) == (State.RUNNING, ["stop"])
         run.outcome = own
@@ -384,9 +387,9 @@ def test_a_worker_that_leaves_in_the_middle_of_a_stop_leaves_a_stopped_job(queue
     cluster, job = Cluster(), queue.submit("greet", {})
 
     def stop() -> None:
-        run = toys.wait_for(lambda: cluster.runs.get(job.id))
+        run = fake_tasks.wait_for(lambda: cluster.runs.get(job.id))
         queue.request_stop(job.id)
-        toys.wait_for(lambda: run.happened)
+        fake_tasks.wait_for(lambda: run.happened)
         leave()
 
     with meanwhile(stop):
@@ -399,14 +402,14 @@ def test_jobs_wait_for_a_cluster_that_is_away_without_a_mark_against_them(queue:
     cluster, job = Cluster(away=True), queue.submit("greet", {})
 
     def look() -> None:
-        toys.wait_for(lambda: [status.device for status in queue.workers()] == ["Cluster does not answer"])
-        toys.wait_for(lambda: cluster.asked)
+        fake_tasks.wait_for(lambda: [status.device for status in queue.workers()] == ["Cluster does not answer"])
+        fake_tasks.wait_for(lambda: cluster.asked)
         time.sleep(0.2)  # several polls, all within the pause
         assert cluster.asked == 1
         assert (queue.get(job.id).state, queue.get(job.id).stalls) == (State.QUEUED, 0)
         cluster.away = False
-        toys.wait_for(lambda: job.id in cluster.runs)
-        toys.wait_for(lambda: [status.device for status in queue.workers()] == ["Cluster"])
+        fake_tasks.wait_for(lambda: job.id in cluster.runs)
+        fake_tasks.wait_for(lambda: [status.device for status in queue.workers()] == ["Cluster"])
         leave()
 
     with meanwhile(look):
@@ -417,10 +420,10 @@ def test_a_worker_that_lost_its_lease_leaves_a_cluster_s_run_to_whoever_has_it(q
     cluster, job = Cluster(), queue.submit("greet", {})
 
     def take_over() -> None:
-        toys.wait_for(lambda: job.id in cluster.runs)
+        fake_tasks.wait_for(lambda: job.id in cluster.runs)
         queue.requeue_stalled(-1)
         queue.claim("other")
-        toys.wait_for(lambda: cluster.runs[job.id].happened == ["leave"])
+        fake_tasks.wait_for(lambda: cluster.runs[job.id].happened == ["leave"])
         leave()
 
     with meanwhile(take_over):
@@ -432,11 +435,11 @@ def test_a_second_start_by_the_same_worker_is_not_taken_for_the_first(queue: Que
     cluster, job = Cluster(), queue.submit("greet", {})
 
     def take_back() -> None:
-        toys.wait_for(lambda: job.id in cluster.runs)
+        fake_tasks.wait_for(lambda: job.id in cluster.runs)
         first = cluster.runs[job.id]
         queue.requeue_stalled(-1)
-        toys.wait_for(lambda: cluster.runs[job.id] is not first)
-        toys.wait_for(lambda: first.happened == ["leave"])
+        fake_tasks.wait_for(lambda: cluster.runs[job.id] is not first)
+        fake_tasks.wait_for(lambda: first.happened == ["leave"])
         assert cluster.runs[job.id].happened == []
         leave()
 
@@ -461,11 +464,11 @@ def test_a_queue_that_fails_for_a_while_costs_no_job(queue: Queue, monkeypatch, 
     job = queue.submit("greet", {})
 
     def wait() -> None:
-        toys.reached(queue, job, State.DONE)
+        fake_tasks.reached(queue, job, State.DONE)
         leave()
 
     with meanwhile(wait):
-        work(queue, "w", poll_s=0.05, where=toys.local())
+        work(queue, "w", poll_s=0.05, where=fake_tasks.local())
     assert queue.get(job.id).attempt == 1
 
 
@@ -489,7 +492,7 @@ def test_after_an_outage_of_the_queue_a_worker_does_not_rob_itself(queue: Queue,
     cluster, job = Cluster(), queue.submit("greet", {})
 
     def live_through() -> None:
-        toys.wait_for(lambda: job.id in cluster.runs)
+        fake_tasks.wait_for(lambda: job.id in cluster.runs)
         outage.set()
         time.sleep(1.5)  # longer than its silence may last
         outage.clear()
@@ -513,7 +516,7 @@ def test_after_an_outage_of_the_queue_others_may_beat_before_anything_is_taken_o
         queue.beat("other", job.id)  # it is a little slower
         time.sleep(0.6)
         assert (queue.get(job.id).worker, queue.get(job.id).stalls) == ("other", 0)
-        toys.wait_for(lambda: queue.get(job.id).stalls == 1)  # then it falls silent
+        fake_tasks.wait_for(lambda: queue.get(job.id).stalls == 1)  # then it falls silent
         leave()
 
     with meanwhile(live_through):
@@ -533,7 +536,7 @@ def test_a_wish_to_finish_that_cannot_be_written_is_written_later(queue: Queue, 
     job = queue.submit("keep", {"mark": str(mark)})
 
     def stop() -> None:
-        toys.wait_for(mark.exists)
+        fake_tasks.wait_for(mark.exists)
         queue.request_stop(job.id, keep=True)
 
     with meanwhile(stop):
@@ -590,7 +593,7 @@ def test_a_cluster_may_refuse_a_job(queue: Queue, monkeypatch):
     job = queue.submit("greet", {})
 
     def wait() -> None:
-        toys.reached(queue, job, State.FAILED)
+        fake_tasks.reached(queue, job, State.FAILED)
         leave()
 
     with meanwhile(wait):
@@ -603,11 +606,11 @@ def test_only_refusals_in_a_row_make_a_job_fail(queue: Queue, monkeypatch):
     cluster, job = Choosy(refusals=2), queue.submit("greet", {})
 
     def look() -> None:
-        first = toys.wait_for(lambda: cluster.runs.get(job.id))
+        first = fake_tasks.wait_for(lambda: cluster.runs.get(job.id))
         cluster.refusals, first.lost = 2, True
-        toys.wait_for(lambda: cluster.runs[job.id] is not first)
+        fake_tasks.wait_for(lambda: cluster.runs[job.id] is not first)
         cluster.runs[job.id].outcome = Outcome(State.DONE)
-        toys.reached(queue, job, State.DONE)
+        fake_tasks.reached(queue, job, State.DONE)
         leave()
 
     with meanwhile(look):

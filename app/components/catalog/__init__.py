@@ -1,0 +1,1 @@
+"""Tile inspector, label views, tile selection, downloads."""

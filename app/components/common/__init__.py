@@ -1,0 +1,1 @@
+"""Text, tabs, navigation and the frame around every page."""

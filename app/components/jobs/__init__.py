@@ -1,0 +1,1 @@
+"""Job cards and the job queue."""

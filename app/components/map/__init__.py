@@ -1,0 +1,1 @@
+"""The Leaflet map and its layer panel."""

@@ -1,0 +1,1 @@
+"""Training form, curves, runs."""

@@ -1,0 +1,1 @@
+"""Upload form, inbox and the list of uploads."""

@@ -1,0 +1,1 @@
+"""Tiles to training samples: resampling, normalization, chips, spatial split."""

@@ -1,0 +1,1 @@
+"""Evaluation over many tiles and comparison of two runs."""

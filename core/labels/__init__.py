@@ -1,0 +1,1 @@
+"""Footprints to training labels: building mask, signed distance, boundary; and their files."""

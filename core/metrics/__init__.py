@@ -1,0 +1,1 @@
+"""Object scores by the SpaceNet rule, average precision and calibration."""

@@ -1,0 +1,1 @@
+"""Probability to polygons: watershed, contours, vectorization, regularization, rescoring, thresholds."""

@@ -1,0 +1,1 @@
+"""Arrays to images: contrast stretch, colors, PNG and WebP."""

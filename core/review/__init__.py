@@ -1,0 +1,1 @@
+"""Review decisions: accepted and rejected footprints."""

@@ -1,0 +1,1 @@
+"""A run folder, which is everything that a training leaves on disk."""

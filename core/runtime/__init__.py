@@ -1,0 +1,1 @@
+"""The machine: Keras backend, devices and cores, prefetching."""

@@ -1,0 +1,1 @@
+"""Downloads from SpaceNet's public bucket."""

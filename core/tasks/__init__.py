@@ -1,0 +1,1 @@
+"""Tasks, which are what a job does."""

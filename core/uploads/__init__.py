@@ -1,0 +1,1 @@
+"""A user's image and labels: validation, ingest, inbox."""

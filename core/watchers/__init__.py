@@ -1,1 +1,0 @@
-"""What looks on while a network trains: the film strip, TensorBoard, MLflow."""

@@ -1,0 +1,1 @@
+"""Training and evaluation steps on TensorFlow and JAX."""
