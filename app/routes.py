@@ -19,6 +19,7 @@ from xstatic.pkg import jquery, leaflet
 from app.assets import ASSETS
 from core.catalog.spacenet_names import LABELS
 from core.catalog.store import read_catalog
+from core.catalog.tile_labels import read_tile_labels
 from core.errors import CatalogError, GroundplanError, NoSuchBands
 from core.evaluation.comparison import changes_geojson
 from core.geo.geojson import feature_collection
@@ -26,9 +27,9 @@ from core.geo.grid import LONLAT
 from core.geo.vector import Footprints
 from core.inference import tile_prediction
 from core.inference.tile_prediction import Predicted
-from core.labels.labels import Labels
-from core.postprocessing.vectorize import Shaping
+from core.postprocessing.config import Shaping
 from core.rendering import colors, images
+from core.review.verdicts import accepted_geojson, verdicts_geojson
 
 
 def _answer(make: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
@@ -102,7 +103,7 @@ def _tile_layer(request: Request) -> Response:
 
 
 def _outlines(request: Request) -> Response:
-    labels = Labels.of_tile(read_catalog().tile(request.path_params["tile"]))
+    labels = read_tile_labels(read_catalog().tile(request.path_params["tile"]))
     footprints = Footprints.of(labels.ground, labels.grid.crs).to_crs(LONLAT)
     facts = [{"words": f"{area:.0f} m²"} for area in footprints.area_m2]
     return _geojson(feature_collection(footprints.geometries, facts))
@@ -132,12 +133,12 @@ def _predicted_outlines(request: Request) -> Response:
 def _verdicts(request: Request) -> Response:
     found = tile_prediction.find(request.path_params["run"], request.path_params["tile"])
     only_errors = request.query_params.get("only") == "errors"
-    return _geojson(found.verdicts_geojson(_shaping(request, found), only_errors))
+    return _geojson(verdicts_geojson(found, _shaping(request, found), only_errors))
 
 
 def _accepted(request: Request) -> Response:
     found = tile_prediction.find(request.path_params["run"], request.path_params["tile"])
-    return _geojson(found.accepted_geojson())
+    return _geojson(accepted_geojson(found))
 
 
 def _changes(request: Request) -> Response:

@@ -6,7 +6,7 @@ from typing import cast
 
 import streamlit as st
 
-from app.components.map.tile_map import Focus
+from app.map_focus import Focus
 from core.catalog.store import Catalog, read_catalog
 from core.catalog.tile import Tile
 from core.rendering.images import Bands, parse_bands

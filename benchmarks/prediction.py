@@ -21,7 +21,7 @@ import numpy as np
 import pyproj
 from affine import Affine
 
-from core.datasets.samples import Scaling
+from core.datasets.normalization import Scaling
 from core.geo import raster
 from core.geo.grid import Grid
 from core.inference.engine import load_network

@@ -27,6 +27,7 @@ from rasterio.features import rasterize
 
 from core.catalog.scan import scan
 from core.catalog.tile import Tile
+from core.catalog.tile_labels import read_tile_labels
 from core.geo.vector import Footprints
 from core.inference.ensemble import combine
 from core.inference.predict import How, predict, shaped
@@ -117,7 +118,7 @@ def figures(tiles: Sequence[Tile], made: Sequence[Footprints]) -> dict[str, Any]
     sums = np.zeros(7)
     hits: dict[str, list[list[float]]] = {f"{level:.2f}": [] for level in LEVELS}
     for tile, found in zip(tiles, made, strict=True):
-        labels = Labels.of_tile(tile)
+        labels = read_tile_labels(tile)
         truth = Footprints.of(labels.ground, labels.grid.crs)
         scores = {level: _score(truth, found, float(level), labels.grid.gsd_m**2) for level in LEVELS}
         first = scores[LEVELS[0]]

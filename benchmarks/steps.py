@@ -62,7 +62,7 @@ def main() -> None:
     start_keras()
     import keras
 
-    from models.layers.batch_norm import BatchNormalization
+    from models.layers import BatchNormalization
 
     print("| network | in one step | in many | ratio | Mpx/s of a square |", "|" + "---|" * 5, sep="\n")
     for name in ("unet", "unet-efficientnetlite0", "distance", "fcn"):

@@ -17,7 +17,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from core.inference.tile_prediction import Predicted
-    from core.postprocessing.vectorize import Shaping
+    from core.postprocessing.config import Shaping
 
 SLIDERS: dict[str, list[float]] = {
     "threshold": [n / 20 for n in range(4, 17)], "seed": [1.05 + n / 20 for n in range(20)],
@@ -63,8 +63,10 @@ def moved(shaping: "Shaping", slider: str, value: float) -> "Shaping":
 
 def looked_at(one: "Predicted", shaping: "Shaping") -> float:
     """Seconds until the map has what it asks for."""
+    from core.review.verdicts import verdicts_geojson
+
     began = time.perf_counter()
-    one.verdicts_geojson(shaping)
+    verdicts_geojson(one, shaping)
     return time.perf_counter() - began
 
 

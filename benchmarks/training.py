@@ -25,8 +25,10 @@ import pyproj
 from affine import Affine
 
 from core.datasets.chips import Chips
+from core.datasets.config import Recipe
 from core.datasets.dataset import Dataset
-from core.datasets.samples import Recipe, Scaling, Scene
+from core.datasets.normalization import Scaling
+from core.datasets.samples import Scene
 from core.geo.grid import Grid
 from core.progress import never, silent
 from core.runs.checkpoints import Standing

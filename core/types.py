@@ -21,3 +21,5 @@ Geometries: TypeAlias = NDArray[np.object_]
 Bounds: TypeAlias = tuple[float, float, float, float]
 #: Pixels (n, rows, columns, bands), target (n, rows, columns, layers), weight (n, rows, columns) 0 without a picture.
 Batch: TypeAlias = tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]
+#: (smallest, largest) ground sample distance in meters a pixel.
+GsdRange: TypeAlias = tuple[float, float]

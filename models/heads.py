@@ -9,13 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 from keras import ops
 
+from models.losses import BINS, _bins_loss, _classes_loss, _distance_loss, _logit_loss
 from models.registry import REACH_M, TARGETS
-
-#: Intervals of the signed distance that the head "bins" tells apart, from -REACH_M to REACH_M.
-BINS = 32
 
 
 @dataclass(frozen=True)
@@ -27,28 +24,6 @@ class Head:
     loss: Callable[[Any, Any], Any]  #: of truth (…) and output (…, channels), for each pixel
     probability: Callable[[Any], Any] | None = None  #: of "building", where this head tells
     distance: Callable[[Any], Any] | None = None  #: to the nearest wall in metres, positive inside, where it tells
-
-
-def _classes_loss(truth: Any, output: Any) -> Any:
-    return keras.losses.sparse_categorical_crossentropy(ops.cast(truth, "int32"), output)
-
-
-def _logit_loss(truth: Any, output: Any) -> Any:
-    """Binary cross-entropy of a logit, in the form that never overflows."""
-    logit = output[..., 0]
-    return ops.relu(logit) - logit * truth + ops.log1p(ops.exp(-ops.abs(logit)))
-
-
-def _distance_loss(truth: Any, output: Any) -> Any:
-    """Huber loss of the distance as a share of the reach; walls matter, so a tenth of it is already linear."""
-    off = ops.abs(ops.tanh(output[..., 0]) - decoded(truth) / REACH_M)
-    return ops.where(off < 0.1, 5 * off * off, off - 0.05)
-
-
-def _bins_loss(truth: Any, output: Any) -> Any:
-    """Cross-entropy over intervals of the distance, as Yuan 2016 does it."""
-    number = ops.clip(ops.floor((decoded(truth) / REACH_M + 1) * (BINS / 2)), 0, BINS - 1)
-    return keras.losses.sparse_categorical_crossentropy(ops.cast(number, "int32"), output, from_logits=True)
 
 
 def _bins_probability(output: Any) -> Any:
@@ -69,11 +44,6 @@ HEADS: Mapping[str, Head] = {
     "distance": Head(1, 2.0, _distance_loss, None, lambda output: ops.tanh(output[..., 0]) * REACH_M),
     "bins": Head(BINS, 1.0, _bins_loss, _bins_probability, _bins_distance),
 }
-
-
-def decoded(truth: Any) -> Any:
-    """Metres of a distance that was written as 0 to 255; 128 is a wall."""
-    return (ops.cast(truth, "float32") - 128.0) * (REACH_M / 127.0)
 
 
 def channels(heads: Sequence[str]) -> int:

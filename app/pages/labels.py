@@ -8,7 +8,7 @@ from app.components.catalog.label_views import label_downloads, label_numbers, l
 from app.components.catalog.tile_inspector import attribution, choose_tile, tile_name
 from app.components.common.navigation import go_to
 from core.catalog.store import read_catalog
-from core.labels.labels import Labels
+from core.catalog.tile_labels import read_tile_labels
 
 catalog = read_catalog()
 if not catalog.tiles:
@@ -26,7 +26,7 @@ with views:
 with facts:
     tile_name(tile)
     if tile.is_labelled:
-        labels = Labels.of_tile(tile)
+        labels = read_tile_labels(tile)
         label_numbers(tile, labels)
         label_downloads(tile, labels)
         if st.button("Train on it", type="primary", width="stretch", icon=":material/model_training:"):

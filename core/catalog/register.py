@@ -1,23 +1,19 @@
 """Putting tiles into the catalogue: those of a folder, and the sample city when there is nothing else."""
 
-from collections.abc import Collection, Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable
 from dataclasses import replace
 from math import hypot
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from core.catalog.scan import Found, count_buildings, read_index, scan
 from core.catalog.store import Catalog, read_catalog, update_catalog
 from core.catalog.tile import Tile
+from core.catalog.tile_labels import read_tile_labels
 from core.errors import MovedTooFar, NoSuchArea
-from core.labels.labels import Labels
-from core.progress import Finish, Report, never, silent
+from core.progress import Report, silent
 from core.settings import settings
-from core.synthetic_city import make_sample_city
 
-#: Share of the progress that making the sample city takes; the rest is reading it.
-_MAKING = 0.85
 #: Metres by which labels may be moved; what lies further off has another fault.
 FARTHEST_M = 100.0
 
@@ -60,19 +56,6 @@ def remove(names: Collection[str] = (), aoi: str = "") -> tuple[Tile, ...]:
     return tuple(gone.values())
 
 
-def register_sample(seed: int | None = None, report: Report = silent) -> Found:
-    """Makes the sample city where it is not there yet, or anew where a seed is given, and adds it."""
-    folder = settings().sample
-    if seed is not None or not folder.exists():
-        make_sample_city(folder, seed or 0, report=lambda share, doing: report(_MAKING * share, doing))
-    return register(folder, report=lambda share, doing: report(_MAKING + (1 - _MAKING) * share, doing))
-
-
-def sample_task(_params: Mapping[str, Any], report: Report, _finish: Finish = never) -> None:
-    """The job behind the button on an empty page."""
-    register_sample(report=report)
-
-
 def move_labels(tile_id: str, east_m: float, north_m: float) -> Tile:
     """Puts a tile's labels so many metres east and north of where their file has them; the file stays as it is.
 
@@ -85,7 +68,7 @@ def move_labels(tile_id: str, east_m: float, north_m: float) -> Tile:
 
     def moved(catalog: Catalog) -> Catalog:
         tile = replace(catalog.tile(tile_id), offset_m=offset)
-        buildings, built = count_buildings(Labels.of_tile(tile), 1 - (tile.nodata_share or 0.0))
+        buildings, built = count_buildings(read_tile_labels(tile), 1 - (tile.nodata_share or 0.0))
         return catalog.with_tile(replace(tile, buildings=buildings, built_share=built))
 
     return update_catalog(moved).tile(tile_id)

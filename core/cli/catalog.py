@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
-from core.catalog.register import register, register_sample, remove
+from core.catalog.register import register, remove
 from core.catalog.scan import Found
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
 from core.cli.console import PLAIN, notes, print_json, progress, tell
+from core.settings import settings
+from core.tasks.data import register_sample
 from core.uploads.validation import Place
 
 catalog = typer.Typer(help="Which tiles there are, and where.", **PLAIN)
@@ -25,12 +27,13 @@ def catalog_add(
     name: Annotated[str, typer.Option(help="Of one GeoTIFF: what to call it.")] = "",
 ) -> None:
     """Registers the tiles of a folder, whose files stay where they are; or takes in one GeoTIFF of any size."""
+    from core.runs.run import trained_gsd
     from core.uploads.ingest import is_one_image, take_in
     from core.uploads.upload import Upload
 
     if is_one_image(path, labels, crs, edges, name):
         with progress() as report:
-            tile = take_in(path, labels, Place.of(crs, edges), name, attribution, report)
+            tile = take_in(path, labels, Place.of(crs, edges), name, attribution, report, trained_gsd(settings().runs))
         for note in Upload.find(tile.id).facts.notes:
             notes.print(note, markup=False)
         tell(Found((tile,)))

@@ -31,7 +31,7 @@ from core.geo import raster
 from core.geo.vector import read_footprints
 from core.geo.vector_writers import FORMATS, Origin, in_format, write_footprints
 from core.inference.engine import ENGINES
-from core.jobs.runner import OUT_OF_MEMORY
+from core.jobs.failures import OUT_OF_MEMORY
 from core.labels.labels import Labels
 from core.labels.writers import write_labels
 from core.metrics.spacenet import RULES, score_images
@@ -165,7 +165,7 @@ def predict_area(
 ) -> None:
     """Puts the prediction of a whole area into the queue, cut into jobs; what is predicted already is left out."""
     from core.jobs.queue import Queue
-    from core.tasks.predict_area import AreaPrediction, submit_area
+    from core.tasks.predict import AreaPrediction, submit_area
 
     found = read_catalog().of_aoi(aoi)
     if not found.tiles:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from core.errors import PortTaken
-from core.jobs.launchers.local import environment
+from core.jobs.launchers.exit_status import environment
 
 ROOT = Path(__file__).parents[2]
 SERVER = ("-m", "streamlit", "run", "streamlit_app.py")

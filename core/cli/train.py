@@ -12,7 +12,7 @@ from core.catalog.scan import scan
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
 from core.cli.console import notes, progress
-from core.datasets.samples import bands_of
+from core.datasets.config import bands_of
 from core.errors import AmbiguousTile, NoSuchTile
 from core.progress import asked_to_end
 from core.runs.config import TrainingConfig
@@ -178,8 +178,8 @@ def sweep(
     nodes: Annotated[int, typer.Option(min=1, help="Machines of a cluster, for each training.")] = 1,
 ) -> None:
     """Puts a training for each learning rate, network and seed into the queue."""
+    from core.jobs.job import Resources
     from core.jobs.queue import Queue
-    from core.jobs.resources import Resources
     from core.tasks.sweep import Sweep, submit
 
     known = read_catalog().labelled

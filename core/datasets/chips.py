@@ -13,29 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.datasets.samples import Recipe, Scene
+from core.datasets.config import Recipe
+from core.datasets.samples import Scene
+from core.datasets.symmetries import turned
 from core.geo.grid import LONLAT, Grid, reproject
 from core.types import Batch, Geometries, Where
-
-#: Of the square.
-SYMMETRIES = 8
-
-
-def turned(window: NDArray, symmetry: int) -> NDArray:
-    """One of the square's eight symmetries of (rows, columns, …), as a view.
-
-    Bit 1 mirrors the rows, bit 2 the columns, bit 4 then swaps both.
-    """
-    window = window[::-1] if symmetry & 1 else window
-    window = window[:, ::-1] if symmetry & 2 else window
-    return window.swapaxes(0, 1) if symmetry & 4 else window
-
-
-def unturned(window: NDArray, symmetry: int) -> NDArray:
-    """What `turned` was given, as a view."""
-    window = window.swapaxes(0, 1) if symmetry & 4 else window
-    window = window[:, ::-1] if symmetry & 2 else window
-    return window[::-1] if symmetry & 1 else window
 
 
 def _pixels_of(row: int, column: int, side: int, degrees: int, chip: int) -> Any:

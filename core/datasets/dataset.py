@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from core.catalog.tile import Tile
 from core.datasets.chips import Chips
-from core.datasets.samples import Recipe, Scaling, Scene, read_scene
+from core.datasets.config import Recipe
+from core.datasets.normalization import Scaling
+from core.datasets.samples import Scene, read_scene
 from core.datasets.spatial_split import SHARE, Split, split
 from core.errors import DiskFull, GroundplanError, NoTrainingGround, TooFewTiles, UnreadableTiles
 from core.geo.grid import LONLAT

@@ -8,138 +8,26 @@ its shape and has as many pixels as it takes.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
-from rasterio.features import rasterize
 
 from core.atomic_files import writing
 from core.catalog.spacenet_names import colour_bands
 from core.catalog.tile import Tile
-from core.errors import DifferentGround, InvalidSetting
+from core.catalog.tile_labels import read_tile_labels
+from core.datasets.config import Recipe
+from core.datasets.normalization import Scaling
+from core.errors import DifferentGround
 from core.geo import raster
 from core.geo.grid import Grid
 from core.geo.vector import Footprints
 from core.labels.labels import Labels
-from core.types import Distance, Geometries, Mask, Where
-from models.registry import REACH_M
+from core.labels.targets import drawn_target
+from core.types import Geometries, Where
 
 #: The last of WorldView's eight bands, counted from 1.
 WORLDVIEW_LAST = 8
-#: No network looks at smaller pixels than this, nor at larger crops.
-FINEST_M, MOST_CHIP = 0.05, 1024
-#: Sides of crops for finer tiles are multiples of it.
-_ROUND = 32
-#: Share of the pixels below and above the percentile scale, in percent.
-PERCENTILES = (2.0, 98.0)
-#: Every n-th pixel is looked at, so that no more than about so many are.
-SAMPLED_PIXELS = 4_000_000
-
-
-def bands_of(infrared: bool) -> int:
-    """`Recipe.bands`: red, green and blue, with near infrared or without."""
-    return 0 if infrared else 3
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How tiles become crops. The defaults are the thesis's, but for the scaling; `scaling="thesis"` is its own."""
-
-    size: int = 512  #: rows and columns of the resampled tile
-    chip: int = 128  #: rows and columns of a crop
-    step: int = 64  #: pixels from one crop to the next
-    border_px: float = 2.0  #: taken out of the building class along every wall
-    scaling: Literal["percentile", "thesis"] = "percentile"
-    gsd_m: float = 0.0  #: metres a pixel of the network; 0: every tile becomes size × size, as the thesis has it
-    finest_m: float = 0.0  #: above 0, finer tiles are seen as fine as they are, down to this; see `seeing`
-    crops: Literal["grid", "drawn"] = "grid"  #: from the grid of `step`, or drawn anew where buildings are
-    empty: float = 0.25  #: share of the drawn crops that lie anywhere
-    bands: int = 0  #: 3: red, green and blue; 0: with WorldView's eighth band, where all tiles have it
-
-    @property
-    def infrared(self) -> bool:
-        """Whether near infrared is seen, too."""
-        return self.bands == bands_of(infrared=True)
-
-    def __post_init__(self) -> None:
-        """Raises InvalidSetting."""
-        for name, right, detail in (
-            ("size", self.size >= 8, "it is at least 8 pixels"),
-            (
-                "chip",
-                8 <= self.chip <= MOST_CHIP and self.chip % 8 == 0 and (self.gsd_m or self.chip <= self.size),
-                "it is a multiple of 8 no larger than size",
-            ),
-            ("step", 1 <= self.step <= self.chip, "it is between 1 and chip"),
-            ("border_px", 0 <= self.border_px <= 16, "it is between 0 and 16 pixels"),
-            ("gsd_m", self.gsd_m == 0 or FINEST_M <= self.gsd_m <= 10, f"it is 0, or between {FINEST_M} and 10 metres"),
-            ("finest_m", self.finest_m == 0 or FINEST_M <= self.finest_m <= self.gsd_m, "it is 0, or at most gsd_m"),
-            ("crops", self.crops in ("grid", "drawn"), "it is grid or drawn"),
-            ("bands", self.bands in (0, 3), "it is 0 or 3"),
-            ("empty", 0 <= self.empty <= 1, "it is between 0 and 1"),
-            ("scaling", self.scaling in ("percentile", "thesis"), "it is percentile or thesis"),
-        ):
-            if not right:
-                raise InvalidSetting(setting=name, value=getattr(self, name), detail=detail)
-
-    def seeing(self, gsd_m: float) -> "Recipe":
-        """For tiles of that resolution: where they are finer than the network needs, it looks at them as they are, no
-        finer than `finest_m`, in crops of as much ground.
-        """
-        if not self.finest_m:
-            return self
-        finer = round(min(self.gsd_m, max(self.finest_m, gsd_m)), 2)
-        chip = min(round(self.chip * self.gsd_m / finer / _ROUND) * _ROUND, MOST_CHIP)
-        return replace(self, gsd_m=finer, finest_m=0.0, chip=chip, step=chip // 2)
-
-    def offsets(self, side: int) -> NDArray[np.intp]:
-        """First pixels of the crops along a side of so many pixels; with a ground sample distance up to its end."""
-        first = np.arange(0, side - self.chip + 1, self.step, dtype=np.intp)
-        return np.unique(np.append(first, side - self.chip)) if self.gsd_m else first
-
-    def shape(self, grid: Grid) -> tuple[int, int]:
-        """(rows, columns) that a tile of this grid becomes."""
-        return grid.at_gsd((self.gsd_m, self.gsd_m)).shape if self.gsd_m else (self.size, self.size)
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """What becomes 0 and what becomes 1 in each band."""
-
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-
-    def apply(self, pixels: NDArray) -> NDArray[np.float32]:
-        """(…, bands) of any dtype to float32; kept within -1 to 2, so that one broken sensor value stays harmless.
-
-        What is no number becomes 0: a single one would spread through a network until every weight were none.
-        """
-        low, high = np.array(self.low, np.float32), np.array(self.high, np.float32)
-        span = np.where(high > low, high - low, 1)
-        scaled: NDArray[np.float32] = np.clip((pixels.astype(np.float32) - low) / span, -1, 2)
-        return np.nan_to_num(scaled, copy=False)
-
-    @classmethod
-    def thesis(cls, full_scale: tuple[float, ...]) -> "Scaling":
-        """By the largest value of the dtype: /255 and /65535."""
-        return cls((0.0,) * len(full_scale), full_scale)
-
-    @classmethod
-    def percentiles(cls, scenes: Sequence["Scene"]) -> "Scaling":
-        """From the 2nd to the 98th percentile of the finite pixels with a picture, over all scenes together."""
-        every = 1 + sum(scene.valid.size for scene in scenes) // SAMPLED_PIXELS
-        seen = np.concatenate([scene.pixels[scene.valid][::every] for scene in scenes])
-        low, high = zip(*map(_ends, seen.T), strict=True)
-        return cls(low, high)
-
-
-def _ends(band: NDArray[np.float32]) -> tuple[float, float]:
-    """What becomes 0 and 1 in one band, a row of pixels; 0 and 1 themselves where it has no finite ones."""
-    finite = band[np.isfinite(band)]
-    low, high = np.percentile(finite, PERCENTILES) if len(finite) else (0.0, 1.0)
-    return float(low), float(high)
 
 
 @dataclass(frozen=True)
@@ -215,37 +103,5 @@ def check_same_ground(image: Path, eight_bands: Path) -> None:
 
 def _labels_on(grid: Grid, tile: Tile) -> Labels:
     """The tile's labels on another grid of the same ground."""
-    labels = Labels.of_tile(tile)
+    labels = read_tile_labels(tile)
     return Labels.of(grid, Footprints.of(labels.ground, labels.grid.crs))
-
-
-def drawn_target(labels: Labels, name: str, border_px: float) -> NDArray[np.uint8]:
-    """(rows, columns) uint8: one layer of the target, see models.registry.TARGETS."""
-    if name == "inner":
-        return building_target(labels, border_px)
-    if name == "mask":
-        return np.minimum(labels.mask, 1)
-    if name == "edge":
-        return np.minimum(labels.boundary | labels.contact, 1)
-    return encoded(labels.own_distance)
-
-
-def encoded(distance: Distance) -> NDArray[np.uint8]:
-    """Metres as 1 to 255, 128 for a wall, in steps of 5 cm; beyond ±REACH_M the last."""
-    levels = np.clip(distance / REACH_M, -1, 1) * np.float32(127) + np.float32(128)
-    return np.round(levels).astype(np.uint8)
-
-
-def building_target(labels: Labels, border_px: float) -> Mask:
-    """(rows, columns) uint8: 1 where a pixel's centre is in a building and more than `border_px` from every wall.
-
-    Along the tile's rim there is no border: footprints are merely cut there.
-    """
-    target = np.minimum(labels.mask, 1)
-    inside = shapely.box(1, 1, labels.grid.width - 1, labels.grid.height - 1)
-    walls = shapely.intersection(shapely.boundary(labels.pixels), inside)
-    border = shapely.buffer(walls, border_px, quad_segs=16)
-    border = border[~shapely.is_empty(border)]
-    if len(border):
-        rasterize(border, out=target, default_value=0)
-    return target

@@ -7,14 +7,14 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from core.catalog.tile_labels import read_tile_labels
 from core.evaluation.evaluate import evaluate, interval
 from core.geo.geojson import feature_collection
 from core.geo.grid import LONLAT
 from core.geo.vector import Footprints
 from core.inference.tile_prediction import UNSEEN, Predicted
-from core.labels.labels import Labels
+from core.postprocessing.config import Shaping
 from core.postprocessing.thresholds import tuning_of
-from core.postprocessing.vectorize import Shaping
 from core.runs.metadata import About, title_of
 from core.runs.run import Run
 
@@ -87,7 +87,7 @@ def changes(one: Predicted, other: Predicted) -> tuple[Footprints, list[Change]]
 
     Raises NoLabels and what reading them raises.
     """
-    labels = Labels.of_tile(one.tile)
+    labels = read_tile_labels(one.tile)
     hits = [_found(found) for found in (one, other)]
     words: dict[tuple[bool, bool], Change] = {
         (False, True): "gained", (True, False): "lost", (True, True): "both", (False, False): "neither",

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.catalog.tile_labels import read_tile_labels
 from core.inference.tile_prediction import UNSEEN, Predicted, predicted
-from core.labels.labels import SIZES_M2, Labels
+from core.labels.labels import SIZES_M2
+from core.metrics.calibration import Bin, reliability
 from core.metrics.spacenet import Counts, Score, average_precision
-from core.postprocessing.rescoring import Bin, reliability
-from core.postprocessing.vectorize import Shaping
+from core.postprocessing.config import Shaping
 from core.progress import Report, silent
 
 #: Tiles drawn anew for an interval, and the part of the draws that lies inside of it.
@@ -159,7 +160,7 @@ def _row(run: str, tile: str, _state: tuple[float, ...], shaping: Shaping) -> Ro
     one = predicted(run, tile)
     footprints, score = one.footprints(shaping), one.score(shaping)
     assert score is not None
-    truth = Labels.of_tile(one.tile)
+    truth = read_tile_labels(one.tile)
     return Row(
         one.tile.id, one.tile.aoi, one.seen_before, score, footprints.confidence, footprints.area_m2, truth.area_m2
     )

@@ -13,16 +13,17 @@ from core.geo.raster import describe
 from core.geo.vector import Footprints
 from core.geo.vector_writers import Origin, check_format, suffix_of, write_footprints, write_spacenet
 from core.inference.tile_prediction import Predicted, all_predicted
+from core.postprocessing.config import Shaping
 from core.postprocessing.thresholds import tuning_of
-from core.postprocessing.vectorize import Shaping
 from core.progress import Report, silent
+from core.review.decisions import Review
 from core.runs.run import Run
 
 #: Which footprints may be taken home.
 KINDS: Mapping[str, Callable[[Predicted, Shaping], Footprints]] = {
     "raw": lambda one, shaping: one.footprints(shaping),
     "square": lambda one, shaping: one.footprints(shaping.changed(square=True)),
-    "accepted": lambda one, _: one.review.accepted,
+    "accepted": lambda one, _: Review.of(one.folder).accepted,
 }
 
 

@@ -105,7 +105,7 @@ def _of_pixels(run: Run, side: int | None) -> "keras.Model":
     network, told = load_network(run), _told(run)  # wakes Keras, which imported first would say so
     import keras
 
-    from models.layers.normalization import Scaled
+    from models.layers import Scaled
 
     record = run.record
     pixels = keras.Input((side, side, record.bands), batch_size=1 if side else None, name="pixels")
@@ -139,6 +139,6 @@ def _called(network: "keras.Model") -> "keras.Model":
 
 
 def _told(run: Run) -> "keras.Layer":
-    from models.networks.unet import Told
+    from models.layers import Told
 
     return Told(NETWORKS[run.config.network].heads, dtype="float32")

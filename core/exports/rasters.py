@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from core.atomic_files import new_folder, writing
 from core.catalog.tile import Tile
+from core.catalog.tile_labels import read_tile_labels
 from core.errors import InvalidSetting, NothingPredicted
 from core.geo.cog import make_cog
 from core.geo.raster import Raster, describe, write
@@ -66,12 +67,12 @@ def _named(layer: str) -> Layer:
 
 
 def _mask(one: Predicted) -> Raster:
-    labels = Labels.of_tile(one.tile)
+    labels = read_tile_labels(one.tile)
     return Raster(labels.mask[None], labels.grid, nodata=0)
 
 
 def _distance(one: Predicted) -> Raster:
-    labels = Labels.of_tile(one.tile)
+    labels = read_tile_labels(one.tile)
     return Raster(labels.distance[None], labels.grid)
 
 

@@ -22,11 +22,12 @@ from core.errors import NothingPredicted
 from core.evaluation.comparison import network_of
 from core.evaluation.evaluate import Evaluation, Row, evaluate
 from core.geo.grid import LONLAT
-from core.inference.tile_prediction import Building, Predicted, all_predicted
+from core.inference.tile_prediction import Predicted, all_predicted
+from core.postprocessing.config import Shaping
 from core.postprocessing.thresholds import tuning_of
-from core.postprocessing.vectorize import Shaping
 from core.progress import Report, silent
 from core.rendering import colors, images
+from core.review.verdicts import Building, verdicts
 from core.runs.metadata import title_of
 from core.runs.run import Run
 
@@ -145,7 +146,7 @@ def _shown(one: Predicted, row: Row | None, shaping: Shaping | None) -> _Shown:
     picture.thumbnail((SIDE * 2, SIDE * 2))
     shrink = picture.width / image.grid.width
     pen = ImageDraw.Draw(picture)
-    for building in one.verdicts(shaping):
+    for building in verdicts(one, shaping):
         _draw(pen, building, image.grid.to_pixels(np.array([building.shape], object), LONLAT)[0], shrink)
     file = io.BytesIO()
     picture.save(file, "WEBP", quality=82)

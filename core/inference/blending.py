@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.geo.grid import Grid
-from core.inference.sliding_window import Box
+from core.geo.windows import Box
 
 
 @dataclass

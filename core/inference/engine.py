@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from core.datasets.chips import SYMMETRIES, turned, unturned
+from core.datasets.symmetries import SYMMETRIES, turned, unturned
 from core.errors import DamagedRun, InvalidSetting
 from core.runs.run import Run
 from core.runtime.keras_backend import silent_stderr, start_keras
@@ -55,7 +55,7 @@ def _is_tensorflow_without_gpu() -> bool:
     start_keras()
     import keras
 
-    from core.training.learner import Device
+    from core.runtime.device import Device
 
     return keras.backend.backend() == "tensorflow" and not Device.of_keras().is_gpu
 
@@ -144,7 +144,7 @@ def load_for_windows(run: Run) -> "keras.Model":
 def _windowed(run: Run, _changed_ns: int, model: "keras.Model") -> "keras.Model":
     import keras
 
-    from models.layers.normalization import Scaled
+    from models.layers import Scaled
 
     record = run.record
     windowed = build_for_windows(record.config.network, record.bands, **record.config.options)

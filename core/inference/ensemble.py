@@ -1,22 +1,17 @@
 """One run of several: a network that is the mean of theirs, with the weights of all of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from core.errors import InvalidSetting
 from core.inference.engine import load_network
-from core.jobs.queue import HIGH, Job, Queue
 from core.postprocessing.thresholds import Tuning, tuning_of
-from core.progress import Finish, Report, never
 from core.runs.config import TrainingConfig
 from core.runs.run import Record, Run
 from core.runtime.keras_backend import start_keras
-from core.settings import settings
-from core.tasks.train import run_name
 from models.registry import build
 
 #: Members look at pixels of the same size, but for so much of it.
@@ -54,21 +49,6 @@ def combine(runs: Sequence[Run], out: Path) -> Run:
     refitted = any(run.refitted for run in runs)
     made.put_tuning(Tuning(tuning_of(runs[0]).shaping, refitted=refitted).as_dict())
     return made
-
-
-def submit_combination(runs: Sequence[Run], queue: Queue) -> Job:
-    """A job that combines these runs into a new one."""
-    words = f"Mean of {len(runs)} runs"
-    params = {"runs": [run.name for run in runs], "out": run_name(words)}
-    return queue.submit("combine", params, words, HIGH)  # it takes seconds, and somebody waits
-
-
-def combine_task(params: Mapping[str, Any], report: Report, _finish: Finish = never) -> None:
-    """The job: {"runs": [names], "out": name of the new run's folder}; raises what `combine` raises."""
-    report(0.1, "putting the networks together")
-    folder = settings().runs
-    combine([Run(folder / Path(str(name)).name) for name in params["runs"]], folder / Path(str(params["out"])).name)
-    report(1.0, f"{len(params['runs'])} networks")
 
 
 def alike(run: Run, other: Run) -> bool:

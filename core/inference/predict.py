@@ -1,7 +1,6 @@
 """A run's network over a whole image of any size: large windows, no seams, memory that does not grow with the image."""
 
 import hashlib
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,23 +14,24 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from core.atomic_files import replacing, writing
-from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
+from core.catalog.tile_labels import read_tile_labels
 from core.datasets.samples import check_same_ground
 from core.errors import TooFewBands
 from core.geo import raster
 from core.geo.grid import Grid
 from core.geo.vector import Footprints
 from core.geo.vector_writers import Origin, write_footprints
+from core.geo.windows import Box
 from core.inference.blending import Canvas
 from core.inference.engine import Engine, engine_of
 from core.inference.partial_results import Strips, strips
-from core.inference.sliding_window import Box, Picture, open_picture, windows
-from core.labels.labels import Labels
+from core.inference.sliding_window import Picture, open_picture, windows
 from core.metrics.spacenet import DEFAULT_RULE, Score, score
+from core.postprocessing.config import Shaping
 from core.postprocessing.thresholds import second_look, tuning_of
-from core.postprocessing.vectorize import Shaping, footprints_of
-from core.progress import Finish, Report, never, silent
+from core.postprocessing.vectorize import footprints_of
+from core.progress import Report, silent
 from core.runs.run import Run
 from core.runtime.prefetch import ahead
 from core.settings import settings
@@ -236,7 +236,7 @@ def shaped(probability: Path, run: Run, shaping: Shaping | None = None) -> Footp
 
 def score_tile(found: Footprints, tile: Tile) -> Score:
     """Against the tile's labels, on the ground; raises NoLabels and what reading them raises."""
-    labels = Labels.of_tile(tile)
+    labels = read_tile_labels(tile)
     truth = Footprints.of(labels.ground, labels.grid.crs)
     return score(truth, found, DEFAULT_RULE, pixel_area=labels.grid.gsd_m**2)
 
@@ -244,16 +244,6 @@ def score_tile(found: Footprints, tile: Tile) -> Score:
 def _write_score(path: Path, points: Score, run: Run, tile: Tile) -> None:
     with replacing(path) as file:
         file.write_bytes(orjson.dumps({"rule": DEFAULT_RULE.name, "tile_was": run.taught(tile.id), **points.as_dict()}))
-
-
-def predict_task(params: Mapping[str, Any], report: Report, _finish: Finish = never) -> None:
-    """The job: {"run": name, "tile": id, "turned": whether in eight turns}.
-
-    Raises what `predict_tile` raises, NoSuchTile.
-    """
-    run = Run(settings().runs / Path(str(params["run"])).name)
-    tile = read_catalog().tile(str(params["tile"]))
-    predict_tile(run, tile, prediction_folder(run, tile.id), report, How(turned=bool(params.get("turned"))))
 
 
 def weights_hash(run: Run) -> str:

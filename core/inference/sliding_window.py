@@ -18,35 +18,11 @@ from core.datasets.samples import WORLDVIEW_LAST
 from core.errors import MissingBand, TruncatedRaster
 from core.geo import raster
 from core.geo.grid import Grid
+from core.geo.windows import Box
 from core.types import Where
 
 #: Large GeoTIFFs are written in blocks of so many pixels: windows that keep to them write each block once.
 BLOCK = 512
-
-
-@dataclass(frozen=True)
-class Box:
-    """A part of a grid; may lie partly outside."""
-
-    column: int
-    row: int
-    width: int
-    height: int
-
-    def widened(self, by: int) -> "Box":
-        """With a halo all around."""
-        return Box(self.column - by, self.row - by, self.width + 2 * by, self.height + 2 * by)
-
-    def within(self, grid: Grid) -> "Box":
-        """The part inside the grid."""
-        column, row = max(self.column, 0), max(self.row, 0)
-        width, height = min(self.column + self.width, grid.width), min(self.row + self.height, grid.height)
-        return Box(column, row, width - column, height - row)
-
-    def slices(self, box: "Box") -> tuple[slice, slice]:
-        """Its rows and columns of an array of a box around it."""
-        row, column = self.row - box.row, self.column - box.column
-        return slice(row, row + self.height), slice(column, column + self.width)
 
 
 def windows(grid: Grid, stride: int, most: int) -> Iterator[Box]:

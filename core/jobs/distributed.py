@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import GroundplanError, InvalidSetting, NodesFailed
+from core.jobs.failures import sentence_for
 from core.jobs.folder import JobFolder
-from core.jobs.resources import Resources
-from core.jobs.runner import sentence_for
+from core.jobs.job import Resources
 from core.progress import Finish, Report, silent
 from core.runtime.keras_backend import silent_stderr
 

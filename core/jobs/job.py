@@ -1,6 +1,7 @@
-"""A job, and where it is on its way. core/jobs/store.py draws the way."""
+"""A job, and where it is on its way. core/jobs/queue.py draws the way."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -39,7 +40,7 @@ class Job:
     started: datetime | None  #: of the present attempt
     finished: datetime | None
     worker: str | None  #: who runs it, or ran it to its end
-    heartbeat: float | None  #: when that worker was last heard of, in seconds of clock.now()
+    heartbeat: float | None  #: when that worker was last heard of, in seconds of process.now()
     stop_requested: bool
     keep: bool  #: the stop keeps what there is
     error: str | None  #: a sentence for people, where it failed
@@ -54,3 +55,25 @@ class WorkerStatus:
     busy_with: int | None  #: the id of its job, or of one of them
     seen: datetime
     alive: bool  #: seen within SILENCE_S
+
+
+@dataclass(frozen=True)
+class Resources:
+    """GPUs and machines of one job."""
+
+    gpus: int = 0  #: of each node
+    nodes: int = 1  #: machines that work on it together
+
+    @classmethod
+    def of(cls, params: Mapping[str, Any]) -> "Resources":
+        """What the params of a job ask for."""
+        return cls(**{name: int(params[name]) for name in ("gpus", "nodes") if name in params})
+
+    def as_params(self) -> dict[str, int]:
+        """For a job's params: only what differs from the usual."""
+        return {key: value for key, value in asdict(self).items() if value != getattr(Resources, key)}
+
+    def __str__(self) -> str:
+        """For people, such as "2 machines with a CPU"."""
+        each = f"{self.gpus} GPU{'s' if self.gpus > 1 else ''}" if self.gpus else "a CPU"
+        return f"{self.nodes} machines with {each}" if self.nodes > 1 else each

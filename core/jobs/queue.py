@@ -8,7 +8,7 @@
                 └─request_stop─▶ stopped      a running job is only marked: its worker ends it
 
 docs/JOBS.md explains every arrow. A running job is leased to one worker, and only that worker may finish it. A lease
-ends by silence, never by duration, and no time of day decides anything (core/jobs/clock.py).
+ends by silence, never by duration, and no time of day decides anything (core/jobs/process.py).
 Every call opens its own connection, so a Queue may be shared by threads and processes.
 """
 
@@ -35,7 +35,7 @@ from core.errors import (
     NothingToRetry,
     QueueBusy,
 )
-from core.jobs import clock, sql
+from core.jobs import process, sql
 from core.jobs.folder import JobFolder
 from core.jobs.job import HIGH, LOW, NORMAL, Job, State, WorkerStatus
 
@@ -71,7 +71,7 @@ def _job(row: sqlite3.Row) -> Job:
 
 
 def _moment() -> dict[str, Any]:
-    return {"time": time.time(), "now": clock.now(), "boot": clock.boot_id()}
+    return {"time": time.time(), "now": process.now(), "boot": process.boot_id()}
 
 
 def _sentence(path: Path, error: sqlite3.DatabaseError) -> Exception:
@@ -92,13 +92,13 @@ def _sentence(path: Path, error: sqlite3.DatabaseError) -> Exception:
 
 def _log_ahead(database: sqlite3.Connection) -> None:
     """Many programs may make the queue at once, and SQLite does not wait for a change to WAL."""
-    patience = clock.now() + BUSY_S
+    patience = process.now() + BUSY_S
     while True:
         try:
             database.execute("PRAGMA journal_mode = WAL")
             return
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or clock.now() > patience:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or process.now() > patience:
                 raise
             time.sleep(0.02)
 
@@ -313,9 +313,9 @@ class Queue:
 
     def workers(self) -> list[WorkerStatus]:
         """The workers seen within a day and since the machine started, by name."""
-        now = clock.now()
+        now = process.now()
         with self._open() as database:
-            rows = database.execute(sql.WORKERS, {"boot": clock.boot_id(), "since": now - _REMEMBERED_S}).fetchall()
+            rows = database.execute(sql.WORKERS, {"boot": process.boot_id(), "since": now - _REMEMBERED_S}).fetchall()
         return [
             WorkerStatus(name, device, busy, datetime.now(UTC) - timedelta(seconds=now - seen), now - seen <= SILENCE_S)
             for name, device, busy, seen in rows

@@ -4,19 +4,19 @@ from importlib import import_module
 
 from core.errors import UnknownTask
 from core.jobs.folder import Order
-from core.jobs.resources import Resources
+from core.jobs.job import Resources
 from core.progress import Finish, Report, never
 
 #: Task name to "module:function", imported only when it runs; a task is called with (params, report, finish).
 TASKS: dict[str, str] = {
-    "sample": "core.catalog.register:sample_task",
-    "fetch": "core.spacenet.download:fetch_task",
-    "upload": "core.uploads.ingest:upload_task",
-    "train": "core.training.train:train_task",
-    "combine": "core.inference.ensemble:combine_task",
+    "sample": "core.tasks.data:sample_task",
+    "fetch": "core.tasks.data:fetch_task",
+    "upload": "core.tasks.data:upload_task",
+    "train": "core.tasks.train:train_task",
+    "combine": "core.tasks.predict:combine_task",
     "export": "core.tasks.export:export_task",
-    "predict": "core.inference.predict:predict_task",
-    "predict_tiles": "core.tasks.predict_area:predict_tiles_task",
+    "predict": "core.tasks.predict:predict_task",
+    "predict_tiles": "core.tasks.predict:predict_tiles_task",
 }
 
 

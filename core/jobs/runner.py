@@ -6,7 +6,6 @@ Exit codes: 0 done; 2 failed for a reason the task names; 3 out of memory; 4 dis
 traceback is in the log.
 """
 
-import errno
 import os
 import signal
 import stat
@@ -19,34 +18,13 @@ from pathlib import Path
 from threading import Event, Thread
 from types import FrameType
 
-from core.errors import CannotRead, DiskFull, GroundplanError, NoSuchJob, is_out_of_memory
+from core.errors import CannotRead, DiskFull, GroundplanError, NoSuchJob
+from core.jobs.failures import _CODES, DISK_FULL, GRACE_S, sentence_for
 from core.jobs.folder import JobFolder, Order
 from core.jobs.registry import run_task
 
-#: Seconds a job has between SIGTERM and SIGKILL to remove its temporary files.
-GRACE_S = 4.0
 #: Seconds between two looks at the order.
 HEED_S = 1.0
-
-OUT_OF_MEMORY = (
-    "The memory was not enough for this job. Try again with smaller batches, smaller windows or fewer tiles."
-)
-DISK_FULL = "There is no room left on the disk. Free some space and start the job again."
-UNEXPECTED = "The job failed unexpectedly. The log has the details."
-
-#: What an exit code says where the job could not leave a sentence, as on a full disk.
-REASONS = {1: UNEXPECTED, 3: OUT_OF_MEMORY, 4: DISK_FULL}
-_CODES = {sentence: code for code, sentence in REASONS.items()}
-
-
-def sentence_for(error: Exception) -> str:
-    """What people are told of an exception nobody foresaw."""
-    if is_out_of_memory(error):
-        return OUT_OF_MEMORY
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    if full or "no space left" in str(error).lower():
-        return DISK_FULL
-    return UNEXPECTED
 
 
 def _leads_its_group() -> bool:

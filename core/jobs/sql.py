@@ -1,6 +1,6 @@
 """The queue's SQL: its tables, the steps by which an older file comes to have them, and its statements.
 
-In the statements :time is a time of day (for people), :now and :boot are clock.now() and clock.boot_id().
+In the statements :time is a time of day (for people), :now and :boot are process.now() and process.boot_id().
 """
 
 _VERSION_1 = """

@@ -22,7 +22,8 @@ from core.errors import (
     QueueBusy,
     RunLost,
 )
-from core.jobs.launchers.base import Launched, Launcher, Outcome, launcher
+from core.jobs.launchers.base import Launched, Launcher, Outcome
+from core.jobs.launchers.select import launcher
 from core.jobs.queue import SILENCE_S, Job, Queue, State
 from core.jobs.webhook import Notices
 from core.settings import settings

@@ -3,11 +3,10 @@
 The first three are the labels of the thesis; the distance is that of Yuan 2016 (arXiv 1602.06564), in metres.
 """
 
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from math import atan2, degrees, hypot
-from pathlib import Path
 from typing import Literal
 
 import edt
@@ -18,10 +17,8 @@ from numpy.typing import NDArray
 from rasterio.enums import MergeAlg
 from rasterio.features import rasterize
 
-from core.catalog.tile import Tile
-from core.geo import raster
 from core.geo.grid import LONLAT, Grid, reproject
-from core.geo.vector import Footprints, read_footprints
+from core.geo.vector import Footprints
 from core.types import Distance, Geometries, Mask
 
 #: Metres at which the signed distance is clipped.
@@ -58,14 +55,6 @@ class Labels:
         ground = reproject(shapes, footprints.crs, grid.crs)
         ground = ground[np.isfinite(shapely.bounds(ground)).all(axis=1)] if len(ground) else ground
         return cls(grid, grid.to_pixels(ground), ground)
-
-    @classmethod
-    def of_tile(cls, tile: Tile) -> "Labels":
-        """The labels of a catalogue entry on its image's grid, moved as a person wished; raises NoLabels, NoImage."""
-        files = tile.image, tile.labels
-        changed = tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
-        # A new one each time, so that no mask or distance stays in memory with it.
-        return replace(_of_files(files, changed, tile.id, tile.offset_m))
 
     def at_most(self, longest: int) -> "Labels":
         """The same buildings on a grid with no side of more pixels; itself where it has none."""
@@ -171,18 +160,6 @@ class Labels:
         ground = shapely.transform(shapes, lambda xy: xy * (across, down))
         wide = shapely.buffer(ground, radius_m, join_style=corners)
         return shapely.transform(wide, lambda xy: xy / (across, down))
-
-
-@lru_cache(maxsize=8)
-def _of_files(files: tuple[Path, Path], _changed: tuple[int, ...], name: str, offset_m: tuple[float, float]) -> Labels:
-    """The labels of an image and a footprint file; twenty thousand take a second to parse."""
-    image, footprints = files
-    found = Labels.of(raster.describe(image).grid, read_footprints(footprints).of_image(name)).moved(*offset_m)
-    # An upload keeps those a little way beside the image, so that they can be moved onto it.
-    found = found.near()
-    for shared in (found.pixels, found.ground):
-        shared.setflags(write=False)
-    return found
 
 
 def _burn(shapes: Geometries, grid: Grid, value: int = INSIDE, merge: MergeAlg = MergeAlg.replace) -> Mask:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from core.errors import DifferentCoordinates
 from core.geo.grid import LONLAT, equal_area_crs, reproject
 from core.geo.vector import Footprints
-from core.runtime.cpu import CORES
+from core.runtime.device import cpu_count
 from core.types import Geometries
 
 #: The upper bound of an IoU may be off by rounding; a pair is dropped only when it is clearly too small.
@@ -294,7 +294,7 @@ class _Pairs:
 
 def _shared_area(a: Geometries, b: Geometries) -> np.ndarray:
     """Area common to each pair, on all cores: shapely lets go of Python's lock while GEOS works."""
-    parts = min(CORES, 1 + len(a) // _PAIRS_A_CORE)
+    parts = min(cpu_count(), 1 + len(a) // _PAIRS_A_CORE)
     with ThreadPoolExecutor(parts) as pool:
         pieces = pool.map(shapely.intersection, np.array_split(a, parts), np.array_split(b, parts))
         return np.concatenate([shapely.area(piece) for piece in pieces])

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.metrics.calibration import Bin, Calibration, reliability
 from core.metrics.spacenet import Counts, average_precision
-from core.postprocessing.rescoring import Bin, Calibration, Examples, Judge, features, reliability
+from core.postprocessing.config import Shaping
+from core.postprocessing.rescoring import Examples, Judge, features
 from core.postprocessing.validation import Checked
-from core.postprocessing.vectorize import Look, Shaping
+from core.postprocessing.vectorize import Look
 from core.runs.config import TrainingConfig
 from core.runs.run import Run
 from core.types import Geometries

@@ -12,7 +12,8 @@ from core.datasets.chips import Chips
 from core.datasets.samples import Scene
 from core.geo.vector import Footprints
 from core.metrics.spacenet import Counts, Score, score
-from core.postprocessing.vectorize import Shaping, Traced, trace
+from core.postprocessing.config import Shaping
+from core.postprocessing.vectorize import Traced, trace
 from core.types import Geometries
 
 #: Rows and columns beyond the ground that the network is shown, where the scene goes on.

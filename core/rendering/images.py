@@ -21,6 +21,7 @@ from rasterio.features import rasterize
 from core.catalog.spacenet_names import colour_bands
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
+from core.catalog.tile_labels import read_tile_labels
 from core.errors import GroundplanError
 from core.geo import raster as rasters
 from core.geo import xyz_tiles
@@ -188,7 +189,7 @@ def draw(tile: Tile, layer: str, stretch: Stretch | None = None) -> Raster:
     if layer == "image":
         image = _image(tile.image, _shown_grid(rasters.describe(tile.image).grid).shape)
         return Raster(np.moveaxis(stretched(image, stretch), 2, 0), image.grid)
-    labels = Labels.of_tile(tile)
+    labels = read_tile_labels(tile)
     shown = labels.at_most(LONGEST)
     if layer == "outlines":
         return outlined(draw(tile, "image", stretch), shown.pixels, colors.TRUTH)

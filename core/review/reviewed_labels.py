@@ -11,6 +11,7 @@ from core.geo.vector_writers import write_footprints
 from core.inference.predict import origin_of
 from core.inference.tile_prediction import Predicted
 from core.labels.labels import Labels
+from core.review.decisions import Review
 from core.settings import settings
 
 #: What the id of a reviewed tile ends with, and its area.
@@ -23,7 +24,7 @@ def as_labels(found: Predicted) -> Tile:
     It covers the same ground as the tile it is made of, so that a split never parts the two. Raises NothingAccepted,
     NoImage, CannotWrite, DiskFull.
     """
-    accepted, tile = found.review.accepted, found.tile
+    accepted, tile = Review.of(found.folder).accepted, found.tile
     if not len(accepted):
         raise NothingAccepted(tile=tile.id)
     path = settings().data / "reviewed" / f"{tile.id}.geojson"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from core.datasets.samples import Recipe
+from core.datasets.config import Recipe
 from core.errors import InvalidSetting
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")

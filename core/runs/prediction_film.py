@@ -6,9 +6,8 @@ epoch-00007.png  the probability after epoch 7, black (0) to white (1)
 shown/           the pictures asked for last, each composed of these three
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from affine import Affine
@@ -22,12 +21,10 @@ from core.geo.grid import WEB_MERCATOR, Grid
 from core.geo.raster import Raster
 from core.rendering import colors
 from core.rendering.images import stretched
-from core.training.callbacks.base import Epoch, Windows
 from core.types import Pixels, Where
 
-if TYPE_CHECKING:
-    from core.runs.run import Run
-
+#: So many validation windows are watched at the most.
+MOST_WINDOWS = 4
 #: A window is shown at least so large, each of its pixels as a square of whole screen pixels.
 WINDOW_PX = 256
 GAP_PX = 6
@@ -35,6 +32,15 @@ GAP_PX = 6
 SHOWN = 50
 #: Where nothing is built: a step lighter than a dark page, so that windows keep their edges there.
 _GROUND = "#1E2530"
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Up to MOST_WINDOWS validation windows, the same ones after every epoch."""
+
+    pixels: NDArray[np.float32]  #: (n, side, side, bands), scaled to about 0 to 1; red, green, blue first
+    target: NDArray[np.uint8]  #: (n, side, side), 1 in a building
+    valid: NDArray[np.bool_]  #: (n, side, side), False where there is no picture
 
 
 @dataclass(frozen=True)
@@ -110,25 +116,6 @@ class Film:
         rows = np.stack([image[..., :3], _tinted(truth, colors.TRUTH), predicted])
         rows[:, ~valid] = colors.rgb(colors.LEFT_OUT)
         return Image.fromarray(_table(rows))
-
-
-@dataclass
-class FilmStrip:
-    """The watcher that makes the film."""
-
-    _film: Film = field(default=Film(Path()), init=False)
-
-    def begin(self, run: "Run", windows: Windows, done: int) -> None:
-        """As `Watcher.begin`; raises CannotWrite, DiskFull."""
-        self._film = Film(run.path / "film")
-        self._film.begin(windows, done)
-
-    def end_epoch(self, epoch: Epoch) -> None:
-        """As `Watcher.end_epoch`; raises CannotWrite, DiskFull."""
-        self._film.add(epoch.number, epoch.probability)
-
-    def close(self, failed: bool = False) -> None:
-        """Nothing is open."""
 
 
 def _beside(windows: Pixels) -> Pixels:

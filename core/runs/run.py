@@ -9,34 +9,40 @@ tuning.json    the thresholds that found most buildings of the validation ground
 weights.json   which file holds the weights of the best epoch so far, in a refit of the last, and its SHA-256
 epoch-N.weights.h5
 checkpoint-*   what training goes on from (core/runs/checkpoints.py)
-film/          what the network made of some windows after each epoch (core/watchers/film.py)
+film/          what the network made of some windows after each epoch (core/runs/prediction_film.py)
 events.out.*   the same figures for TensorBoard
 """
 
 import hashlib
+import re
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from math import sqrt
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Literal
 
 import orjson
 import pandas as pd
 
 from core.atomic_files import add_line, keep_lines, read_lines, replacing, writing
-from core.datasets.samples import Scaling
+from core.datasets.normalization import Scaling
 from core.errors import DamagedRun, NoSuchRun, RunExists
 from core.runs.config import TrainingConfig
 from core.runs.live_metrics import STEPS, Live, read_steps
 from core.runs.prediction_film import Film
+from core.types import GsdRange
 
 #: Columns of `Run.metrics`; each but epoch and seconds also with the prefix val_.
 MEASURES = ("loss", "accuracy", "precision", "recall", "iou")
 #: The further ones, without: crops learnt from in a second of learning, without the check.
 _PACE = ("learning_rate", "images_s")
+#: A network suits pixels this many times smaller or larger than those it was trained on.
+_GSD_FACTOR = 2.0
 _EARLY = "refit-tuning.json"
 
 
@@ -212,7 +218,7 @@ class Run:
 
     @property
     def tuned(self) -> dict[str, Any] | None:
-        """What threshold optimization found, as plain values; None before it looked, and in runs that are older than it."""
+        """The tuned thresholds, as plain values; None before they were tuned, and in runs that are older than it."""
         try:
             return self._read("tuning.json")
         except (OSError, ValueError):
@@ -316,6 +322,12 @@ def usable_runs(folder: Path) -> list[Run]:
     return [run for run in runs(folder) if run.is_usable]
 
 
+def trained_gsd(folder: Path) -> GsdRange | None:
+    """Range of ground sample distances that the runs in a folder suit; None without a run."""
+    sides = [sqrt(run.record.gsd_m[0] * run.record.gsd_m[1]) for run in usable_runs(folder)]
+    return (min(sides) / _GSD_FACTOR, max(sides) * _GSD_FACTOR) if sides else None
+
+
 def seconds_a_tile(folder: Path) -> float | None:
     """How long the newest run took for one tile and epoch, None where there is none to go by."""
     for run in usable_runs(folder)[:3]:
@@ -341,3 +353,13 @@ def _problem(run: Run) -> DamagedRun | NoSuchRun | None:
     except (DamagedRun, NoSuchRun) as problem:
         return problem
     return None
+
+
+#: No folder's name is longer than this, whatever somebody called a training.
+_LONGEST_NAME = 80
+
+
+def run_name(words: str) -> str:
+    """A folder for a new run that tells what it is and that no other run has."""
+    readable = re.sub(r"[^\w.]+", "-", words, flags=re.ASCII).strip("-.")[:_LONGEST_NAME]
+    return f"{readable or 'run'}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{token_hex(2)}"

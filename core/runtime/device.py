@@ -5,11 +5,18 @@ import platform
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
 
 COMMAND = (sys.executable, "-m", "core.runtime.device")
 _ROOT = Path(__file__).parents[2]
+
+
+@cache
+def cpu_count() -> int:
+    """Count the CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cpu_name() -> str:
@@ -87,3 +94,43 @@ class Lookup:
 if __name__ == "__main__":
     _step_back()
     print(device_name())
+
+
+#: CUDA's compute capability from which the arithmetic is done in half the bits, and how.
+_HALF = ((8, "bfloat16"), (7, "float16"))
+
+
+@dataclass(frozen=True)
+class Device:
+    """What Keras computes on, as far as training must know."""
+
+    is_gpu: bool
+    capability: int = 0  #: major number of CUDA's compute capability
+
+    @classmethod
+    def of_keras(cls) -> "Device":
+        """Of the backend that is awake."""
+        import keras
+
+        if keras.backend.backend() == "jax":
+            import jax
+
+            gpus = [device for device in jax.devices() if device.platform == "gpu"]
+            found = str(getattr(gpus[0], "compute_capability", "0")) if gpus else "0"
+        else:
+            import tensorflow as tf
+
+            gpus = tf.config.list_physical_devices("GPU")
+            details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
+            found = str((details.get("compute_capability") or (0,))[0])
+        return cls(bool(gpus), int(found.split(".")[0]))
+
+    def precision(self, wanted: str, alone: bool = True) -> str:
+        """What "auto" means here: half the bits where the GPU is made for it.
+
+        Float16 only where one device works `alone`: whether a gradient grew too large, Keras asks the first of several.
+        """
+        if wanted != "auto":
+            return wanted
+        found = next((name for least, name in _HALF if self.is_gpu and self.capability >= least), "float32")
+        return found if alone or found == "bfloat16" else "float32"

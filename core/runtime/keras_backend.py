@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from tempfile import TemporaryFile
 
-from core.runtime.cpu import CORES
+from core.runtime.device import cpu_count
 
 
 def start_keras(seed: int | None = None) -> None:
@@ -15,7 +15,7 @@ def start_keras(seed: int | None = None) -> None:
 
     What TensorFlow prints while it wakes (no CUDA here, oneDNN there) is told only where it fails to.
     """
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(CORES - 1 if CORES > 2 else CORES))
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(cpu_count() - 1 if cpu_count() > 2 else cpu_count()))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # First, or GDAL would find TensorFlow's SQLite, which writes GeoPackages without a spatial index.
     import_module("pyogrio")

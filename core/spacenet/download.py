@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 from threading import Event, Lock
-from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -29,7 +28,7 @@ from core.errors import (
     ObjectChanged,
 )
 from core.formatting import megabytes
-from core.progress import Finish, Report, never, silent
+from core.progress import Report, silent
 from core.settings import settings
 from core.spacenet.bucket import LICENCE, LICENCE_URL, Bucket, Object
 from core.spacenet.resumable_download import Record, bring, read_manifest, write_manifest
@@ -236,9 +235,3 @@ class _Transfers:
         share = min(self.came / max(self.plan.size, 1), 1.0)
         words = f"{megabytes(self.came)} of {megabytes(self.plan.size)}, {files} of {len(self.plan.all_objects)} files"
         return _ASKED + (_CAME - _ASKED) * share, words
-
-
-def fetch_task(params: Mapping[str, Any], report: Report, _finish: Finish = never) -> None:
-    """The job: {"aoi": name, "numbers": [...], "products": [...]}; what is missing is in its log."""
-    found = fetch_tiles(Request.from_params(params), report)
-    print(*found.problems, found.summary(), sep="\n")

@@ -13,7 +13,7 @@ from core.catalog.tile import Tile
 from core.errors import InvalidSetting
 from core.exports.footprints import write_area
 from core.jobs.queue import HIGH, Job, Queue, State
-from core.postprocessing.vectorize import Shaping
+from core.postprocessing.config import Shaping
 from core.progress import Finish, Report, never
 from core.runs.run import Run
 from core.settings import settings

@@ -12,8 +12,8 @@ from typing import TypeVar
 import pandas as pd
 
 from core.errors import DamagedRun, InvalidSetting, NoSuchRun
+from core.jobs.job import Resources
 from core.jobs.queue import LOW, Job, Queue
-from core.jobs.resources import Resources
 from core.runs.config import TrainingConfig
 from core.settings import settings
 from core.tasks.train import run_of, submit_training

@@ -1,31 +1,23 @@
 """Jobs that train, as pages and the command line ask for them: a new run, more epochs of one, and its end."""
 
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
+from core.catalog.store import read_catalog
 from core.errors import DamagedRun, RunInUse
 from core.jobs.folder import JobFolder
+from core.jobs.job import Resources
 from core.jobs.queue import NORMAL, Job, Queue
-from core.jobs.resources import Resources
+from core.progress import Finish, Report, never
 from core.runs.config import TrainingConfig
-from core.runs.run import Run
+from core.runs.run import Run, run_name
 from core.settings import settings
+from core.training.train import train
 
-#: No folder's name is longer than this, whatever somebody called a training.
-_LONGEST_NAME = 80
 _CONTINUED = " (continued)"
-
-
-def run_name(words: str) -> str:
-    """A folder for a new run that tells what it is and that no other run has."""
-    readable = re.sub(r"[^\w.]+", "-", words, flags=re.ASCII).strip("-.")[:_LONGEST_NAME]
-    return f"{readable or 'run'}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{token_hex(2)}"
 
 
 def ends_together(minutes: float, resources: Resources) -> bool:
@@ -100,3 +92,18 @@ def _folder_name(job: Job) -> str:
     """Of its run; empty where it names none, or one that is no plain name: what it leads to may be deleted."""
     name = Path(str(job.params.get("run", ""))).name
     return "" if name in ("", ".", "..") else name
+
+
+def train_task(
+    params: Mapping[str, Any], report: Report, finish: Finish = never, strategy: Any = None, chief: bool = True
+) -> None:
+    """The job: {"run": name of its folder, "tiles": [ids], "config": {…}, "from": name of the run it continues}.
+
+    Goes on where an earlier attempt was interrupted. Raises what `train` raises, NoSuchTile.
+    """
+    folder = settings().runs / Path(str(params["run"])).name
+    config = TrainingConfig.of(params.get("config", {}))
+    parent = Run(settings().runs / Path(str(params["from"])).name) if params.get("from") else None
+    catalog = read_catalog()
+    tiles = [catalog.tile(tile) for tile in params["tiles"]]
+    train(tiles, config, folder, report, finish, True, parent, strategy, chief)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from core.datasets.chips import SYMMETRIES, Chips
+from core.datasets.chips import Chips
+from core.datasets.symmetries import SYMMETRIES
 from core.runs.config import TrainingConfig
 
 #: Varied crops show so much less or more ground than others.

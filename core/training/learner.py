@@ -13,6 +13,7 @@ from core.datasets.chips import Chips
 from core.errors import DamagedCheckpoint, InvalidSetting
 from core.runs.checkpoints import Checkpoint, Standing
 from core.runs.config import TrainingConfig
+from core.runtime.device import Device
 from models.registry import NETWORKS, Network, build
 
 if TYPE_CHECKING:
@@ -22,44 +23,6 @@ if TYPE_CHECKING:
 
 #: Tiles up to this size lie on the GPU while it trains, where crops are then cut and turned.
 MOST_HELD_BYTES = 4_000_000_000
-#: CUDA's compute capability from which the arithmetic is done in half the bits, and how.
-_HALF = ((8, "bfloat16"), (7, "float16"))
-
-
-@dataclass(frozen=True)
-class Device:
-    """What Keras computes on, as far as training must know."""
-
-    is_gpu: bool
-    capability: int = 0  #: major number of CUDA's compute capability
-
-    @classmethod
-    def of_keras(cls) -> "Device":
-        """Of the backend that is awake."""
-        import keras
-
-        if keras.backend.backend() == "jax":
-            import jax
-
-            gpus = [device for device in jax.devices() if device.platform == "gpu"]
-            found = str(getattr(gpus[0], "compute_capability", "0")) if gpus else "0"
-        else:
-            import tensorflow as tf
-
-            gpus = tf.config.list_physical_devices("GPU")
-            details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
-            found = str((details.get("compute_capability") or (0,))[0])
-        return cls(bool(gpus), int(found.split(".")[0]))
-
-    def precision(self, wanted: str, alone: bool = True) -> str:
-        """What "auto" means here: half the bits where the GPU is made for it.
-
-        Float16 only where one device works `alone`: whether a gradient grew too large, Keras asks the first of several.
-        """
-        if wanted != "auto":
-            return wanted
-        found = next((name for least, name in _HALF if self.is_gpu and self.capability >= least), "float32")
-        return found if alone or found == "bfloat16" else "float32"
 
 
 def local_strategy() -> Any:
@@ -89,7 +52,7 @@ class Learner:
         """With fresh weights, on all that `strategy` spreads over; raises MemoryError, InvalidSetting."""
         import keras
 
-        from models.steps.base import optimizer_for, steps
+        from models.steps.factory import optimizer_for, steps
 
         keras.utils.set_random_seed(config.seed)
         device = Device.of_keras()

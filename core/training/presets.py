@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from core.datasets.samples import Recipe
+from core.datasets.config import Recipe
 from core.errors import InvalidSetting
 from core.runs.config import TrainingConfig
 from models.registry import DEFAULT

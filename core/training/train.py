@@ -14,7 +14,6 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from core.atomic_files import writing
-from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
 from core.datasets.dataset import Dataset, read_dataset
 from core.errors import InvalidSetting, NoSuchCheckpoint, RunBusy, UnknownNetwork
@@ -24,8 +23,7 @@ from core.runs.config import TrainingConfig
 from core.runs.live_metrics import end_live
 from core.runs.run import Record, Run, refuse_existing
 from core.runtime.keras_backend import start_keras
-from core.settings import settings
-from core.training.callbacks.base import watchers
+from core.training.callbacks.defaults import watchers
 from core.training.crop_sampler import Drawing
 from core.training.learner import Learner, local_strategy
 from core.training.trainer import Fit
@@ -297,18 +295,3 @@ def _versions() -> dict[str, str]:
         with suppress(PackageNotFoundError):
             found[package] = version(package)
     return found
-
-
-def train_task(
-    params: Mapping[str, Any], report: Report, finish: Finish = never, strategy: Any = None, chief: bool = True
-) -> None:
-    """The job: {"run": name of its folder, "tiles": [ids], "config": {…}, "from": name of the run it continues}.
-
-    Goes on where an earlier attempt was interrupted. Raises what `train` raises, NoSuchTile.
-    """
-    folder = settings().runs / Path(str(params["run"])).name
-    config = TrainingConfig.of(params.get("config", {}))
-    parent = Run(settings().runs / Path(str(params["from"])).name) if params.get("from") else None
-    catalog = read_catalog()
-    tiles = [catalog.tile(tile) for tile in params["tiles"]]
-    train(tiles, config, folder, report, finish, True, parent, strategy, chief)

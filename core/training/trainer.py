@@ -19,16 +19,17 @@ from numpy.typing import NDArray
 from core.datasets.chips import Chips
 from core.datasets.dataset import Dataset
 from core.errors import Diverged
+from core.postprocessing.config import Shaping
 from core.postprocessing.thresholds import RIPE, SEEDS, Tuning, first_shaping, stand_apart, tune
 from core.postprocessing.validation import MOST_SCENES, check, grounds, truth_of
-from core.postprocessing.vectorize import Shaping
 from core.progress import Finish, Report
 from core.runs.checkpoints import Standing
 from core.runs.config import TrainingConfig
 from core.runs.live_metrics import MOST_STEPS, Live, end_live
+from core.runs.prediction_film import MOST_WINDOWS, Windows
 from core.runs.run import MEASURES, Run
 from core.runtime.prefetch import ahead
-from core.training.callbacks.base import MOST_WINDOWS, Epoch, Watcher, Windows
+from core.training.callbacks.base import Epoch, Watcher
 from core.training.crop_sampler import Drawing, Drawn
 from core.training.learner import Learner
 from core.training.schedule import Schedule

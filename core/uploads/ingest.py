@@ -1,18 +1,17 @@
 """From an image that somebody brought to a tile on the map: the COG is made, then the catalogue has it or has not."""
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from core.catalog import spacenet_names
 from core.catalog.store import update_catalog
 from core.catalog.tile import Tile
 from core.errors import NoSuchPath, OnlyForOneImage
 from core.geo.cog import make_cog
-from core.progress import Finish, Report, never, silent
-from core.uploads.inbox import SUFFIXES, waiting
+from core.progress import Report, silent
+from core.types import GsdRange
+from core.uploads.inbox import SUFFIXES
 from core.uploads.labels import put_labels
 from core.uploads.upload import Upload, called, described, forget, new_folder, tidy
 from core.uploads.validation import Place
@@ -23,7 +22,7 @@ _CHECKED, _MADE = 0.2, 0.98
 
 def take_in(
     path: Path, labels: Path | None = None, place: Place | None = None, name: str = "", attribution: str = "",
-    report: Report = silent,
+    report: Report = silent, trained_gsd: GsdRange | None = None,
 ) -> Tile:  # fmt: skip
     """A GeoTIFF of any size on this machine as a tile of the catalogue; the file stays where it is.
 
@@ -34,7 +33,9 @@ def take_in(
         raise NoSuchPath(name=labels)
     forget()
     with new_folder() as folder:
-        upload = described(folder.name, path.name, path, place, lambda share, doing: report(_CHECKED * share, doing))
+        upload = described(
+            folder.name, path.name, path, place, lambda share, doing: report(_CHECKED * share, doing), trained_gsd
+        )
         title, owner = tidy(name, upload.name), attribution or upload.attribution
         replace(upload, name=title, attribution=owner).save()
         if labels is not None:
@@ -76,11 +77,3 @@ def _clear(folder: Path) -> None:
     """Removes what an attempt that was killed has left."""
     for left in folder.glob(".*"):
         shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
-
-
-def upload_task(params: Mapping[str, Any], report: Report, _finish: Finish = never) -> None:
-    """The job behind "Add to the map" (params: upload, an id) and "Take in" (params: inbox, the name of a file)."""
-    if "inbox" in params:
-        take_in(waiting(params["inbox"]).path, report=report)
-    else:
-        add(params["upload"], report)

@@ -40,6 +40,7 @@ from core.geo.grid import Grid
 from core.jobs.queue import Job, Queue
 from core.progress import Report, silent
 from core.settings import settings
+from core.types import GsdRange
 from core.uploads.validation import ImageFacts, Place, check, grid_of
 
 AOI = "Uploads"
@@ -176,7 +177,10 @@ def new_folder() -> Iterator[Path]:
         undo.pop_all()
 
 
-def receive(stream: BinaryIO, file: str, place: Place | None = None, report: Report = silent) -> Upload:
+def receive(
+    stream: BinaryIO, file: str, place: Place | None = None, report: Report = silent,
+    trained_gsd: GsdRange | None = None,
+) -> Upload:  # fmt: skip
     """An image that a page was given, checked and kept in a folder of its own; `take_in.add` makes the tile of it.
 
     `stream` is read from its beginning; `file` is what its owner calls it. Raises UploadTooLarge, NotARaster and all
@@ -191,7 +195,7 @@ def receive(stream: BinaryIO, file: str, place: Place | None = None, report: Rep
         original = folder / "original.tif"
         with replacing(original) as part, part.open("wb") as copy:
             shutil.copyfileobj(stream, copy, 2**20)
-        return described(folder.name, file, original, place, report)
+        return described(folder.name, file, original, place, report, trained_gsd)
 
 
 def _check_size(stream: BinaryIO, name: str) -> None:
@@ -203,9 +207,12 @@ def _check_size(stream: BinaryIO, name: str) -> None:
         )
 
 
-def described(name: str, file: str, source: Path, place: Place | None, report: Report = silent) -> Upload:
+def described(
+    name: str, file: str, source: Path, place: Place | None, report: Report = silent,
+    trained_gsd: GsdRange | None = None,
+) -> Upload:  # fmt: skip
     """A checked image as an upload of that id, saved into its folder; raises what `check` raises."""
-    facts = check(source, place, report)
+    facts = check(source, place, report, trained_gsd)
     named = spacenet_names.parse(Path(tidy(file)))
     owner = spacenet_names.attribution(named.aoi) if named else ""
     shown = tidy(Path(file).stem)

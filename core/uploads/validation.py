@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pyproj
 from pyproj.exceptions import CRSError
 from rasterio.enums import ColorInterp
@@ -26,16 +25,12 @@ from core.geo import raster
 from core.geo.cog import is_masked, nodata_share, picture_bands
 from core.geo.grid import LONLAT, Grid
 from core.progress import Report, silent
-from core.runs.run import usable_runs
-from core.settings import settings
-from core.types import Bounds
+from core.types import Bounds, GsdRange
 
 MOST_BANDS = 16
 DTYPES = ("uint8", "int8", "uint16", "int16", "float32", "float64")
 #: Metres a pixel that go well with networks trained on SpaceNet's 0.3 to 0.5 m.
-SPACENET_GSD = (0.2, 1.0)
-#: A network is content with pixels this many times smaller or larger than those it was trained on.
-_ALIKE = 2.0
+SPACENET_GSD: GsdRange = (0.2, 1.0)
 _MOSTLY_BLANK = 0.5
 _EPSG = re.compile(r"(?:EPSG\s*:?)?\s*(\d{4,6})", re.IGNORECASE)
 
@@ -98,7 +93,9 @@ class ImageFacts:
     notes: tuple[str, ...] = ()  #: sentences about what may surprise
 
 
-def check(path: Path, place: Place | None = None, report: Report = silent) -> ImageFacts:
+def check(
+    path: Path, place: Place | None = None, report: Report = silent, trained_gsd: GsdRange | None = None
+) -> ImageFacts:
     """Looks at a GeoTIFF in this order: format and declared size, bands and dtype, place, ground resolution, no-data.
 
     Raises what open_raster raises, UnusualPixels, WithoutPlace and its kin, OffTheMap, BlankImage.
@@ -106,7 +103,7 @@ def check(path: Path, place: Place | None = None, report: Report = silent) -> Im
     with raster.open_raster(path) as dataset:
         _check_pixels(path, dataset)
         grid = grid_of(path, dataset, place or Place())
-        notes = [*_gsd_notes(grid.gsd_m), *_picture_notes(dataset)]
+        notes = [*_gsd_notes(grid.gsd_m, trained_gsd or SPACENET_GSD), *_picture_notes(dataset)]
         bands, dtype = len(picture_bands(dataset)), dataset.dtypes[0]
     blank = nodata_share(path, report)
     if blank == 1:
@@ -170,17 +167,11 @@ def _picture_notes(dataset: DatasetReader) -> Iterable[str]:
         yield "Its bands are shown in WorldView's order: red is band 5, green 3, blue 2."
 
 
-def _gsd_notes(gsd_m: float) -> Iterable[str]:
-    low, high = trained_gsd() or SPACENET_GSD
+def _gsd_notes(gsd_m: float, trained_gsd: GsdRange) -> Iterable[str]:
+    low, high = trained_gsd
     if not low <= gsd_m <= high:
         size = "finer" if gsd_m < low else "coarser"
         yield (
             f"A pixel is {gsd_m:.2g} m on the ground, {size} than the {low:.2g} to {high:.2g} m "
             "that networks here know. Expect poor predictions."
         )
-
-
-def trained_gsd() -> tuple[float, float] | None:
-    """Metres a pixel that the runs of this installation go well with, None where there is no run."""
-    sides = [np.sqrt(np.prod(run.record.gsd_m)) for run in usable_runs(settings().runs)]
-    return (float(min(sides) / _ALIKE), float(max(sides) * _ALIKE)) if sides else None

@@ -13,7 +13,7 @@ import keras
 from keras import layers
 
 from models.encoders.pytorch_weights import weights_of
-from models.layers.batch_norm import BatchNormalization
+from models.layers import BatchNormalization
 
 SOURCE = "ImageNet (weights of EfficientNet-Lite0 by Google, Apache 2.0)"
 

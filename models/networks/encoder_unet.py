@@ -19,8 +19,8 @@ from keras import applications, layers
 
 from models.encoders import efficientnet_lite
 from models.heads import channels
-from models.layers.padding import Filled, Trimmed
-from models.networks.unet import block, convolution, doubled, for_windows
+from models.layers import Filled, Trimmed, block, convolution, doubled
+from models.networks.unet import for_windows
 from models.registry import NETWORKS, Beginning, Option
 
 #: A side that tells by its parts which layer works at which resolution, whatever rim a layer adds.

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from models.networks.unet import Told
+from models.layers import Told
 from models.registry import NETWORKS, REACH_M, Option
 from models.registry import build as build_network
 from models.registry import build_for_windows as build_windowed

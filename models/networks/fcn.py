@@ -6,8 +6,7 @@ Long, Shelhamer, Darrell: Fully Convolutional Networks for Semantic Segmentation
 import keras
 from keras import layers
 
-from models.layers.batch_norm import BatchNormalization
-from models.layers.padding import Filled, Trimmed
+from models.layers import BatchNormalization, Filled, Trimmed
 
 #: Filters of the two 3×3 convolutions before each pooling.
 STAGES = (32, 64, 128)

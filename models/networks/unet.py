@@ -8,12 +8,10 @@ U-Net's time goes into its full-size layers, and a house is many pixels wide.
 from typing import Any
 
 import keras
-from keras import layers, ops
+from keras import layers
 
 from models.heads import channels
-from models.heads import layers as told
-from models.layers.batch_norm import BatchNormalization
-from models.layers.padding import Filled, Trimmed
+from models.layers import Filled, Told, Trimmed, block, convolution, doubled
 from models.registry import NETWORKS
 
 #: Filters at a half, a quarter, an eighth and a sixteenth of the resolution, as multiples of the width.
@@ -72,54 +70,3 @@ def joined(x: keras.KerasTensor, passed: list[keras.KerasTensor]) -> keras.Keras
         x = layers.UpSampling2D(2)(convolution(x, skip.shape[-1], 1))
         x = block(layers.Add()([x, skip]))
     return x
-
-
-def doubled(x: keras.KerasTensor, outputs: int, suffix: str = "") -> keras.KerasTensor:
-    """(rows, columns, n) to (2 rows, 2 columns, outputs), without an activation, in float32."""
-    x = layers.Conv2D(4 * outputs, 3, padding="same", name=f"heads{suffix}")(x)
-    return DepthToSpace(dtype="float32", name=f"output{suffix}")(x)
-
-
-def block(x: keras.KerasTensor) -> keras.KerasTensor:
-    """Two convolutions and the way around them."""
-    filters = x.shape[-1]
-    y = convolution(x, filters, 3)
-    y = layers.Conv2D(filters, 3, padding="same", use_bias=False)(y)
-    y = BatchNormalization()(y)
-    return layers.ReLU()(layers.Add()([x, y]))
-
-
-def convolution(x: keras.KerasTensor, filters: int, kernel: int, strides: int = 1) -> keras.KerasTensor:
-    """Convolution, normalisation, ReLU."""
-    x = layers.Conv2D(filters, kernel, strides=strides, padding="same", use_bias=False)(x)
-    x = BatchNormalization()(x)
-    return layers.ReLU()(x)
-
-
-@keras.saving.register_keras_serializable("groundplan")
-class DepthToSpace(layers.Layer):  # type: ignore[misc]
-    """(batch, rows, columns, 4 n) to (batch, 2 rows, 2 columns, n)."""
-
-    def call(self, x: Any) -> Any:
-        """See the class."""
-        _, rows, columns, filters = ops.shape(x)
-        x = ops.reshape(x, (-1, rows, columns, 2, 2, filters // 4))
-        return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, 2 * rows, 2 * columns, filters // 4))
-
-    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """See the class."""
-        rows, columns = (None if side is None else 2 * side for side in shape[1:3])
-        return shape[0], rows, columns, (shape[3] or 0) // 4
-
-
-@keras.saving.register_keras_serializable("groundplan")
-class Told(layers.Layer):  # type: ignore[misc]
-    """The output of heads as probability and, where one of them tells it, distance in metres."""
-
-    def __init__(self, heads: Any, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._heads = tuple(heads)
-
-    def call(self, output: Any) -> Any:
-        """(…, channels) to (…, 1 or 2)."""
-        return told(self._heads, output)

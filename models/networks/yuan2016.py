@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from models.heads import channels
-from models.layers.padding import Filled, Trimmed
+from models.layers import Filled, Trimmed
 from models.networks.unet import for_windows
 from models.registry import NETWORKS
 

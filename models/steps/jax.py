@@ -10,7 +10,8 @@ from jax import numpy as jnp
 from numpy.typing import NDArray
 
 from models.augmentation import changed
-from models.steps.base import Batch, Places, Sums, crops, sums
+from models.steps.base import Batch, Places, Sums, sums
+from models.steps.crops import crops
 
 
 class JaxSteps:

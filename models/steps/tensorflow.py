@@ -12,7 +12,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from models.augmentation import changed
-from models.steps.base import Batch, Places, Sums, crops, sums
+from models.steps.base import Batch, Places, Sums, sums
+from models.steps.crops import crops
 
 
 class TensorflowSteps:

@@ -3,6 +3,7 @@
 import pytest
 
 from core.inference.tile_prediction import predicted
+from core.review.decisions import Review
 from core.runs.metadata import About
 from tests.app.conftest import OpenPage
 from tests.app.test_pages import do_on_the_map, html, scene
@@ -44,7 +45,7 @@ def test_a_building_that_is_clicked_is_described_accepted_and_kept(
     assert "IoU with the truth" in html(page)
     page.button(key="Accept building").click().run()
     assert not page.exception
-    assert predicted("two", TILES[0]).review.counts()["accepted"] == 1
+    assert Review.of(predicted("two", TILES[0]).folder).counts()["accepted"] == 1
 
 
 def test_an_archived_run_is_not_offered_on_predict(open_page: OpenPage, runs) -> None:

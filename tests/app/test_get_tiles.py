@@ -14,8 +14,9 @@ from core.catalog.store import read_catalog, update_catalog
 from core.catalog.tile import Tile
 from core.jobs.queue import Job, Queue, State
 from core.settings import settings
-from core.spacenet.download import fetch_task, fetch_tiles
+from core.spacenet.download import fetch_tiles
 from core.spacenet.selection import Request
+from core.tasks.data import fetch_task
 from tests.app.conftest import OpenPage
 from tests.core.spacenet_bucket import VEGAS, FakeBucket
 from tests.core.tile_factory import grid_at, make_tile

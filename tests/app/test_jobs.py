@@ -10,16 +10,16 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.catalog.store import Catalog
-from core.datasets.samples import Scaling
+from core.datasets.normalization import Scaling
 from core.inference.predict import prediction_folder, weights_hash
 from core.jobs.folder import JobFolder
 from core.jobs.queue import HIGH, LOW, NORMAL, Job, Queue, State
 from core.runs.config import TrainingConfig
 from core.runs.live_metrics import Live
+from core.runs.prediction_film import Windows
 from core.runs.run import Record, Run
 from core.settings import settings
 from core.tasks.sweep import Sweep, submit
-from core.training.callbacks.base import Windows
 from core.training.presets import preset, recommended
 from tests.app.conftest import OpenPage
 

@@ -7,13 +7,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.catalog.store import Catalog
-from core.datasets.samples import Scaling
+from core.datasets.normalization import Scaling
 from core.geo import raster
 from core.inference.predict import prediction_folder
 from core.jobs.queue import Queue, State
-from core.postprocessing.rescoring import Bin, Calibration
+from core.metrics.calibration import Bin, Calibration
+from core.postprocessing.config import Shaping
 from core.postprocessing.thresholds import Tuning
-from core.postprocessing.vectorize import Shaping
 from core.runs.run import Record, Run
 from core.settings import settings
 from core.training.presets import recommended

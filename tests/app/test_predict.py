@@ -8,6 +8,8 @@ from core.inference.tile_prediction import predicted
 from core.jobs.queue import Queue, State
 from core.postprocessing.thresholds import APART_SEED, FIRST_SEED, RIPE, SEEDS
 from core.progress import silent
+from core.review.decisions import Review
+from core.review.verdicts import accepted_geojson
 from core.settings import settings
 from core.tasks.export import export_task
 from tests.app.conftest import OpenPage
@@ -56,41 +58,41 @@ def test_errors_and_truth_can_be_shown_alone(open_page: OpenPage) -> None:
 def test_what_was_accepted_is_a_layer_of_its_own(open_page: OpenPage) -> None:
     one = predicted("two", TILES[0])
     before = url(open_page("predict", run="two", tile=TILES[0]), "accepted")
-    one.review.deciding(one.footprints(), [0], "accepted").write(one.folder)
-    review = one.review.noting(0, "moved", 3.0, 0.0)
+    Review.of(one.folder).deciding(one.footprints(), [0], "accepted").write(one.folder)
+    review = Review.of(one.folder).noting(0, "moved", 3.0, 0.0)
     review.write(one.folder)
     page = open_page("predict", run="two", tile=TILES[0])
     assert url(page, "accepted") != before
-    assert b"accepted" in one.accepted_geojson()
-    assert b"moved" in one.accepted_geojson()
+    assert b"accepted" in accepted_geojson(one)
+    assert b"moved" in accepted_geojson(one)
 
 
 def test_keys_decide_and_go_on_whichever_tab_is_open(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tab(open_page("predict", run="two", tile=TILES[0]), "Curves")
     do_on_the_map(page, monkeypatch, act="decide", id="P1", verdict="rejected")
     assert not page.exception
-    assert predicted("two", TILES[0]).review.counts() == {"accepted": 0, "rejected": 1}
+    assert Review.of(predicted("two", TILES[0]).folder).counts() == {"accepted": 0, "rejected": 1}
 
 
 def test_many_are_accepted_at_once_and_one_is_forgotten(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
     page = open_page("predict", run="two", tile=TILES[0])
     page.slider(key="sure enough").set_value(0.75).run()
     next(button for button in page.button if button.label == "Accept 2 buildings").click().run()
-    assert predicted("two", TILES[0]).review.counts()["accepted"] == 2
+    assert Review.of(predicted("two", TILES[0]).folder).counts()["accepted"] == 2
     do_on_the_map(page, monkeypatch, act="shape", id="P0", verdict="TP")
     page.button(key="forget building").click().run()
-    assert predicted("two", TILES[0]).review.counts()["accepted"] == 1
+    assert Review.of(predicted("two", TILES[0]).folder).counts()["accepted"] == 1
 
 
 def test_a_note_and_a_move_are_kept(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
     one = predicted("two", TILES[0])
-    one.review.deciding(one.footprints(), [0], "accepted").write(one.folder)
+    Review.of(one.folder).deciding(one.footprints(), [0], "accepted").write(one.folder)
     page = open_page("predict", run="two", tile=TILES[0])
     do_on_the_map(page, monkeypatch, act="shape", id="P0", verdict="TP")
     page.text_input[0].set_value("a shed <b>")
     page.number_input[0].set_value(2.5)
     next(button for button in page.button if button.label == "Keep").click().run()
-    [kept] = one.review.decisions
+    [kept] = Review.of(one.folder).decisions
     assert (kept.note, kept.east_m) == ("a shed <b>", 2.5)
 
 
@@ -128,7 +130,7 @@ def test_a_report_is_asked_for_made_by_a_job_and_fetched(open_page: OpenPage) ->
 
 def test_accepted_buildings_become_a_tile_to_train_on(open_page: OpenPage) -> None:
     one = predicted("two", TILES[0])
-    one.review.deciding(one.footprints(), [0], "accepted").write(one.folder)
+    Review.of(one.folder).deciding(one.footprints(), [0], "accepted").write(one.folder)
     page = tab(open_page("predict", run="two", tile=TILES[0]), "Take home")
     next(button for button in page.button if button.label == "Train on the 1 accepted building").click().run()
     assert not page.exception

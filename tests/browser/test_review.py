@@ -24,13 +24,14 @@ from core import rasters
 from core.catalog.store import read_catalog
 from core.runs.config import TrainingConfig
 from core.labels.labels import Labels
+from core.catalog.tile_labels import read_tile_labels
 from core.inference.tile_prediction import predicted
 from core.runs.run import Record, Run
 from core.datasets.samples import Recipe, Scaling
 from core.settings import settings
 from models.registry import build
 tile = read_catalog().tile(sys.argv[1])
-grid, mask = rasters.describe(tile.image).grid, Labels.of_tile(tile).mask > 0
+grid, mask = rasters.describe(tile.image).grid, read_tile_labels(tile).mask > 0
 for n, name in enumerate(("first", "second")):
     config = TrainingConfig(name=f"Run {name}", recipe=Recipe())
     record = Record(config, ("other",), (), Scaling((0.0,) * 3, (2047.0,) * 3), 3, (0.3, 0.3), 1, "CPU", {})

@@ -25,8 +25,8 @@ TASKS = fake_tasks.TASKS | {
 
 def train_and_tell(params: dict[str, Any], report: Report, finish: Finish, strategy: Any, chief: bool) -> None:
     """Trains as the real task does; each process leaves the weights it ended with."""
+    from core.tasks.train import train_task
     from core.training.learner import Learner
-    from core.training.train import train_task
 
     learners = []
     build = Learner.build

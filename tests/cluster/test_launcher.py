@@ -11,10 +11,11 @@ import requests
 from core.errors import ClusterAway, InvalidVariable, RunLost
 from core.jobs.job import Job, State
 from core.jobs.launchers import ray as module
-from core.jobs.launchers.base import Outcome, launcher
-from core.jobs.launchers.local import KILLED
+from core.jobs.launchers.base import Outcome
+from core.jobs.launchers.exit_status import KILLED
 from core.jobs.launchers.ray import Ray, RayRun, Ticket
 from core.jobs.launchers.ray_client import Cluster, RayJob
+from core.jobs.launchers.select import launcher
 from core.jobs.queue import Queue
 from core.jobs.worker import work
 from core.settings import settings

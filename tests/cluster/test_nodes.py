@@ -52,7 +52,7 @@ def test_two_workers_train_one_network_as_one_would(cluster: Queue, tmp_path: Pa
 
 def test_several_machines_without_a_cluster_are_refused_in_words():
     with pytest.raises(InvalidSetting, match="GROUNDPLAN_LAUNCHER=ray"):
-        on_nodes("core.training.train:train_task", {"nodes": 2}, silent, never)
+        on_nodes("core.tasks.train:train_task", {"nodes": 2}, silent, never)
 
 
 def test_all_processes_finish_at_the_same_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -9,13 +9,13 @@ from subprocess import Popen
 import pytest
 
 from core.errors import ClusterAway
+from core.jobs.failures import UNEXPECTED
 from core.jobs.folder import JobFolder
 from core.jobs.job import Job, State
 from core.jobs.launchers.base import Outcome
-from core.jobs.launchers.local import KILLED
+from core.jobs.launchers.exit_status import KILLED
 from core.jobs.launchers.ray import Ray, RayRun, Ticket
 from core.jobs.queue import Queue
-from core.jobs.runner import UNEXPECTED
 from tests.cluster import tasks
 from tests.cluster.head import Head
 from tests.core.jobs.fake_tasks import is_running, reached, running_in, wait_for

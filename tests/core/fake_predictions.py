@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.catalog.store import Catalog, write_catalog
-from core.datasets.samples import Scaling
+from core.datasets.normalization import Scaling
 from core.geo import raster
 from core.inference.tile_prediction import predicted
 from core.runs.config import TrainingConfig

@@ -13,7 +13,7 @@ from rasterio.features import rasterize
 from shapely import Polygon, box
 
 from core.catalog.tile import Tile
-from core.datasets.samples import Recipe
+from core.datasets.config import Recipe
 from core.geo import raster
 from core.geo.grid import LONLAT, Grid, reproject
 

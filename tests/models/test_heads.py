@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from core.datasets.samples import encoded
-from models.heads import HEADS, built, channels, decoded, layers, losses, parts, probability
+from core.labels.targets import encoded
+from models.heads import HEADS, built, channels, layers, losses, parts, probability
+from models.losses import decoded
 from models.registry import NETWORKS, REACH_M, TARGETS
 
 THREE = ("mask", "edge", "distance")

@@ -14,7 +14,8 @@ from subprocess import PIPE, Popen, run
 import pytest
 
 from core.cli.jobs import NO_WORKER
-from core.jobs.launchers.local import KILLED, ROOT
+from core.jobs.launchers.exit_status import KILLED
+from core.jobs.launchers.local import ROOT
 from core.jobs.queue import SILENCE_S, Job, Queue, State
 from tests.core.jobs.fake_tasks import is_running, reached, real_worker, running_in, wait_for, worker_process
 

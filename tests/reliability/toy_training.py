@@ -8,13 +8,14 @@ import numpy as np
 
 from core.datasets.chips import Chips
 from core.datasets.dataset import Dataset
-from core.datasets.samples import Scaling, Scene
+from core.datasets.normalization import Scaling
+from core.datasets.samples import Scene
 from core.errors import NoSuchCheckpoint
 from core.progress import never, silent
 from core.runs.checkpoints import Checkpoint, Standing, latest
 from core.runs.config import TrainingConfig
 from core.runs.run import Record, Run
-from core.training.callbacks.base import watchers
+from core.training.callbacks.defaults import watchers
 from core.training.trainer import Fit
 from models.registry import NETWORKS
 from tests.core.tile_factory import HOUSES, SMALL, grid_at

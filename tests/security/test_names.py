@@ -19,11 +19,11 @@ from core.catalog.scan import scan
 from core.catalog.spacenet_names import parse
 from core.catalog.store import Catalog, read_catalog, write_catalog
 from core.catalog.tile import Tile
+from core.catalog.tile_labels import read_tile_labels
 from core.errors import NoSuchUpload
 from core.geo import raster
 from core.geo.raster import Raster
 from core.geo.vector_writers import Origin, write_footprints
-from core.labels.labels import Labels
 from core.uploads.ingest import add
 from core.uploads.labels import put_labels
 from core.uploads.upload import delete, receive, rename, uploads
@@ -104,7 +104,7 @@ def test_tiles_with_hostile_names_in_a_folder_are_sentences(tmp_path):
 def test_a_table_of_buildings_begins_no_cell_with_a_formula(tmp_path):
     """Ids come from file names (above), and nothing else of outside goes into a table."""
     tile = make_tile(tmp_path, "img1")
-    labels = Labels.of_tile(tile)
+    labels = read_tile_labels(tile)
     path = write_footprints(labels.outlines("AOI_1_x_img1"), tmp_path / "a.csv", labels.grid, Origin("AOI_1_x_img1"))
     cells = pd.read_csv(path, dtype=str).to_numpy().ravel()
     assert [cell for cell in cells if str(cell)[0] in "=+@\t\r"] == []

@@ -14,6 +14,7 @@ from app.components.map.layer_panel import distance_legend
 from app.components.map.linked_views import View, linked_views
 from app.components.map.tile_map import labels_version, page_url
 from core.catalog.tile import Tile
+from core.catalog.tile_labels import read_tile_labels
 from core.labels.labels import BOUNDARY_M, CLIP_M, CONTACT_M, Labels
 from core.labels.writers import FILES, write_label
 from core.rendering.images import LONGEST
@@ -72,7 +73,7 @@ def label_numbers(tile: Tile, labels: Labels) -> None:
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs={Tile: lambda tile: tile.id + labels_version(tile)})
 def _distance_range(tile: Tile) -> str:
     """In words; of large images from a copy as large as the one that is shown, which still takes half a second."""
-    labels = Labels.of_tile(tile)
+    labels = read_tile_labels(tile)
     small = labels.at_most(LONGEST)
     about = "" if small is labels else "about "
     return f"{about}{small.distance.min():.1f} to {small.distance.max():.1f} m (clip ±{CLIP_M:.0f})"

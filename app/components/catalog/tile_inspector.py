@@ -13,7 +13,7 @@ from app.components.common.text import distinct, number, plain, safe, share
 from core.catalog.spacenet_names import LABELS
 from core.catalog.store import Catalog
 from core.catalog.tile import Tile
-from core.labels.labels import Labels
+from core.catalog.tile_labels import read_tile_labels
 from core.rendering import colors
 from core.types import Bounds
 
@@ -148,7 +148,7 @@ def building_areas(tile: Tile) -> None:
     """How many buildings of which size, as bars."""
     if not (tile.is_labelled and tile.is_readable and tile.buildings):
         return
-    counts = Labels.of_tile(tile).area_counts()
+    counts = read_tile_labels(tile).area_counts()
     rows = [{"size": words, "buildings": count} for words, count in counts.items()]
     bars = alt.Chart(pd.DataFrame(rows)).mark_bar(color=colors.TRAIN)
     chart = bars.encode(

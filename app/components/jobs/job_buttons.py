@@ -7,8 +7,8 @@ import streamlit as st
 from app import state
 from app.components.common.text import counted, plain
 from core.errors import GroundplanError, JobError
+from core.jobs.job import Resources
 from core.jobs.queue import Job, Queue, State
-from core.jobs.resources import Resources
 from core.runs.run import Run
 from core.settings import settings
 from core.tasks.train import can_continue, delete_job, run_of, submit_more_epochs

@@ -13,6 +13,7 @@ from streamlit_folium import st_folium
 from app.components.common.text import safe
 from app.components.map.layer_panel import PARTS, ROWS
 from app.components.map.leaflet import ROOT, Layers, OfflineMap, Scene
+from app.map_focus import Focus
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
 from core.geo.raster import describe
@@ -38,14 +39,6 @@ class MapLayer:
     shapes: bool = False  #: whether a click chooses a shape
     style: dict[str, Any] = field(default_factory=dict)
     deepest: int | None = None  #: the zoom from which on the browser enlarges squares itself
-
-
-@dataclass(frozen=True)
-class Focus:
-    """Where the map is told to look, in degrees; another turn moves it even if it is the same place again."""
-
-    bounds: Bounds
-    turn: int
 
 
 TRUTH_STYLE = {"color": colors.TRUTH, "weight": 2}

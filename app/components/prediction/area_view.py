@@ -11,7 +11,7 @@ from core.catalog.tile import Tile
 from core.jobs.folder import JobFolder
 from core.jobs.queue import Job, State
 from core.runs.run import Run
-from core.tasks.predict_area import AreaPrediction, area_jobs, submit_area
+from core.tasks.predict import AreaPrediction, area_jobs, submit_area
 
 _UNDER_WAY = "area under way"
 

@@ -6,8 +6,9 @@ import streamlit as st
 
 from app.components.common.text import counted
 from app.components.jobs.job_buttons import queue
-from core.inference.ensemble import alike, submit_combination
+from core.inference.ensemble import alike
 from core.runs.run import Run
+from core.tasks.predict import submit_combination
 
 
 def combine_box(runs: Sequence[Run], chosen: Run) -> None:

@@ -13,7 +13,7 @@ from app.components.training.thresholds_view import reliability_chart
 from core.catalog.tile import Tile
 from core.evaluation.evaluate import Evaluation, Order, against_threshold, evaluate
 from core.inference.tile_prediction import Predicted, all_predicted
-from core.postprocessing.vectorize import Shaping
+from core.postprocessing.config import Shaping
 from core.rendering import colors
 from core.runs.run import Run
 

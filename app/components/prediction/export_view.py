@@ -17,7 +17,8 @@ from core.exports.datasets.writer import FORMATS
 from core.exports.rasters import LAYERS
 from core.inference.tile_prediction import Predicted
 from core.jobs.queue import State
-from core.postprocessing.vectorize import Shaping
+from core.postprocessing.config import Shaping
+from core.review.decisions import Review
 from core.review.reviewed_labels import as_labels
 from core.runs.metadata import title_of
 from core.runs.run import Run
@@ -56,7 +57,7 @@ def take_home(found: Predicted, shaping: Shaping, tiles: Sequence[Tile]) -> None
 
 
 def _accepted(found: Predicted) -> None:
-    count = found.review.counts()["accepted"]
+    count = Review.of(found.folder).counts()["accepted"]
     if not count:
         return
     if st.button(

@@ -28,7 +28,7 @@ from core.geo.vector_writers import write_footprints
 from core.inference.predict import origin_of
 from core.inference.tile_prediction import UNSEEN, Predicted
 from core.metrics.spacenet import Score
-from core.postprocessing.vectorize import Shaping
+from core.postprocessing.config import Shaping
 from core.rendering import colors, images
 from core.review.decisions import FILE as REVIEW
 from core.runs.run import Run

@@ -8,9 +8,10 @@ from app import state
 from app.components.catalog.tile_inspector import table
 from app.components.common.text import counted, number, plain
 from app.components.map.tile_map import Click, clicked
-from core.inference.tile_prediction import Building, Predicted
-from core.postprocessing.vectorize import Shaping
-from core.review.decisions import Verdict
+from core.inference.tile_prediction import Predicted
+from core.postprocessing.config import Shaping
+from core.review.decisions import Review, Verdict
+from core.review.verdicts import Building, verdicts
 
 _KINDS = {"TP": "found (TP)", "FP": "invented (FP)", "FN": "missed (FN)", "none": "not scored"}
 
@@ -31,7 +32,7 @@ def decide_by_key(found: Predicted, shaping: Shaping, click: Click | None) -> No
     """What a and r did on the map, whichever tab is open; then the next building is looked at."""
     if click is None or click.act != "decide" or not click.id.startswith("P"):
         return
-    buildings = found.verdicts(shaping)
+    buildings = verdicts(found, shaping)
     ids = [one.id for one in buildings]
     if click.id in ids:
         _decide(found, shaping, [click.id], click.verdict)
@@ -40,7 +41,7 @@ def decide_by_key(found: Predicted, shaping: Shaping, click: Click | None) -> No
 
 def review_view(found: Predicted, shaping: Shaping) -> None:
     """The chosen building with its buttons; keys a and r decide and go on, the arrows up and down only go on."""
-    buildings = found.verdicts(shaping)
+    buildings = verdicts(found, shaping)
     if not buildings:
         st.caption("Nothing was predicted here. A lower probability or a smaller smallest building may show something.")
         return
@@ -57,7 +58,7 @@ def review_view(found: Predicted, shaping: Shaping) -> None:
 
 
 def _say_counts(found: Predicted, buildings: Sequence[Building]) -> None:
-    counts = found.review.counts()
+    counts = Review.of(found.folder).counts()
     predicted = sum(one.id.startswith("P") for one in buildings)
     st.caption(
         f"{counted(counts['accepted'], 'building')} accepted, {number(counts['rejected'])} rejected, of "
@@ -82,7 +83,7 @@ def _buttons(found: Predicted, shaping: Shaping, buildings: Sequence[Building], 
                 _go(buildings, 0 if place is None else place + 1)
         if here is not None and here.decided and st.button("Forget", icon=":material/undo:", key="forget building"):
             footprints = found.footprints(shaping)
-            found.review.forgetting(footprints, [int(here.id[1:])]).write(found.folder)
+            Review.of(found.folder).forgetting(footprints, [int(here.id[1:])]).write(found.folder)
             st.rerun()
     undecided = [one for one in buildings if one.id.startswith("P") and not one.decided]
     sure = st.slider("Confidence from which all others are accepted at once", 0.0, 1.0, 0.8, 0.05, key="sure enough")
@@ -95,7 +96,7 @@ def _buttons(found: Predicted, shaping: Shaping, buildings: Sequence[Building], 
 def _decide(found: Predicted, shaping: Shaping, ids: Sequence[str], verdict: str) -> None:
     said: Verdict = "accepted" if verdict == "accepted" else "rejected"
     numbers = [int(one[1:]) for one in ids]
-    found.review.deciding(found.footprints(shaping), numbers, said).write(found.folder)
+    Review.of(found.folder).deciding(found.footprints(shaping), numbers, said).write(found.folder)
 
 
 def _go(buildings: Sequence[Building], place: int) -> None:
@@ -118,7 +119,7 @@ def _note(found: Predicted, one: Building) -> None:
     """For decided ones: without a decision there is nothing to keep it with."""
     if not one.decided:
         return
-    review = found.review
+    review = Review.of(found.folder)
     [number_] = review.about_one(one.shape)
     decision = review.decisions[number_]
     with st.form(f"note {one.id} {number_}"):

@@ -6,8 +6,8 @@ from typing import Any
 import streamlit as st
 
 from app import state
-from core.datasets.samples import bands_of
-from core.jobs.resources import Resources
+from core.datasets.config import bands_of
+from core.jobs.job import Resources
 from core.runs.config import PRECISIONS, TrainingConfig
 from core.settings import settings
 from core.training.presets import REFIT, recommended

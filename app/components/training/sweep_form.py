@@ -11,8 +11,8 @@ from app.components.common.text import counted, duration, number, plain
 from app.components.jobs.job_buttons import queue
 from app.components.jobs.job_card import WORDS
 from core.catalog.tile import Tile
+from core.jobs.job import Resources
 from core.jobs.queue import State
-from core.jobs.resources import Resources
 from core.runs.config import TrainingConfig
 from core.tasks.sweep import MOST_TRAININGS, Sweep, results, stop, submit, sweep_names
 from core.training.train import networks

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from app.components.catalog.tile_inspector import table
-from core.postprocessing.rescoring import Bin
+from core.metrics.calibration import Bin
 from core.postprocessing.thresholds import tuning_of
 from core.rendering import colors
 from core.runs.run import Run

@@ -10,6 +10,7 @@ from app.components.common.text import number, plain, share
 from app.components.jobs.job_buttons import queue
 from core.errors import GroundplanError, RasterWithoutCRS, WithoutCoordinates
 from core.formatting import megabytes
+from core.runs.run import trained_gsd
 from core.settings import settings
 from core.uploads.labels import FORMATS, drop_labels, put_labels
 from core.uploads.upload import LONGEST_NAME, Upload, delete, receive, tidy
@@ -87,7 +88,7 @@ def _check(image: UploadedFile, key: tuple[str, Place]) -> _Received:
         bar.progress(done, plain(doing.capitalize()))
 
     try:
-        return _Received(key, receive(image, image.name, key[1], report))
+        return _Received(key, receive(image, image.name, key[1], report, trained_gsd(settings().runs)))
     except GroundplanError as problem:
         return _Received(key, problem=problem)
     finally:

@@ -12,9 +12,9 @@ from rasterio.features import rasterize
 
 from core.catalog.spacenet_names import colour_bands
 from core.catalog.tile import Tile
+from core.catalog.tile_labels import read_tile_labels
 from core.datasets.spatial_split import split
 from core.geo import raster as rasters
-from core.labels.labels import Labels
 from core.progress import Report, silent
 from core.rendering.images import Stretch, stretched
 from core.types import Geometries
@@ -76,7 +76,7 @@ def _side(role: str) -> Side | None:
 def _cut(tile: Tile, chip: int, side: Side) -> Iterator[Example]:
     raster = rasters.read(tile.image, colour_bands(tile.image, tile.bands))
     pixels = stretched(raster, Stretch.of([raster]))[..., :3]
-    shapes = Labels.of_tile(tile).pixels
+    shapes = read_tile_labels(tile).pixels
     rows, columns = pixels.shape[:2]
     down, across = (chip, chip) if chip else (rows, columns)
     for row in range(0, rows - down + 1, down):

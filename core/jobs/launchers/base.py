@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from core.jobs.queue import Job, State
-from core.settings import settings
 
 
 @dataclass(frozen=True)
@@ -52,14 +51,3 @@ class Launcher(Protocol):
     def device(self) -> str | None:
         """What it computes on, in words: "CPU AMD EPYC, 2 cores", "Ray at http://… does not answer"; None until it is
         known."""
-
-
-def launcher() -> Launcher:
-    """The one that GROUNDPLAN_LAUNCHER names."""
-    if settings().launcher == "ray":
-        from core.jobs.launchers.ray import Ray
-
-        return Ray()
-    from core.jobs.launchers.local import Local
-
-    return Local()

@@ -22,11 +22,10 @@ from core.atomic_files import replacing
 from core.errors import CannotRead, CannotStart, ClusterAway, NoSuchJob, RunLost
 from core.jobs.distributed import JOB
 from core.jobs.folder import JobFolder
-from core.jobs.job import Job, State
+from core.jobs.job import Job, Resources, State
 from core.jobs.launchers.base import Outcome
-from core.jobs.launchers.local import KILLED, TOLD_TO_END, environment, outcome
+from core.jobs.launchers.exit_status import KILLED, TOLD_TO_END, environment, outcome
 from core.jobs.launchers.ray_client import Cluster, RayJob
-from core.jobs.resources import Resources
 from core.settings import settings
 
 #: Seconds between two questions about a job, between two looks at its log, and between two counts of the machines.

@@ -18,12 +18,13 @@ import orjson
 
 from core.atomic_files import replacing
 from core.errors import MLflowFailed, NoMLflow
-from core.training.callbacks.base import Epoch, Windows
+from core.runs.prediction_film import Windows
+from core.runs.run import Run
+from core.training.callbacks.base import Epoch
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from core.runs.run import Run
 
 #: Where runs go, unless MLFLOW_EXPERIMENT_NAME says otherwise.
 EXPERIMENT = "Groundplan"
@@ -49,7 +50,7 @@ class MLflow:
     _client: "MlflowClient | None" = field(default=None, init=False)
     _id: str = field(default="", init=False)
 
-    def begin(self, run: "Run", _windows: Windows, _done: int) -> None:
+    def begin(self, run: Run, _windows: Windows, _done: int) -> None:
         """As `Watcher.begin`; raises NoMLflow, MLflowFailed, CannotWrite, DiskFull."""
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
@@ -79,7 +80,7 @@ class MLflow:
                 self._client.set_terminated(self._id, "FAILED" if failed else "FINISHED")
             self._client = None
 
-    def _known(self, run: "Run") -> str:
+    def _known(self, run: Run) -> str:
         """The MLflow run of an earlier start, going on; "" where there is none, or the server has none such."""
         from mlflow.exceptions import MlflowException
 
@@ -95,7 +96,7 @@ class MLflow:
             return ""
         return known
 
-    def _new(self, run: "Run") -> str:
+    def _new(self, run: Run) -> str:
         from mlflow.entities import Param
 
         client = self._mlflow
@@ -127,7 +128,7 @@ class MLflow:
             raise MLflowFailed(address=address, detail=_reason(error)) from error
 
 
-def _file(run: "Run") -> Path:
+def _file(run: Run) -> Path:
     return run.path / "mlflow.json"
 
 
@@ -143,7 +144,7 @@ def _without_password(text: str) -> str:
     return re.sub(r"//[^@/\s]*@", "//", " ".join(text.split()))
 
 
-def _parameters(run: "Run") -> dict[str, str]:
+def _parameters(run: Run) -> dict[str, str]:
     """What the person chose, flat, and what it met: MLflow takes texts, none of them empty."""
     record = run.record
     facts = {

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from core.runs.prediction_film import Film
-from core.runs.run import MEASURES
-from core.training.callbacks.base import Epoch, Windows
+from core.runs.prediction_film import Film, Windows
+from core.runs.run import MEASURES, Run
+from core.training.callbacks.base import Epoch
 
 if TYPE_CHECKING:
     from tensorboardX.record_writer import RecordWriter
 
-    from core.runs.run import Run
 
 #: TensorBoard shows ten pictures of a run; about so many are written, spread over the epochs.
 PICTURES = 20
@@ -34,7 +33,7 @@ class TensorBoard:
     _every: int = field(default=1, init=False)  #: epochs from one picture to the next
     _file: "RecordWriter | None" = field(default=None, init=False)
 
-    def begin(self, run: "Run", _windows: Windows, done: int) -> None:
+    def begin(self, run: Run, _windows: Windows, done: int) -> None:
         """As `Watcher.begin`; raises OSError."""
         from tensorboardX.proto.event_pb2 import SessionLog
         from tensorboardX.record_writer import RecordWriter

@@ -18,12 +18,12 @@ from shapely import box
 
 from core.catalog.scan import read_index, scan
 from core.catalog.spacenet_names import SPACENET
+from core.catalog.tile_labels import read_tile_labels
 from core.errors import NoSuchPath, NotATileIndex, UnknownLayout
 from core.geo import raster
 from core.geo.grid import LONLAT, WEB_MERCATOR, Grid
 from core.geo.raster import Raster
 from core.geo.vector import Repairs
-from core.labels.labels import Labels
 from tests.core.tile_factory import HOUSES, grid_at, write_labels
 
 
@@ -85,7 +85,7 @@ def test_every_layout_gives_one_tile_with_all_its_files(tmp_path, layout):
     assert tile.built_share == pytest.approx((16 * 16 + 20 * 20) / 64**2)
     assert tile.attribution == SPACENET
     assert tile.footprint.equals(grid_at().footprint)
-    assert len(Labels.of_tile(tile)) == 2
+    assert len(read_tile_labels(tile)) == 2
 
 
 def test_the_layouts_may_lie_in_one_folder(tmp_path):
@@ -355,7 +355,7 @@ def test_a_table_gives_labels_to_tiles_without_geojson(tmp_path):
     assert found.tiles[1].built_share == pytest.approx(0.5, abs=0.01)
     assert found.tiles[0].labels.suffix == ".geojson"
     assert (found.repairs, found.problems) == (Repairs(repaired=1), ())
-    assert len(Labels.of_tile(found.tiles[1])) == 2
+    assert len(read_tile_labels(found.tiles[1])) == 2
 
 
 def test_a_broken_table_is_told(tmp_path):

@@ -18,7 +18,7 @@ from core.catalog.tile import Tile
 from core.cli import catalog as cli_catalog
 from core.cli import main
 from core.cli import train as cli_train
-from core.datasets.samples import Scaling
+from core.datasets.normalization import Scaling
 from core.errors import TooFewTiles
 from core.geo.vector import read_footprints
 from core.progress import Report

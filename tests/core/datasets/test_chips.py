@@ -9,13 +9,17 @@ from hypothesis import strategies as st
 from shapely import Polygon, box
 
 from core.catalog.tile import Tile
-from core.datasets.chips import SYMMETRIES, Chips, turned, unturned
-from core.datasets.samples import Recipe, Scaling, building_target, read_scene
+from core.datasets.chips import Chips
+from core.datasets.config import Recipe
+from core.datasets.normalization import Scaling
+from core.datasets.samples import read_scene
+from core.datasets.symmetries import SYMMETRIES, turned, unturned
 from core.errors import CannotWrite, DifferentGround, InvalidSetting, MissingBand
 from core.geo import raster
 from core.geo.grid import LONLAT
 from core.geo.vector import Footprints
 from core.labels.labels import Labels
+from core.labels.targets import building_target
 from tests.core.tile_factory import SMALL, grid_at, make_tile
 
 

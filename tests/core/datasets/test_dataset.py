@@ -9,8 +9,10 @@ from shapely import box
 
 from core.datasets import dataset
 from core.datasets.chips import Chips
+from core.datasets.config import Recipe
 from core.datasets.dataset import divide, read_dataset
-from core.datasets.samples import Recipe, Scaling, Scene, read_scene
+from core.datasets.normalization import Scaling
+from core.datasets.samples import Scene, read_scene
 from core.datasets.spatial_split import split
 from core.errors import InvalidSetting, NoTrainingGround, TooFewTiles
 from tests.core.tile_factory import HOUSES, SMALL, grid_at, make_tile

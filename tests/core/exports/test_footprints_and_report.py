@@ -14,6 +14,7 @@ from core.exports.report import write_report
 from core.inference.tile_prediction import predicted
 from core.jobs.queue import Queue
 from core.progress import silent
+from core.review.decisions import Review
 from core.review.reviewed_labels import as_labels
 from core.settings import settings
 from core.tasks.export import export_task, file_of, submit_export
@@ -40,7 +41,7 @@ def test_footprints_of_an_area_say_which_tile_each_is_on(runs, tmp_path):
 
 def test_only_what_was_accepted_can_be_taken(runs, tmp_path):
     one = predicted("two", TILES[0])
-    one.review.deciding(one.footprints(), [0], "accepted").write(one.folder)
+    Review.of(one.folder).deciding(one.footprints(), [0], "accepted").write(one.folder)
     assert write_area(runs[1], tiles(), tmp_path / "kept.geojson", "accepted") == 1
     with pytest.raises(InvalidSetting, match="raw, square, accepted"):
         write_area(runs[1], tiles(), tmp_path / "x.geojson", "all")
@@ -70,7 +71,7 @@ def test_accepted_buildings_become_labels_of_a_tile_to_train_on(runs):
     one = predicted("two", TILES[0])
     with pytest.raises(NothingAccepted, match=TILES[0]):
         as_labels(one)
-    one.review.deciding(one.footprints(), [0, 1], "accepted").write(one.folder)
+    Review.of(one.folder).deciding(one.footprints(), [0, 1], "accepted").write(one.folder)
     made_of = as_labels(one)
     assert made_of.id == f"{TILES[0]}_reviewed"
     assert made_of.buildings == 2

@@ -9,7 +9,7 @@ import onnxruntime
 import orjson
 import pytest
 
-from core.datasets.samples import Recipe
+from core.datasets.config import Recipe
 from core.errors import CannotWrite
 from core.exports.model import SIDE, deepness, export_network
 from core.exports.model_card import model_card, stac_item

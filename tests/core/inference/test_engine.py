@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.datasets.samples import Scaling
+from core.datasets.normalization import Scaling
 from core.errors import InvalidSetting, RunExists
 from core.inference import engine as engines
 from core.inference.engine import engine_of, turning
@@ -15,7 +15,7 @@ from core.runs.run import Record, Run
 from core.runtime.keras_backend import start_keras
 from core.training.learner import Learner
 from core.training.presets import recommended
-from models.layers.normalization import Scaled
+from models.layers import Scaled
 from models.registry import NETWORKS, build
 
 SMALL = {"unet": {"width": 8}, "distance": {"width": 8}, "fcn": {}}

@@ -7,18 +7,19 @@ import pytest
 import rasterio
 
 from core.catalog.store import Catalog
-from core.datasets.samples import Scaling
+from core.datasets.normalization import Scaling
 from core.errors import DamagedRun, DifferentGround, TooFewBands, TruncatedRaster
 from core.geo import raster
 from core.inference import predict as predict_module
 from core.inference import sliding_window
 from core.inference.engine import load_network
-from core.inference.predict import outlines, predict, predict_task, predict_tile, score_tile
-from core.postprocessing.vectorize import Shaping
+from core.inference.predict import outlines, predict, predict_tile, score_tile
+from core.postprocessing.config import Shaping
 from core.runs.config import TrainingConfig
 from core.runs.run import Record, Run
 from core.runtime.keras_backend import start_keras
 from core.settings import settings
+from core.tasks.predict import predict_task
 from models.registry import NETWORKS, REACH_M, build
 from tests.core.inference.test_engine import make_run as make_modern_run
 from tests.core.tile_factory import SMALL, grid_at, make_real_tile, make_tile

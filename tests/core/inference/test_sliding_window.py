@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from core.catalog.spacenet_names import eight_bands_beside
 from core.errors import MissingBand, TruncatedRaster
 from core.geo import raster
-from core.inference.sliding_window import Box, open_picture, windows
+from core.geo.windows import Box
+from core.inference.sliding_window import open_picture, windows
 from tests.core.tile_factory import grid_at, make_tile
 
 

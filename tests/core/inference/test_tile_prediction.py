@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from core.catalog.store import Catalog, write_catalog
-from core.datasets.samples import Scaling
+from core.datasets.normalization import Scaling
 from core.errors import NoSuchPrediction, NoSuchTile
 from core.geo import raster
 from core.inference.tile_prediction import Predicted, find, predicted
+from core.review.verdicts import verdicts_geojson
 from core.runs.config import TrainingConfig
 from core.runs.run import Record, Run
 from core.settings import settings
@@ -63,7 +64,7 @@ def test_the_score_is_that_of_the_footprints_at_the_threshold(found: Predicted) 
 
 
 def test_verdicts_name_every_building_once(found: Predicted) -> None:
-    features = json.loads(found.verdicts_geojson(found.tuning.shaping.changed(0.5)))["features"]
+    features = json.loads(verdicts_geojson(found, found.tuning.shaping.changed(0.5)))["features"]
     verdicts = sorted(feature["properties"]["verdict"] for feature in features)
     assert verdicts == ["FN", "FP", "TP", "match"]
     words = {f["properties"]["verdict"]: f["properties"].get("words") for f in features}
@@ -77,7 +78,7 @@ def test_verdicts_name_every_building_once(found: Predicted) -> None:
 def test_a_tile_without_labels_has_predictions_and_no_score(found: Predicted) -> None:
     bare = Predicted(found.run, replace(found.tile, footprints=None, buildings=None), found.folder)
     assert bare.score() is None
-    verdicts = {f["properties"]["verdict"] for f in json.loads(bare.verdicts_geojson())["features"]}
+    verdicts = {f["properties"]["verdict"] for f in json.loads(verdicts_geojson(bare))["features"]}
     assert verdicts == {"none"}
 
 

@@ -17,7 +17,7 @@ from core.errors import (
     NothingToRetry,
     QueueBusy,
 )
-from core.jobs import clock, sql
+from core.jobs import process, sql
 from core.jobs import queue as store
 from core.jobs.folder import JobFolder
 from core.jobs.queue import HIGH, LOW, MOST_STALLS, NORMAL, STALLED, Queue, State
@@ -90,7 +90,7 @@ def test_the_oldest_queued_job_is_claimed_first_and_only_once(queue: Queue):
     assert claimed is not None
     assert (claimed.id, claimed.state, claimed.worker) == (first.id, State.RUNNING, "w1")
     assert claimed.started is not None
-    assert claimed.heartbeat == pytest.approx(clock.now(), abs=5)
+    assert claimed.heartbeat == pytest.approx(process.now(), abs=5)
     assert getattr(queue.claim("w2"), "id", None) == second.id
     assert queue.claim("w3") is None
 
@@ -521,7 +521,7 @@ def test_another_boot_of_the_machine_is_silence_whatever_its_clock_says(queue: Q
     job = queue.submit("train", {})
     queue.claim("w")
     queue.beat("w", job.id, "CPU")
-    monkeypatch.setattr(clock, "boot_id", lambda: "another")
+    monkeypatch.setattr(process, "boot_id", lambda: "another")
     assert queue.workers() == []
     assert [stalled.id for stalled in queue.requeue_stalled()] == [job.id]
 

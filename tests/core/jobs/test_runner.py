@@ -8,10 +8,10 @@ from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
 import pytest
 
 from core.jobs import runner
+from core.jobs.failures import DISK_FULL, OUT_OF_MEMORY, UNEXPECTED, sentence_for
 from core.jobs.folder import JobFolder
 from core.jobs.launchers.local import ROOT
 from core.jobs.queue import Job, Queue
-from core.jobs.runner import DISK_FULL, OUT_OF_MEMORY, UNEXPECTED, sentence_for
 from tests.core.jobs import fake_tasks
 
 ResourceExhaustedError = type("ResourceExhaustedError", (Exception,), {})  # what TensorFlow calls it

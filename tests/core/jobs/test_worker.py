@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from core.errors import CannotStart, ClusterAway, DiskFull, QueueBusy, RunLost
-from core.jobs import clock, worker
+from core.jobs import process, worker
 from core.jobs import queue as store
 from core.jobs.folder import JobFolder
 from core.jobs.launchers.base import Outcome
@@ -43,7 +43,7 @@ def meanwhile(act: Callable[[], object]) -> Iterator[None]:
 def claim_and_vanish(queue: Queue, monkeypatch) -> None:
     """The first job belongs to a worker of before the machine was switched off."""
     with monkeypatch.context() as before:
-        before.setattr(clock, "boot_id", lambda: "another boot")
+        before.setattr(process, "boot_id", lambda: "another boot")
         queue.claim("gone")
 
 

@@ -15,6 +15,7 @@ from rasterio.features import rasterize
 from scipy.ndimage import distance_transform_edt
 from shapely import box
 
+from core.catalog.tile_labels import read_tile_labels
 from core.errors import NoImage, NoLabels
 from core.geo import raster
 from core.geo.grid import LONLAT, WEB_MERCATOR, Grid, reproject
@@ -257,7 +258,7 @@ def test_lines_are_as_wide_on_the_ground_where_pixels_are_not_square():
 
 
 def test_a_tile_gives_its_labels(tmp_path):
-    labels = Labels.of_tile(make_tile(tmp_path))
+    labels = read_tile_labels(make_tile(tmp_path))
     assert len(labels) == 2
     assert shapely.hausdorff_distance(labels.pixels, np.array(HOUSES)).max() < 1e-3
     assert labels.built_share == (16 * 16 + 20 * 20) / 64**2
@@ -266,9 +267,9 @@ def test_a_tile_gives_its_labels(tmp_path):
 def test_a_tile_without_labels_or_image_says_so(tmp_path):
     tile = make_tile(tmp_path)
     with pytest.raises(NoLabels, match="img1 has no building footprints"):
-        Labels.of_tile(replace(tile, footprints=None))
+        read_tile_labels(replace(tile, footprints=None))
     with pytest.raises(NoImage, match="img1 has no image"):
-        Labels.of_tile(replace(tile, products={}))
+        read_tile_labels(replace(tile, products={}))
 
 
 @pytest.fixture
@@ -281,20 +282,20 @@ def reads(monkeypatch):
 
 def test_a_tiles_labels_are_parsed_once_until_a_file_changes(tmp_path, reads):
     tile = make_tile(tmp_path)
-    Labels.of_tile(tile)
-    assert len(Labels.of_tile(tile)) == 2
+    read_tile_labels(tile)
+    assert len(read_tile_labels(tile)) == 2
     assert len(reads) == 1
     write_labels(tile.labels, grid_at(), HOUSES[:1])
-    assert len(Labels.of_tile(tile)) == 1
-    Labels.of_tile(replace(tile, offset_m=(1.0, 0.0)))
+    assert len(read_tile_labels(tile)) == 1
+    read_tile_labels(replace(tile, offset_m=(1.0, 0.0)))
     assert len(reads) == 3
 
 
 def test_what_is_drawn_of_labels_does_not_stay_in_memory_and_their_shapes_are_nobodys_to_change(tmp_path):
     tile = make_tile(tmp_path)
-    labels = Labels.of_tile(tile)
+    labels = read_tile_labels(tile)
     assert labels.distance.any()
-    assert "distance" not in vars(Labels.of_tile(tile))
+    assert "distance" not in vars(read_tile_labels(tile))
     for shapes in (labels.pixels, labels.ground):
         with pytest.raises(ValueError, match="read-only"):
             shapes[0] = None
@@ -373,7 +374,7 @@ def test_labels_that_are_not_moved_are_the_same():
 
 def test_a_tiles_labels_are_moved_as_a_person_wished(tmp_path):
     tile = make_tile(tmp_path)
-    before, after = Labels.of_tile(tile), Labels.of_tile(replace(tile, offset_m=(1.5, -0.5)))
+    before, after = read_tile_labels(tile), read_tile_labels(replace(tile, offset_m=(1.5, -0.5)))
     shift = shapely.get_coordinates(after.pixels) - shapely.get_coordinates(before.pixels)
     across, down = tile_grid_north(before.grid)
     assert shift.mean(axis=0) == pytest.approx(1.5 * across - 0.5 * down, abs=0.01)

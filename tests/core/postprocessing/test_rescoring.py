@@ -5,7 +5,8 @@ import pytest
 import shapely
 from rasterio.features import rasterize
 
-from core.postprocessing.rescoring import FEATURES, Calibration, Examples, Judge, features, reliability
+from core.metrics.calibration import Calibration, reliability
+from core.postprocessing.rescoring import FEATURES, Examples, Judge, features
 
 CONFIDENCE = np.random.default_rng(1).uniform(0.5, 1, 400)
 #: The more confident, the more often right, but never as often as it says.

@@ -6,9 +6,9 @@ import pytest
 import shapely
 
 from core.datasets.samples import Scene
+from core.postprocessing.config import Shaping
 from core.postprocessing.thresholds import Tuning, first_shaping, second_look, stand_apart, tune
 from core.postprocessing.validation import Checked, Ground
-from core.postprocessing.vectorize import Shaping
 from core.runs.config import TrainingConfig
 from core.training.presets import recommended
 from tests.core.tile_factory import grid_at

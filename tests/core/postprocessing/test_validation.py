@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from core.datasets.chips import Chips
-from core.datasets.samples import Recipe, read_scene
+from core.datasets.config import Recipe
+from core.datasets.samples import read_scene
+from core.postprocessing.config import Shaping
 from core.postprocessing.validation import Checked, check, grounds, truth_of
-from core.postprocessing.vectorize import Shaping
 from tests.core.tile_factory import grid_at, make_tile
 
 RECIPE = Recipe(chip=32, step=16, border_px=0, gsd_m=0.5, crops="drawn")

@@ -13,7 +13,8 @@ from core.errors import NoSuchPath
 from core.geo.grid import LONLAT, Grid
 from core.geo.raster import Raster, write
 from core.postprocessing import vectorize as tracing
-from core.postprocessing.vectorize import Shaping, footprints, footprints_of
+from core.postprocessing.config import Shaping
+from core.postprocessing.vectorize import footprints, footprints_of
 
 UTM = CRS.from_epsg(32611)
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from rasterio.features import rasterize
 
 from core.labels.labels import signed_distance
-from core.postprocessing.vectorize import Shaping, trace
+from core.postprocessing.config import Shaping
+from core.postprocessing.vectorize import trace
 from core.postprocessing.watershed import parted
 
 LEVEL = 1.3

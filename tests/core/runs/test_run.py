@@ -5,7 +5,8 @@ import numpy as np
 import orjson
 import pytest
 
-from core.datasets.samples import Recipe, Scaling
+from core.datasets.config import Recipe
+from core.datasets.normalization import Scaling
 from core.errors import DamagedRun, InvalidSetting, NoSuchRun, RunExists
 from core.runs.config import TrainingConfig
 from core.runs.run import Record, Run, damaged, runs

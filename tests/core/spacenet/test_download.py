@@ -24,9 +24,10 @@ from core.jobs.queue import Queue
 from core.settings import settings
 from core.spacenet import download as module
 from core.spacenet.bucket import Bucket, Object, area_named
-from core.spacenet.download import ask_bucket, fetch_task, fetch_tiles, file_of, megabytes
+from core.spacenet.download import ask_bucket, fetch_tiles, file_of, megabytes
 from core.spacenet.resumable_download import read_manifest
 from core.spacenet.selection import Request
+from core.tasks.data import fetch_task
 from tests.core.jobs.fake_tasks import wait_for
 from tests.core.spacenet_bucket import RIO, VEGAS, FakeBucket
 from tests.core.tile_factory import grid_at

@@ -8,10 +8,10 @@ import pytest
 
 from core.catalog.store import Catalog, write_catalog
 from core.cli import main
-from core.datasets.samples import Scaling
+from core.datasets.normalization import Scaling
 from core.errors import InvalidSetting, UnknownNetwork
+from core.jobs.job import Resources
 from core.jobs.queue import HIGH, LOW, Queue, State
-from core.jobs.resources import Resources
 from core.runs.config import TrainingConfig
 from core.runs.run import Record, Run
 from core.settings import settings

@@ -4,23 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from core.datasets.samples import Scaling
+from core.datasets.normalization import Scaling
 from core.errors import DamagedRun, JobIsRunning, NoSuchJob, RunInUse
 from core.jobs.folder import JobFolder
+from core.jobs.job import Resources
 from core.jobs.queue import Queue, State
-from core.jobs.resources import Resources
 from core.runs.config import TrainingConfig
-from core.runs.run import Record, Run
+from core.runs.run import Record, Run, run_name
 from core.settings import settings
-from core.tasks.train import (
-    can_continue,
-    delete_job,
-    ends_together,
-    run_name,
-    run_of,
-    submit_more_epochs,
-    submit_training,
-)
+from core.tasks.train import can_continue, delete_job, ends_together, run_of, submit_more_epochs, submit_training
 
 
 @pytest.fixture

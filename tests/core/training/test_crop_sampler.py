@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from core.datasets.chips import Chips
+from core.datasets.config import Recipe
 from core.datasets.dataset import read_dataset
-from core.datasets.samples import Recipe, read_scene
+from core.datasets.samples import read_scene
 from core.runs.config import TrainingConfig
 from core.training.crop_sampler import Drawing
 from core.training.presets import recommended

@@ -9,8 +9,9 @@ import pytest
 from core.errors import DamagedCheckpoint
 from core.runs.checkpoints import Standing
 from core.runs.config import TrainingConfig
+from core.runtime.device import Device
 from core.runtime.keras_backend import start_keras
-from core.training.learner import Device, Learner
+from core.training.learner import Learner
 
 HERE = Path("run")
 

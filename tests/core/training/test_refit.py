@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from shapely import box
 
+from core.datasets.config import Recipe
 from core.datasets.dataset import read_dataset
-from core.datasets.samples import Recipe
 from core.errors import InvalidSetting
 from core.inference.ensemble import combine
 from core.postprocessing.thresholds import APART_SEED

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from core.datasets.samples import Recipe
+from core.datasets.config import Recipe
 from core.runs.checkpoints import Standing
 from core.runs.config import TrainingConfig
 from core.training.schedule import COLD, Schedule, rate_at

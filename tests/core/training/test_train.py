@@ -16,10 +16,11 @@ from core.runs.config import TrainingConfig
 from core.runs.run import Run
 from core.runtime.keras_backend import start_keras
 from core.settings import settings
+from core.tasks.train import train_task
 from core.training import train as train_module
 from core.training import trainer
 from core.training.learner import Learner
-from core.training.train import train, train_task
+from core.training.train import train
 from core.training.trainer import Fit
 from models.steps.tensorflow import TensorflowSteps
 from tests.core.tile_factory import HOUSES, SMALL, grid_at, make_real_tile, make_tile

@@ -8,14 +8,15 @@ import pytest
 
 from core.catalog.scan import scan
 from core.catalog.store import read_catalog
+from core.catalog.tile_labels import read_tile_labels
 from core.errors import BlankImage, LabelsElsewhere, NoSuchPath, NoSuchUpload, NotInInbox, OnlyForOneImage
 from core.geo import raster
 from core.jobs.registry import TASKS
-from core.labels.labels import Labels
 from core.progress import silent
 from core.settings import settings
+from core.tasks.data import upload_task
 from core.uploads import ingest as module
-from core.uploads.ingest import add, is_one_image, take_in, upload_task
+from core.uploads.ingest import add, is_one_image, take_in
 from core.uploads.upload import AOI, Upload, receive, rename, uploads
 from core.uploads.validation import Place
 from tests.core.geotiff import pixels_of, write_geotiff
@@ -125,7 +126,7 @@ def test_one_image_with_labels_and_a_name(image, footprints):
     seen = []
     tile = take_in(image, footprints, name="Old town", attribution="City", report=lambda share, _: seen.append(share))
     assert (tile.title, tile.attribution, tile.buildings) == ("Old town", "City", 2)
-    assert len(Labels.of_tile(tile)) == 2
+    assert len(read_tile_labels(tile)) == 2
     assert tile.built_share == pytest.approx((16 * 16 + 20 * 20) / 64**2, rel=0.02)
     assert image.exists()
     assert seen == sorted(seen)
@@ -187,7 +188,7 @@ def test_the_task_adds_an_upload(image):
     upload = receive(io.BytesIO(image.read_bytes()), "big.tif")
     upload_task({"upload": upload.id}, silent)
     assert read_catalog().tile(upload.id).is_here
-    assert TASKS["upload"] == "core.uploads.ingest:upload_task"
+    assert TASKS["upload"] == "core.tasks.data:upload_task"
 
 
 # Which files are taken in by themselves

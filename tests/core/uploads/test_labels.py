@@ -11,6 +11,7 @@ from shapely import box
 
 from core.catalog.register import move_labels
 from core.catalog.store import read_catalog
+from core.catalog.tile_labels import read_tile_labels
 from core.errors import (
     DiskFull,
     FootprintsWithoutCRS,
@@ -23,7 +24,6 @@ from core.errors import (
 from core.geo import raster
 from core.geo.vector import Footprints, read_footprints
 from core.geo.vector_writers import write_footprints
-from core.labels.labels import Labels
 from core.uploads.ingest import take_in
 from core.uploads.labels import drop_labels, put_labels
 from core.uploads.upload import Upload, receive
@@ -49,7 +49,7 @@ def test_labels_of_a_tile_on_the_map_are_in_the_catalogue(tmp_path, tile):
     row = read_catalog().tile(tile.id)
     assert (row.buildings, row.is_labelled, row.repairs) == (2, True, "")
     assert row.labels == upload.folder / "labels.geojson"
-    assert shapely.hausdorff_distance(Labels.of_tile(row).pixels, np.array(HOUSES)).max() < 0.05
+    assert shapely.hausdorff_distance(read_tile_labels(row).pixels, np.array(HOUSES)).max() < 0.05
     assert row.built_share == pytest.approx((16 * 16 + 20 * 20) / 64**2, rel=0.02)
 
 
@@ -145,7 +145,7 @@ def test_a_table_of_one_image_is_that_of_this_one(tile):
     put_labels(tile.id, io.BytesIO(f'{CSV}whatever,1,"{HOUSES[0].wkt}"\n'.encode()), "roofs.csv")
     row = read_catalog().tile(tile.id)
     assert row.buildings == 1
-    assert shapely.hausdorff_distance(Labels.of_tile(row).pixels[0], HOUSES[0]) < 0.05
+    assert shapely.hausdorff_distance(read_tile_labels(row).pixels[0], HOUSES[0]) < 0.05
 
 
 def test_of_a_table_of_many_the_one_named_like_the_file_is_taken(tile):

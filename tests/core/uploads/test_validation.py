@@ -203,9 +203,8 @@ def test_an_unusual_resolution_is_a_note_and_no_refusal(tmp_path, pixel_m, word)
     assert [word in note and "0.2 to 1 m" in note for note in notes] == ([True] if word else [])
 
 
-def test_the_resolution_is_compared_with_what_the_runs_here_know(tmp_path, monkeypatch):
-    monkeypatch.setattr(validation, "trained_gsd", lambda: (1.0, 4.0))
-    [note] = check(tif(tmp_path, grid=grid_at(pixel_m=0.5))).notes
+def test_the_resolution_is_compared_with_what_the_runs_here_know(tmp_path):
+    [note] = check(tif(tmp_path, grid=grid_at(pixel_m=0.5)), trained_gsd=(1.0, 4.0)).notes
     assert "finer than the 1 to 4 m" in note
 
 

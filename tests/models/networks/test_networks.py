@@ -11,7 +11,7 @@ import pytest
 from models.heads import channels, layers
 from models.networks.ensemble import _parsed, named
 from models.registry import NETWORKS, build, build_for_windows
-from models.steps.base import optimizer_for, steps
+from models.steps.factory import optimizer_for, steps
 
 #: The large ones are as they are but for their width.
 SMALL = {"unet": {"width": 8}, "distance": {"width": 8}, "ensemble": {"members": "unet:width=8+fcn"}}

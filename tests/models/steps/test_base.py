@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
 
-from core.datasets.chips import Chips, turned
+from core.datasets.chips import Chips
 from core.datasets.samples import Scene
+from core.datasets.symmetries import turned
 from models.registry import NETWORKS, build
-from models.steps.base import cut, figures, optimizer_for, steps, sums
+from models.steps.base import figures, sums
+from models.steps.crops import cut
+from models.steps.factory import optimizer_for, steps
 from tests.core.tile_factory import grid_at
 
 FCN = NETWORKS["fcn"].heads

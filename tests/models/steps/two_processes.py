@@ -11,7 +11,7 @@ import numpy as np
 
 from core.training.trainer import parts_of
 from models.registry import NETWORKS, build
-from models.steps.base import optimizer_for, steps
+from models.steps.factory import optimizer_for, steps
 
 
 def scenes() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -6,11 +6,13 @@ import pytest
 
 from core import GDAL_GUARD
 from core.errors import CannotStart, RunLost
+from core.jobs.failures import DISK_FULL, OUT_OF_MEMORY, UNEXPECTED
 from core.jobs.folder import JobFolder
-from core.jobs.launchers.base import Outcome, launcher
-from core.jobs.launchers.local import KILLED, Local, environment, launch, outcome
+from core.jobs.launchers.base import Outcome
+from core.jobs.launchers.exit_status import KILLED, environment, outcome
+from core.jobs.launchers.local import Local, launch
+from core.jobs.launchers.select import launcher
 from core.jobs.queue import Queue, State
-from core.jobs.runner import DISK_FULL, OUT_OF_MEMORY, UNEXPECTED
 from core.settings import settings
 from tests.core.jobs import fake_tasks
 

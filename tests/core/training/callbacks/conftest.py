@@ -3,10 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.datasets.samples import Recipe, Scaling
+from core.datasets.config import Recipe
+from core.datasets.normalization import Scaling
 from core.runs.config import TrainingConfig
+from core.runs.prediction_film import Windows
 from core.runs.run import Record, Run
-from core.training.callbacks.base import Epoch, Windows
+from core.training.callbacks.base import Epoch
 
 SIDE = 32
 

@@ -3,9 +3,10 @@ import errno
 import pytest
 
 from core.errors import DiskFull
-from core.runs.prediction_film import FilmStrip
 from core.runs.run import Run
-from core.training.callbacks.base import Guarded, watchers
+from core.training.callbacks.base import Guarded
+from core.training.callbacks.defaults import watchers
+from core.training.callbacks.film import FilmStrip
 from core.training.callbacks.mlflow import MLflow
 from core.training.callbacks.tensorboard import TensorBoard
 from tests.core.training.callbacks.conftest import epoch

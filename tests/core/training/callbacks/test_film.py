@@ -5,12 +5,13 @@ import pytest
 from PIL import Image
 
 from core.catalog.scan import scan
-from core.datasets.samples import Recipe, read_scene
+from core.datasets.config import Recipe
+from core.datasets.samples import read_scene
 from core.errors import DiskFull, NoSuchFrame
 from core.rendering import colors
 from core.runs import prediction_film as film_module
-from core.runs.prediction_film import GAP_PX, WINDOW_PX, Film, FilmStrip
-from core.training.callbacks.base import Windows
+from core.runs.prediction_film import GAP_PX, WINDOW_PX, Film, Windows
+from core.training.callbacks.film import FilmStrip
 from tests.core.training.callbacks.conftest import SIDE, epoch
 
 SCALE = WINDOW_PX // SIDE

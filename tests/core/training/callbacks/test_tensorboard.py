@@ -12,9 +12,9 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboardX.record_writer import RecordWriter
 
-from core.runs.prediction_film import FilmStrip
 from core.training.callbacks import tensorboard as module
 from core.training.callbacks.base import Guarded
+from core.training.callbacks.film import FilmStrip
 from core.training.callbacks.tensorboard import TensorBoard
 from tests.core.training.callbacks.conftest import epoch, make_run
 

@@ -10,7 +10,7 @@ import pytest
 from core.catalog.store import Catalog, write_catalog
 from core.catalog.tile import Tile
 from core.cli import main
-from core.datasets.samples import Scaling
+from core.datasets.normalization import Scaling
 from core.errors import DamagedRun, DiskFull, NoSuchTile, TilesNotPredicted, TruncatedRaster
 from core.inference.predict import made_with, prediction_folder, weights_hash
 from core.jobs.queue import LOW, Queue, State
@@ -18,8 +18,8 @@ from core.progress import silent
 from core.runs.config import TrainingConfig
 from core.runs.run import Record, Run
 from core.settings import settings
-from core.tasks import predict_area
-from core.tasks.predict_area import AreaPrediction, area_jobs, predict_tiles_task, submit_area
+from core.tasks import predict as predict_area
+from core.tasks.predict import AreaPrediction, area_jobs, predict_tiles_task, submit_area
 from tests.core.tile_factory import grid_at, make_tile
 
 

@@ -1,6 +1,7 @@
-"""Prediction of a whole area: its tiles cut into jobs, which run in turn on one machine and side by side on a cluster.
+"""Tasks that predict: a tile, all tiles of an area, an ensemble of runs.
 
-What was predicted with the run's present weights stays: pressing twice, a stop or a crash costs nothing twice.
+The tiles of an area are cut into jobs, which run in turn on one machine and side by side on a cluster. Tiles predicted
+with the run's present weights are kept, so an interrupted or repeated request costs nothing twice.
 """
 
 import sys
@@ -13,11 +14,12 @@ from typing import Any
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
 from core.errors import CatalogError, RasterError, TilesNotPredicted, TooFewBands, VectorError
-from core.inference.predict import made_with, predict_tile, prediction_folder, weights_hash
-from core.jobs.queue import LOW, Job, Queue, State
-from core.jobs.resources import Resources
+from core.inference.ensemble import combine
+from core.inference.predict import How, made_with, predict_tile, prediction_folder, weights_hash
+from core.jobs.job import Resources
+from core.jobs.queue import HIGH, LOW, Job, Queue, State
 from core.progress import Finish, Report, never
-from core.runs.run import Run
+from core.runs.run import Run, run_name
 from core.settings import settings
 
 #: Tiles of one job: enough that the start of a process does not count, few enough that a cluster has something to do.
@@ -126,3 +128,28 @@ def _seconds_a_tile(queue: Queue) -> float | None:
         if job.state is State.DONE and job.started and job.finished and job.params["tiles"]:
             return (job.finished - job.started).total_seconds() / len(job.params["tiles"])
     return None
+
+
+def submit_combination(runs: Sequence[Run], queue: Queue) -> Job:
+    """A job that combines these runs into a new one."""
+    words = f"Mean of {len(runs)} runs"
+    params = {"runs": [run.name for run in runs], "out": run_name(words)}
+    return queue.submit("combine", params, words, HIGH)  # it takes seconds, and somebody waits
+
+
+def combine_task(params: Mapping[str, Any], report: Report, _finish: Finish = never) -> None:
+    """The job: {"runs": [names], "out": name of the new run's folder}; raises what `combine` raises."""
+    report(0.1, "putting the networks together")
+    folder = settings().runs
+    combine([Run(folder / Path(str(name)).name) for name in params["runs"]], folder / Path(str(params["out"])).name)
+    report(1.0, f"{len(params['runs'])} networks")
+
+
+def predict_task(params: Mapping[str, Any], report: Report, _finish: Finish = never) -> None:
+    """The job: {"run": name, "tile": id, "turned": whether in eight turns}.
+
+    Raises what `predict_tile` raises, NoSuchTile.
+    """
+    run = Run(settings().runs / Path(str(params["run"])).name)
+    tile = read_catalog().tile(str(params["tile"]))
+    predict_tile(run, tile, prediction_folder(run, tile.id), report, How(turned=bool(params.get("turned"))))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.layers.batch_norm import BatchNormalization
+from models.layers import BatchNormalization
 
 
 @pytest.fixture

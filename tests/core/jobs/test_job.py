@@ -1,6 +1,6 @@
 import pytest
 
-from core.jobs.resources import Resources
+from core.jobs.job import Resources
 
 
 @pytest.mark.parametrize(
