@@ -78,7 +78,7 @@ def test_the_rules_are_read_from_real_files():
     assert len(of("core")) > 20
     assert len(of("models")) >= 3
     assert len(PAGES) >= 4
-    assert "core.geo.raster" in imports(ROOT / "core/labels/labels.py")
+    assert "core.geo.grid" in imports(ROOT / "core/labels/labels.py")
 
 
 # Layers
