@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyogrio  # noqa: F401  before keras, or GDAL finds TensorFlow's SQLite (core.backend)
+import pyogrio  # noqa: F401  before keras, or GDAL finds TensorFlow's SQLite (core.runtime.keras_backend)
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 

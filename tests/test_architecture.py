@@ -13,6 +13,27 @@ import pytest
 from tests.conftest import ROOT
 
 LONGEST_FUNCTION = 80
+MAX_MODULES = 12
+TOPS = ("core", "app", "models", "")
+#: Low to high: a file imports from its own folder or from lower layers.
+LAYERS = (
+    ("errors", "settings", "types", "progress", "atomic_files", "formatting", "runtime", "models"),
+    ("geo", "jobs"),
+    ("labels", "metrics", "synthetic_city"),
+    ("catalog",),
+    ("datasets", "rendering", "spacenet", "uploads"),
+    ("runs",),
+    ("postprocessing",),
+    ("training", "inference"),
+    ("evaluation", "review"),
+    ("exports",),
+    ("tasks",),
+    ("cli",),
+    ("app",),
+)
+#: Modules of the first layer that may import each other, in this order.
+BASE = ("errors", "types", "progress", "formatting", "settings", "atomic_files", "runtime")
+LAYER_OF = {folder: level for level, folders in enumerate(LAYERS) for folder in folders}
 SOURCES = sorted(path for top in ("core", "models", "app") for path in (ROOT / top).rglob("*.py"))
 PAGES = sorted((ROOT / "app" / "pages").glob("[!_]*.py"))
 #: Where any exception may be caught: a job's process, whose last word is one sentence.
@@ -42,7 +63,7 @@ def at_import(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def imports(path: Path, nodes: Iterator[ast.AST] | None = None) -> set[str]:
-    """Dotted names of what a file imports, wherever in it; `from core import rasters` is core.geo.raster."""
+    """Dotted names of what a file imports, wherever in it; `from core.geo import raster` is core.geo.raster."""
     found = set()
     for node in nodes or ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
@@ -84,6 +105,61 @@ def test_the_rules_are_read_from_real_files():
 # Layers
 
 
+def folder_of(module: str) -> str:
+    """geo for core.geo.raster, errors for core.errors, app and models for all that lies in them."""
+    parts = module.split(".")
+    if parts == ["core", "__main__"]:
+        return "cli"
+    return parts[1] if parts[0] == "core" and len(parts) > 1 else parts[0]
+
+
+def edges() -> set[tuple[str, str]]:
+    """(importing module, imported module), also where the import is inside a function."""
+    return {(name_of(path), target) for path in SOURCES for target in imports(path) & MODULES}
+
+
+def assert_no_circle(graph: dict[str, set[str]]) -> None:
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle of imports: {' → '.join(error.args[1])}")
+
+
+def test_every_folder_has_a_layer():
+    assert {folder_of(name) for name in MODULES} - {"core", "streamlit_app"} <= set(LAYER_OF)
+
+
+def test_imports_run_from_higher_layers_to_lower_ones():
+    upward = [
+        f"{source} → {target}"
+        for source, target in edges()
+        if folder_of(target) not in (folder_of(source), "core")
+        and not (folder_of(source) in BASE and folder_of(target) in BASE)
+        and (folder_of(source) == "core" or LAYER_OF[folder_of(target)] >= LAYER_OF[folder_of(source)])
+    ]
+    assert upward == []
+
+
+def test_no_folder_waits_for_itself():
+    """A folder and its subfolder count as one; files directly in core, app and models are layers of their own."""
+    graph: dict[str, set[str]] = {}
+    for source, target in edges():
+        from_folder, to_folder = source.rpartition(".")[0], target.rpartition(".")[0]
+        nested = f"{from_folder}.".startswith(f"{to_folder}.") or f"{to_folder}.".startswith(f"{from_folder}.")
+        if not nested and from_folder not in TOPS and to_folder not in TOPS:
+            graph.setdefault(from_folder, set()).add(to_folder)
+    assert_no_circle(graph)
+
+
+def test_no_folder_is_crowded():
+    counts = {
+        str(folder.relative_to(ROOT)): sum(path.name != "__init__.py" for path in folder.glob("*.py"))
+        for folder in {path.parent for path in SOURCES}
+    }
+    del counts["core/synthetic_city"]
+    assert {folder: count for folder, count in counts.items() if count > MAX_MODULES} == {}
+
+
 def test_core_knows_nothing_of_pages():
     assert who_imports(of("core"), {"streamlit", "streamlit_folium", "folium", "branca", "app"}) == {}
 
@@ -109,12 +185,8 @@ def test_pages_have_no_error_handling():
     assert tries == []
 
 
-def test_no_module_of_core_waits_for_itself():
-    needed = {name_of(path): imports(path, at_import(parsed(path))) & MODULES for path in of("core")}
-    try:
-        TopologicalSorter(needed).prepare()
-    except CycleError as error:
-        pytest.fail(f"a circle of imports: {' → '.join(error.args[1])}")
+def test_no_module_waits_for_itself():
+    assert_no_circle({name_of(path): imports(path, at_import(parsed(path))) & MODULES for path in SOURCES})
 
 
 # Doors

@@ -51,7 +51,7 @@ _Input = tuple[NDArray[np.float32], Where]
 class How:
     """How a network is asked, beside its weights."""
 
-    engine: str = "auto"  #: see core.engine.ENGINES
+    engine: str = "auto"  #: see core.inference.engine.ENGINES
     turned: bool = False  #: the mean over the eight symmetries of every window, at eight times the cost
 
 

@@ -1,6 +1,6 @@
 """One training on several machines: Ray Train starts a process on each, and all of them do the task together.
 
-The job's own process (core/jobs/child.py) only starts them and waits. Worker 0 is the chief: it alone writes the run
+The job's own process (core/jobs/runner.py) only starts them and waits. Worker 0 is the chief: it alone writes the run
 and the progress. Should a machine go down, Ray Train starts the processes again, and the training goes on from its last
 checkpoint. Ray and TensorFlow are imported inside functions.
 """
@@ -21,7 +21,7 @@ from core.jobs.job import Resources
 from core.progress import Finish, Report, silent
 from core.runtime.keras_backend import silent_stderr
 
-#: The job's number, in the environment of whatever core.jobs.ray starts.
+#: The job's number, in the environment of whatever core.jobs.launchers.ray starts.
 JOB = "GROUNDPLAN_JOB"
 #: A line of a worker's log comes once, whole, and without colours; machines that are not free yet are waited for, where
 #: Ray would write a traceback into the log every minute.
@@ -81,7 +81,7 @@ def _on_one(order: dict[str, Any]) -> None:
     folder = JobFolder.of(int(os.environ[JOB]))
     if folder.error():
         return
-    importlib.import_module("pyogrio")  # before TensorFlow: see core.backend
+    importlib.import_module("pyogrio")  # before TensorFlow: see core.runtime.keras_backend
     import tensorflow as tf
     from ray.train import get_context
 

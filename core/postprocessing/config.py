@@ -12,8 +12,8 @@ class Shaping:
     min_area_m2: float = 5.0  #: smaller ones are left out; 5 m² are SpaceNet's 20 pixels at 0.5 m
     simplify_px: float = 0.6  #: vertices nearer than that to the straight line are dropped
     grow_px: float = 0.0  #: outward, for networks that were taught to leave out a border
-    square: bool = False  #: with right angles, see core.squaring
-    judged: bool = False  #: after a second look, where the run has learned one, see core.judging
+    square: bool = False  #: with right angles, see core.postprocessing.regularize
+    judged: bool = False  #: after a second look, where the run has learned one, see core.postprocessing.rescoring
 
     def changed(
         self, threshold: float | None = None, seed: float | None = None, min_area_m2: float | None = None,

@@ -33,7 +33,7 @@ class Standing:
 
     epoch: int = 0  #: whole epochs
     seen: int = 0  #: crops of the next epoch already learnt from
-    sums: tuple[float, ...] = ()  #: of the pixels in those crops; see models.fitting.Sums
+    sums: tuple[float, ...] = ()  #: of the pixels in those crops; see models.steps.base.Sums
     seconds: float = 0.0  #: spent on them
     best_epoch: int = 0  #: 0 before the first epoch is whole
     best_score: float = nan  #: its building IoU or F1 on the validation ground

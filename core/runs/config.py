@@ -22,10 +22,10 @@ class TrainingConfig:
     seed: int = 0  #: the same seed gives the same division and, on one processor, the same losses
     recipe: Recipe = field(default_factory=Recipe)
     name: str = ""  #: for people
-    schedule: Literal["constant", "cosine"] = "constant"  #: of the learning rate; see core.fitting.rate_at
+    schedule: Literal["constant", "cosine"] = "constant"  #: of the learning rate; see core.training.schedule.rate_at
     patience: int = 0  #: epochs without a better validation IoU after which training ends; 0 for never
     augment: bool = False  #: each crop in one of the eight symmetries of the square, another one each time
-    vary: bool = False  #: each crop from nearer or farther, in other light, with a hole; see core.drawing
+    vary: bool = False  #: each crop from nearer or farther, in other light, with a hole; see core.training.crop_sampler
     minutes: float = 0.0  #: on the wall, in which the training and its schedule end; 0: when all epochs are trained
     weight_decay: float = 0.0  #: above 0, Adam is AdamW
     average: float = 0.0  #: above 0, predictions are made with the moving average of the weights, of this momentum

@@ -1,7 +1,7 @@
 """Which crops an epoch sees, and how they are changed: all of it follows from the seed and the epoch's number.
 
 Drawn crops lie where buildings are, with a share that lies anywhere; augmentation turns them by the eight symmetries,
-rotates them, looks at them from nearer or farther, and changes light and haze (models/looks.py).
+rotates them, looks at them from nearer or farther, and changes light and haze (models/augmentation.py).
 """
 
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class Drawn:
     """The crops of an epoch in the order in which they are seen."""
 
     places: NDArray[np.int32]  #: (n, 6), see Chips.places
-    looks: NDArray[np.float32]  #: (n, k), see models.looks; k is 0 where pixels stay as they are
+    looks: NDArray[np.float32]  #: (n, k), see models.augmentation; k is 0 where pixels stay as they are
 
     def __len__(self) -> int:
         return len(self.places)

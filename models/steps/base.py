@@ -32,7 +32,7 @@ class Steps(Protocol):
         """Puts (scenes, rows, columns, …) on the device, so that batches may come as Places; whether that was done."""
 
     def train(self, batch: Batch | Places, rate: float, looks: NDArray[np.float32] | None = None) -> Sums:
-        """One step at this learning rate, the pixels changed as `looks` say (models/looks.py)."""
+        """One step at this learning rate, the pixels changed as `looks` say (models/augmentation.py)."""
 
     def check(self, batch: Batch | Places) -> Sums:
         """The same figures without learning."""

@@ -29,7 +29,7 @@ def follow(page: AppTest) -> AppTest:
 
 @pytest.fixture(autouse=True)
 def no_rubbish() -> None:
-    """What earlier tests imported is not searched for rubbish after each run of a page, see `app/warm.py`."""
+    """What earlier tests imported is not searched for rubbish after each run of a page, see `app/startup.py`."""
     gc.collect()
     gc.freeze()
 

@@ -20,7 +20,7 @@ TILE = "AOI_2_Vegas_img225"
 _PREPARE = """
 import sys
 import numpy as np
-from core import rasters
+from core.geo import raster
 from core.catalog.store import read_catalog
 from core.runs.config import TrainingConfig
 from core.labels.labels import Labels
@@ -31,7 +31,7 @@ from core.datasets.samples import Recipe, Scaling
 from core.settings import settings
 from models.registry import build
 tile = read_catalog().tile(sys.argv[1])
-grid, mask = rasters.describe(tile.image).grid, read_tile_labels(tile).mask > 0
+grid, mask = raster.describe(tile.image).grid, read_tile_labels(tile).mask > 0
 for n, name in enumerate(("first", "second")):
     config = TrainingConfig(name=f"Run {name}", recipe=Recipe())
     record = Record(config, ("other",), (), Scaling((0.0,) * 3, (2047.0,) * 3), 3, (0.3, 0.3), 1, "CPU", {})
@@ -40,7 +40,7 @@ for n, name in enumerate(("first", "second")):
     run.add_metrics({"epoch": 1, "seconds": 30.0, "loss": 1.0, "val_iou": 0.5, "images_s": 10.0})
     seen = np.where(mask, np.float32(0.9 if n else 0.6), np.float32(0))
     seen[:, : 200 if n else 450] = 0
-    rasters.write(predicted(name, tile.id).probability, rasters.Raster(seen[None].astype(np.float32), grid))
+    raster.write(predicted(name, tile.id).probability, raster.Raster(seen[None].astype(np.float32), grid))
 """
 
 

@@ -14,8 +14,8 @@ from core.jobs.launchers.local import ROOT
 from core.progress import Finish, Report
 from tests.core.jobs import fake_tasks
 
-_PATCHED = "from core.jobs import child, tasks; from tests.cluster import tasks as ours; tasks.TASKS = ours.TASKS; "
-CHILD = (sys.executable, "-c", "import sys; " + _PATCHED + "sys.exit(child.main(sys.argv[1:]))")
+_PATCHED = "from core.jobs import registry, runner; from tests.cluster import tasks; registry.TASKS = tasks.TASKS; "
+CHILD = (sys.executable, "-c", "import sys; " + _PATCHED + "sys.exit(runner.main(sys.argv[1:]))")
 WORKER = (sys.executable, "-c", "from tests.cluster import tasks; tasks.serve()")
 TASKS = fake_tasks.TASKS | {
     name: f"tests.cluster.tasks:{function}"

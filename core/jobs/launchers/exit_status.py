@@ -14,7 +14,6 @@ KILLED = (
     "Try again with smaller batches, smaller windows or fewer tiles."
 )
 
-
 #: The exit codes of a process that was told to end, in good order or before it could hear.
 TOLD_TO_END = (128 + signal.SIGTERM, -signal.SIGTERM)
 

@@ -8,13 +8,13 @@ import orjson
 import pytest
 from shapely import box
 
-from core.catalog import register as module
 from core.catalog.register import as_moved, move_labels, register, register_index, remove
 from core.catalog.store import read_catalog, update_catalog
 from core.catalog.tile import Tile
 from core.errors import GroundplanError, MovedTooFar, NoLabels, NoSuchArea, NoSuchTile
 from core.settings import settings
 from core.synthetic_city import make_sample_city
+from core.tasks import data as module
 from core.tasks.data import register_sample, sample_task
 from tests.core.tile_factory import make_tile
 

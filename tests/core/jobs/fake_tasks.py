@@ -32,13 +32,14 @@ TASKS = {
 }
 
 _PATCHED = (
-    "import sys; from core.jobs import child, tasks; from tests.core.jobs import toys; tasks.TASKS = toys.TASKS; "
+    "import sys; from core.jobs import registry, runner; from tests.core.jobs import fake_tasks; "
+    "registry.TASKS = fake_tasks.TASKS; "
 )
-CHILD = (sys.executable, "-c", _PATCHED + "sys.exit(child.main(sys.argv[1:]))")
+CHILD = (sys.executable, "-c", _PATCHED + "sys.exit(runner.main(sys.argv[1:]))")
 WORKER = (
     sys.executable,
     "-c",
-    "import json, sys; from tests.core.jobs import toys; toys.serve(**json.loads(sys.argv[1]))",
+    "import json, sys; from tests.core.jobs import fake_tasks; fake_tasks.serve(**json.loads(sys.argv[1]))",
 )
 
 
