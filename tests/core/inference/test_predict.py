@@ -19,6 +19,7 @@ from core.runs.config import TrainingConfig
 from core.runs.run import Record, Run
 from core.runtime.keras_backend import start_keras
 from core.settings import settings
+from core.tasks import predict as predict_tasks
 from core.tasks.predict import predict_task
 from models.registry import NETWORKS, REACH_M, build
 from tests.core.inference.test_engine import make_run as make_modern_run
@@ -186,8 +187,9 @@ def test_a_tile_without_labels_gives_no_score(run, tmp_path):
 
 def test_a_job_leaves_its_files_where_the_pages_look(run, tmp_path, monkeypatch):
     tile = make_tile(tmp_path)
-    monkeypatch.setattr(predict_module, "settings", lambda: replace(settings(), data=run.path.parents[1]))
-    monkeypatch.setattr(predict_module, "read_catalog", lambda: Catalog((tile,)))
+    for module in (predict_module, predict_tasks):
+        monkeypatch.setattr(module, "settings", lambda: replace(settings(), data=run.path.parents[1]))
+    monkeypatch.setattr(predict_tasks, "read_catalog", lambda: Catalog((tile,)))
     said = []
     predict_task({"run": run.name, "tile": "img1"}, lambda *now: said.append(now[0]))
     folder = predict_module.prediction_folder(run, "img1")

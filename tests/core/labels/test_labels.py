@@ -15,12 +15,12 @@ from rasterio.features import rasterize
 from scipy.ndimage import distance_transform_edt
 from shapely import box
 
+from core.catalog import tile_labels
 from core.catalog.tile_labels import read_tile_labels
 from core.errors import NoImage, NoLabels
 from core.geo import raster
 from core.geo.grid import LONLAT, WEB_MERCATOR, Grid, reproject
 from core.geo.vector import Footprints, read_csv, read_footprints
-from core.labels import labels as labels_module
 from core.labels.labels import CLIP_M, Labels, signed_distance
 from tests.core.tile_factory import HOUSES, UTM, grid_at, make_tile, write_labels
 
@@ -276,7 +276,7 @@ def test_a_tile_without_labels_or_image_says_so(tmp_path):
 def reads(monkeypatch):
     """The files that were parsed."""
     done = []
-    monkeypatch.setattr(labels_module, "read_footprints", lambda path: done.append(path) or read_footprints(path))
+    monkeypatch.setattr(tile_labels, "read_footprints", lambda path: done.append(path) or read_footprints(path))
     return done
 
 

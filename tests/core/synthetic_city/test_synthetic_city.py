@@ -212,7 +212,7 @@ def test_a_failure_in_the_middle_leaves_nothing_behind(tmp_path, monkeypatch):
             raise CannotWrite(name=path, detail="made up")
         return rasters.Raster
 
-    monkeypatch.setattr(writer.rasters, "write", fail_at_the_third)
+    monkeypatch.setattr(writer.raster, "write", fail_at_the_third)
     with pytest.raises(CannotWrite):
         make(tmp_path / "city")
     assert list(tmp_path.iterdir()) == []
@@ -224,7 +224,7 @@ def test_a_failure_keeps_the_city_that_is_there(tmp_path, monkeypatch):
     def fail(path, raster):
         raise CannotWrite(name=path, detail="made up")
 
-    monkeypatch.setattr(writer.rasters, "write", fail)
+    monkeypatch.setattr(writer.raster, "write", fail)
     with pytest.raises(CannotWrite):
         make(tmp_path / "city", seed=9)
     assert contents(tmp_path / "city" / "AOI_0_Sample_Train") == before

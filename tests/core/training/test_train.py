@@ -16,6 +16,7 @@ from core.runs.config import TrainingConfig
 from core.runs.run import Run
 from core.runtime.keras_backend import start_keras
 from core.settings import settings
+from core.tasks import train as train_tasks
 from core.tasks.train import train_task
 from core.training import train as train_module
 from core.training import trainer
@@ -335,8 +336,8 @@ def test_ground_without_a_picture_does_not_count(tmp_path):
 @pytest.fixture
 def queued(tiles, tmp_path, monkeypatch) -> dict:
     """A job's parameters in an installation whose catalogue has the tiles."""
-    monkeypatch.setattr(train_module, "settings", lambda: replace(settings(), data=tmp_path))
-    monkeypatch.setattr(train_module, "read_catalog", lambda: Catalog(tuple(tiles)))
+    monkeypatch.setattr(train_tasks, "settings", lambda: replace(settings(), data=tmp_path))
+    monkeypatch.setattr(train_tasks, "read_catalog", lambda: Catalog(tuple(tiles)))
     config = {"epochs": 1, "batch": 8, "recipe": {"size": 64, "chip": 32, "step": 32}}
     return {"run": "mine", "tiles": ["img0", "img1"], "config": config}
 

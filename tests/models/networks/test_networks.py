@@ -98,7 +98,7 @@ def test_every_network_learns_with_either_backend(backend):
     names = [name for name in NETWORKS if name in ("unet", "unet-efficientnetlite0", "distance", "ensemble")]
     code = """
 import sys, keras, numpy as np
-from models.steps.base import optimizer_for, steps
+from models.steps.factory import optimizer_for, steps
 from models.registry import NETWORKS, build
 for name in sys.argv[1:]:
     options = {"ensemble": {"members": "unet:width=4+fcn"}, "unet-efficientnetlite0": {}}.get(name, {"width": 4})
