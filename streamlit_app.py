@@ -1,7 +1,7 @@
-"""The entry: `streamlit run streamlit_app.py`. Imported once it is the web server, run at every page view the frame.
+"""Entry point of the web app: `streamlit run streamlit_app.py`.
 
-It lies at the root so that `core` and `app` can be imported, and beside no folder named pages, which Streamlit would
-make a navigation of its own from.
+Streamlit imports this file once, which starts the ASGI app, and runs it at every page view, which draws the frame. It
+is in the root so that `core` and `app` can be imported. A folder named pages beside it would add a second navigation.
 """
 
 import streamlit as st

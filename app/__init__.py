@@ -1,1 +1,1 @@
-"""What a person sees: pages and the components they are made of."""
+"""Web interface: pages and the components they are made of."""

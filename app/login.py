@@ -1,6 +1,7 @@
-"""Who may come in: everyone, or where .streamlit/secrets.toml has a section [auth] those who have logged in (OIDC).
+"""Access control by OpenID Connect (OIDC), enabled by a section [auth] in .streamlit/secrets.toml.
 
-Streamlit itself knows who looks at a page; what is fetched by URL it gives to everyone. LoginRequired closes that.
+Without that section the app is public. Streamlit checks the user of a page only; its URLs stay open to everyone.
+LoginRequired closes those.
 """
 
 import json
@@ -19,47 +20,47 @@ from streamlit.web.server.server_util import get_cookie_secret
 from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
-#: What a visitor gets without a page: our own routes, files Streamlit keeps for downloads, uploads, and its figures.
-_CLOSED = re.compile(r"/(tiles|layers|files|media|_stcore/(metrics|upload_file|agent))(/|$)")
-#: Characters of cookie_secret: with a shorter one a visitor could find it out and sign a cookie.
-SHORTEST_SECRET = 32
+#: URLs served outside of pages: routes of this app, Streamlit's downloads and uploads, and its metrics.
+_PROTECTED = re.compile(r"/(tiles|layers|files|media|_stcore/(metrics|upload_file|agent))(/|$)")
+#: Characters of cookie_secret: a shorter one can be guessed, and cookies forged.
+MIN_SECRET_LENGTH = 32
 
 
-def is_wanted() -> bool:
-    """Whether visitors must log in; also where secrets.toml cannot be read, as it may have wanted that."""
+def is_required() -> bool:
+    """Tell whether login is required; an unreadable secrets.toml counts as yes."""
     if secrets_singleton.load_if_toml_exists():
         return secrets_singleton.get("auth") is not None
     return any(Path(file).exists() for file in get_option("secrets.files"))
 
 
-def is_set_up() -> bool:
-    """Whether secrets.toml can be read and its cookies cannot be forged; nobody gets in otherwise."""
+def is_configured() -> bool:
+    """Tell whether secrets.toml is readable and its cookie secret long enough; otherwise access is blocked."""
     if not secrets_singleton.load_if_toml_exists():
         return False
     section = secrets_singleton.get("auth") or {}
-    return len(str(section.get("cookie_secret", ""))) >= SHORTEST_SECRET
+    return len(str(section.get("cookie_secret", ""))) >= MIN_SECRET_LENGTH
 
 
 def providers() -> tuple[str | None, ...]:
-    """What to hand to st.login: None for the one of [auth] itself, else the names of its sections."""
+    """Provider names for st.login: None for [auth] itself, else the names of its sections."""
     section = secrets_singleton.get("auth") or {}
     return (None,) if "client_id" in section else tuple(name for name in section if hasattr(section[name], "keys"))
 
 
 def is_logged_in() -> bool:
-    """Whether the visitor of the page that is being run may see it."""
-    return not is_wanted() or (is_set_up() and st.user.to_dict().get("is_logged_in") is True)
+    """Tell whether the user of the running page has access."""
+    return not is_required() or (is_configured() and st.user.to_dict().get("is_logged_in") is True)
 
 
-def has_cookie(request: Request) -> bool:
-    """Whether a request carries the cookie that Streamlit signs when somebody has logged in."""
+def has_login_cookie(request: Request) -> bool:
+    """Tell whether a request has Streamlit's signed login cookie."""
 
-    def signed(name: str) -> bytes | None:
+    def decode_cookie(name: str) -> bytes | None:
         value = request.cookies.get(name, "")
         return decode_signed_value(get_cookie_secret(), name, value.encode("latin-1", "replace"))
 
     try:
-        user = json.loads(get_cookie_with_chunks(signed, USER_COOKIE_NAME) or b"null")
+        user = json.loads(get_cookie_with_chunks(decode_cookie, USER_COOKIE_NAME) or b"null")
     except ValueError:
         return False
     origin = get_origin_from_redirect_uri()
@@ -67,26 +68,26 @@ def has_cookie(request: Request) -> bool:
 
 
 class LoginRequired:
-    """ASGI middleware: 401 with a sentence for what is fetched without a page, where login is wanted and lacking."""
+    """ASGI middleware: respond 401 to requests outside of pages if login is required and missing."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers or hands on."""
+        """Respond 401, or pass the request on."""
         base = get_option("server.baseUrlPath").strip("/")
         path = scope.get("path", "").removeprefix(f"/{base}" if base else "")
-        if scope["type"] != "http" or not _CLOSED.match(path) or not is_wanted():
+        if scope["type"] != "http" or not _PROTECTED.match(path) or not is_required():
             await self._app(scope, receive, send)
-        elif is_set_up() and has_cookie(Request(scope)):
-            await self._app(scope, receive, _for_this_cookie(send))
+        elif is_configured() and has_login_cookie(Request(scope)):
+            await self._app(scope, receive, _vary_on_cookie(send))
         else:
-            refusal = PlainTextResponse("Log in first: open this server's first page in the same browser.\n", 401)
-            await refusal(scope, receive, send)
+            unauthorized = PlainTextResponse("Log in first: open this server's first page in the same browser.\n", 401)
+            await unauthorized(scope, receive, send)
 
 
-def _for_this_cookie(send: Send) -> Send:
-    """What the browser keeps is of no use to whoever sits there after the log-out."""
+def _vary_on_cookie(send: Send) -> Send:
+    """Add `Vary: Cookie`, so that a cached response is not readable after logout."""
 
     async def send_with_vary(message: Message) -> None:
         if message["type"] == "http.response.start":

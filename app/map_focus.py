@@ -1,4 +1,4 @@
-"""The tile and the view that the map is to show next."""
+"""Focus of the map: the bounds it zooms to."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from core.types import Bounds
 
 @dataclass(frozen=True)
 class Focus:
-    """Where the map is told to look, in degrees; another turn moves it even if it is the same place again."""
+    """Bounds of the view [degrees]; a new `change_id` zooms to the same bounds again."""
 
     bounds: Bounds
-    turn: int
+    change_id: int

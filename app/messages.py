@@ -1,4 +1,4 @@
-"""From an error to the sentence a person reads. Pages have no try/except: what they raise ends here."""
+"""Error messages of pages. Pages have no try/except; their exceptions are handled here."""
 
 import logging
 
@@ -9,26 +9,26 @@ from core.errors import GroundplanError
 
 log = logging.getLogger("groundplan")
 
-#: The first class that fits gives the sentence; Groundplan's own errors are sentences themselves.
-_SENTENCES: tuple[tuple[type[Exception], str], ...] = (
-    (MemoryError, "There was not enough memory for this. Choose fewer or smaller tiles."),
-    (PermissionError, "A file may not be read or written by this server. Check the rights of the data folder."),
-    (FileNotFoundError, "A file has been moved or deleted. Add its folder to the catalogue again."),
-    (OSError, "The disk did not answer as it should. Check its free space and try again."),
+#: The first matching class gives the message. Groundplan's own errors are messages themselves.
+_MESSAGES: tuple[tuple[type[Exception], str], ...] = (
+    (MemoryError, "Not enough memory. Choose fewer or smaller tiles."),
+    (PermissionError, "The server cannot read or write a file. Check the permissions of the data folder."),
+    (FileNotFoundError, "A file was moved or deleted. Add its folder to the catalog again."),
+    (OSError, "Disk error. Check the free disk space and try again."),
 )
-_OTHER = "This went wrong in a way nobody foresaw. Nothing was lost; the server's log has the details."
+_DEFAULT_MESSAGE = "Unexpected error. No data was lost. See the server log for details."
 
 
-def sentence(error: Exception) -> str:
-    """What to tell a person, without a trace of the program's inside."""
+def message(error: Exception) -> str:
+    """Return the message for an error, without a traceback."""
     if isinstance(error, GroundplanError):
         return str(error)
-    return next((text for kind, text in _SENTENCES if isinstance(error, kind)), _OTHER)
+    return next((text for kind, text in _MESSAGES if isinstance(error, kind)), _DEFAULT_MESSAGE)
 
 
 def show_error(error: Exception) -> bool:
-    """The one error boundary of the pages: the sentence on the page, the traceback in the log."""
+    """Show an exception as a message on the page, and log its traceback: the error boundary of all pages."""
     if not isinstance(error, GroundplanError):
         log.error("a page failed", exc_info=error)
-    st.error(plain(sentence(error)), icon=":material/error:")
+    st.error(plain(message(error)), icon=":material/error:")
     return True

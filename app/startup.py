@@ -1,7 +1,7 @@
-"""What the first visitor need not wait for, because the server has done it once while it came up.
+"""Warm-up of the server at its start, so that the first page view is fast.
 
-Libraries are imported, and some import more at their first use. `streamlit_folium`, and what uses it, is not here:
-Streamlit takes its component only once the server runs.
+It imports libraries, and uses those that import more at their first use. `streamlit_folium` and its users are left out:
+Streamlit registers that component only while the server runs.
 """
 
 import gc
@@ -20,11 +20,11 @@ from core.errors import GroundplanError
 
 
 def warm_up() -> None:
-    """The catalogue, a chart and a picture's formats, as the first page has them. See `benchmarks/pages.py`."""
-    with suppress(GroundplanError):  # the page says what is wrong with the catalogue
+    """Load the catalog, a chart and the image formats that the first page needs (measured by `benchmarks/pages.py`)."""
+    with suppress(GroundplanError):  # the page shows the error of the catalog
         read_catalog()
     alt.Chart(pd.DataFrame({"m²": [1.0]})).mark_bar().encode(alt.X("m²", bin=True), y="count()").to_json()
     Image.init()
-    # Streamlit looks for rubbish after each run, every tick of a box too: not among what was imported and stays.
+    # Streamlit collects garbage after each run, also of fragments. Frozen objects are skipped, which saves time.
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""What the pages remember for one visitor, by name and type, and the part of it that the address carries."""
+"""Session state by name and type, and its part in the URL (query parameters)."""
 
 import time
 from collections.abc import Collection, Iterable, Sequence
@@ -12,189 +12,190 @@ from core.catalog.tile import Tile
 from core.rendering.images import Bands, parse_bands
 from core.types import Bounds
 
-#: Key of the box that chooses which training is watched; its value is a job's number.
+#: Key of the select box of the watched training; its value is a job ID.
 WATCHED = "watched job"
-#: Tile ids that the Get tiles page starts with.
+#: IDs of the tiles requested for download on the Download tiles page.
 GET = "get"
 _TILE, _AOI, _BANDS, _FOCUS, _RUN, _SEED = "tile", "aoi", "bands", "focus", "run", "seed"
-_SHAPE = "chosen building"
+_BUILDING = "chosen building"
 _WATCH_NEXT, _JOB = "watch next", "chosen job"
-_BASKET, _UNDO, _LEFT = "basket", "basket before", "tile before"
-#: Seconds for which a browser may still send the address of before.
+_SELECTION, _UNDO, _PREVIOUS_TILE = "basket", "basket before", "tile before"
+#: Seconds in which a browser may still send the previous URL.
 _STALE_S = 2.0
-#: So many changes of the basket can be taken back.
-_STEPS = 20
+#: Undo steps of the selection.
+_MAX_UNDO = 20
 
 
-def _tell_address(**parts: str) -> None:
-    """Writes only what changed: each writing is a step in the browser's history."""
-    for name, value in parts.items():
+def _set_query(**params: str) -> None:
+    """Set changed query parameters only: each write adds a step to the browser history."""
+    for name, value in params.items():
         if st.query_params.get(name) != value:
             st.query_params[name] = value
 
 
 def selected_tile(catalog: Catalog) -> Tile:
-    """The tile the visitor looks at: chosen before, named in the address, or the showpiece (of the address's area)."""
-    name = _from_address() or st.session_state.get(_TILE)
+    """Return the tile in the inspector: from the URL, the session, or the default tile of the URL's area."""
+    tile_id = _tile_from_url() or st.session_state.get(_TILE)
     area = catalog.of_aoi(st.query_params.get(_AOI, ""))
-    if name and not catalog.named([name]):
-        st.toast("The tile of this link is not in the catalogue. Another one is shown.", icon=":material/link_off:")
-    tile = next(iter(catalog.named([name] if name else [])), None) or (area if area.tiles else catalog).showpiece
-    _remember(tile)
+    if tile_id and not catalog.named([tile_id]):
+        st.toast("The tile in this link is not in the catalog. Another tile is shown.", icon=":material/link_off:")
+    named = next(iter(catalog.named([tile_id] if tile_id else [])), None)
+    tile = named or (area if area.tiles else catalog).default_tile
+    _store_selection(tile)
     if _FOCUS not in st.session_state:
-        _look(around(tile.bounds))
+        _zoom_to(with_margin(tile.bounds))
     return tile
 
 
 def selected_tile_id() -> str | None:
-    """The id of the tile the visitor chose last."""
+    """ID of the tile that was selected last."""
     return cast(str | None, st.session_state.get(_TILE))
 
 
-def _from_address() -> str | None:
-    """The address's tile where the visitor changed the address (Back, or typing), not we."""
-    asked = st.query_params.get(_TILE)
-    left, moment = st.session_state.get(_LEFT, (None, 0.0))
-    # Just after we left a tile a browser may still send its old address.
-    is_stale = asked == left and time.monotonic() - moment < _STALE_S
-    return None if is_stale else asked
+def _tile_from_url() -> str | None:
+    """Return the tile of the URL if the user changed the URL (Back, or typing), None if it is stale."""
+    requested = st.query_params.get(_TILE)
+    previous, changed_s = st.session_state.get(_PREVIOUS_TILE, (None, 0.0))
+    # Just after a tile change the browser may still send the previous URL.
+    is_stale = requested == previous and time.monotonic() - changed_s < _STALE_S
+    return None if is_stale else requested
 
 
 def select(tile: Tile, move: bool = True) -> None:
-    """Look at another tile; `move` takes the map there (a click on the map keeps the view)."""
-    _remember(tile)
+    """Select a tile; with `move` the map zooms to it (a click on the map keeps the view)."""
+    _store_selection(tile)
     if move:
-        _look(around(tile.bounds))
+        _zoom_to(with_margin(tile.bounds))
 
 
-def select_by_id(name: str) -> None:
-    """Look at the tile of this id from the next run on."""
-    for tile in read_catalog().named([name]):
+def select_by_id(tile_id: str) -> None:
+    """Select a tile by its ID, from the next script run on."""
+    for tile in read_catalog().named([tile_id]):
         select(tile)
 
 
-def _remember(tile: Tile) -> None:
-    before = st.session_state.get(_TILE)
-    if before != tile.id:
-        st.session_state[_LEFT] = before, time.monotonic()
+def _store_selection(tile: Tile) -> None:
+    previous = st.session_state.get(_TILE)
+    if previous != tile.id:
+        st.session_state[_PREVIOUS_TILE] = previous, time.monotonic()
     st.session_state[_TILE] = tile.id
-    _tell_address(aoi=tile.aoi, tile=tile.id)
+    _set_query(aoi=tile.aoi, tile=tile.id)
 
 
-def _look(bounds: Bounds) -> None:
-    turn = st.session_state[_FOCUS].turn + 1 if _FOCUS in st.session_state else 0
-    st.session_state[_FOCUS] = Focus(bounds, turn)
+def _zoom_to(bounds: Bounds) -> None:
+    change_id = st.session_state[_FOCUS].change_id + 1 if _FOCUS in st.session_state else 0
+    st.session_state[_FOCUS] = Focus(bounds, change_id)
 
 
-def focus() -> Focus:
-    """Where the map was last told to look."""
+def map_focus() -> Focus:
+    """Bounds the map was last zoomed to."""
     return cast(Focus, st.session_state[_FOCUS])
 
 
-def around(bounds: Bounds, margin: float = 0.06) -> Bounds:
-    """Bounds with some ground around them."""
+def with_margin(bounds: Bounds, margin: float = 0.06) -> Bounds:
+    """Return bounds enlarged by a margin on each side (share of width and height)."""
     west, south, east, north = bounds
-    across, down = (east - west) * margin, (north - south) * margin
-    return west - across, south - down, east + across, north + down
+    margin_x, margin_y = (east - west) * margin, (north - south) * margin
+    return west - margin_x, south - margin_y, east + margin_x, north + margin_y
 
 
 def bands() -> Bands | None:
-    """The bands shown as red, green and blue; None for an image's own colours."""
+    """Bands shown as red, green and blue; None for natural color."""
     return parse_bands(st.session_state.get(_BANDS, st.query_params.get(_BANDS, "")))
 
 
-def show_bands(chosen: Bands | None) -> None:
-    """Show other bands on the map; the address tells them."""
-    text = "-".join(map(str, chosen)) if chosen else ""
+def set_bands(combination: Bands | None) -> None:
+    """Set the bands shown on the map, in the session and the URL."""
+    text = "-".join(map(str, combination)) if combination else ""
     st.session_state[_BANDS] = text
     if text:
-        _tell_address(bands=text)
+        _set_query(bands=text)
     elif _BANDS in st.query_params:
         del st.query_params[_BANDS]
 
 
-def basket() -> tuple[str, ...]:
-    """Ids of the tiles chosen for training, in the order in which they were chosen."""
-    return cast(tuple[str, ...], st.session_state.get(_BASKET, ()))
+def selection() -> tuple[str, ...]:
+    """IDs of the tiles selected for training, in the order of selection."""
+    return cast(tuple[str, ...], st.session_state.get(_SELECTION, ()))
 
 
-def fill_basket(names: Iterable[str]) -> None:
-    """Other tiles in the basket; the change can be taken back."""
-    before = basket()
-    st.session_state[_BASKET] = tuple(dict.fromkeys(names))
-    if basket() != before:
-        st.session_state[_UNDO] = [*st.session_state.get(_UNDO, []), before][-_STEPS:]
+def set_selection(tile_ids: Iterable[str]) -> None:
+    """Replace the selection; `undo` restores the previous one."""
+    previous = selection()
+    st.session_state[_SELECTION] = tuple(dict.fromkeys(tile_ids))
+    if selection() != previous:
+        st.session_state[_UNDO] = [*st.session_state.get(_UNDO, []), previous][-_MAX_UNDO:]
 
 
 def can_undo() -> bool:
-    """Whether the basket was changed."""
+    """Tell whether there is a previous selection to restore."""
     return bool(st.session_state.get(_UNDO))
 
 
 def undo() -> None:
-    """The basket as it was before its last change."""
+    """Restore the selection before its last change."""
     *earlier, last = st.session_state[_UNDO]
-    st.session_state[_UNDO], st.session_state[_BASKET] = earlier, last
+    st.session_state[_UNDO], st.session_state[_SELECTION] = earlier, last
 
 
 def seed() -> int:
-    """The number that decides which tiles of the basket validate."""
+    """Random seed of the train/validation split."""
     return int(st.session_state.get(_SEED, 0))
 
 
-def use_seed(number: int) -> None:
-    """Another number for the same."""
+def set_seed(number: int) -> None:
+    """Set the random seed of the train/validation split."""
     st.session_state[_SEED] = number
 
 
-def get_these(tiles: Sequence[Tile]) -> None:
-    """Tiles that the Get tiles page starts with."""
+def request_tiles(tiles: Sequence[Tile]) -> None:
+    """Request tiles for download on the Download tiles page."""
     st.session_state[GET] = tuple(tile.id for tile in tiles)
 
 
 def watch(job: int) -> None:
-    """Show another training on the Train page, from its next run on."""
+    """Watch a training job on the Train page, from the next script run on."""
     st.session_state[_WATCH_NEXT] = job
 
 
-def asked_to_watch() -> int | None:
-    """The training to be shown next, else the one of before."""
+def requested_job() -> int | None:
+    """ID of the training job to watch next, else of the one watched before."""
     return cast(int | None, st.session_state.get(_WATCH_NEXT, st.session_state.get(WATCHED)))
 
 
-def settle_watched(jobs: Collection[int]) -> None:
-    """Before the box of trainings is drawn: the one asked for, the one of before, or the first of these."""
-    asked = asked_to_watch()
+def resolve_watched_job(jobs: Collection[int]) -> None:
+    """Set the watched job before its select box is drawn: the requested, the previous, or the first of `jobs`."""
+    requested = requested_job()
     st.session_state.pop(_WATCH_NEXT, None)
-    st.session_state[WATCHED] = asked if asked in jobs else next(iter(jobs))
+    st.session_state[WATCHED] = requested if requested in jobs else next(iter(jobs))
 
 
-def chosen_job() -> int | None:
-    """The job of the queue that was clicked."""
+def selected_job() -> int | None:
+    """ID of the job selected in the queue."""
     return cast(int | None, st.session_state.get(_JOB))
 
 
-def choose_job(job: int | None) -> None:
-    """Another job of the queue, or none."""
+def select_job(job: int | None) -> None:
+    """Select a job of the queue, or none."""
     st.session_state[_JOB] = job
 
 
-def chosen_shape() -> str | None:
-    """The id of the building that was chosen last, of the tile and run looked at."""
-    return cast(str | None, st.session_state.get(_SHAPE))
+def selected_building() -> str | None:
+    """ID of the selected building of the current tile and run."""
+    return cast(str | None, st.session_state.get(_BUILDING))
 
 
-def choose_shape(name: str | None) -> None:
-    """Look at another building."""
-    st.session_state[_SHAPE] = name
+def select_building(building_id: str | None) -> None:
+    """Select a building, or none."""
+    st.session_state[_BUILDING] = building_id
 
 
 def selected_run() -> str | None:
-    """The run the visitor chose last, or the address names."""
+    """Name of the run selected last, or in the URL."""
     return cast(str | None, st.session_state.get(_RUN) or st.query_params.get(_RUN))
 
 
-def select_run(name: str) -> None:
-    """Look at another run; the address tells it."""
-    st.session_state[_RUN] = name
-    _tell_address(run=name)
+def select_run(run_name: str) -> None:
+    """Select a run, in the session and the URL."""
+    st.session_state[_RUN] = run_name
+    _set_query(run=run_name)

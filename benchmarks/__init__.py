@@ -1,1 +1,1 @@
-"""Tables of ours, the plain way and the limit, from one run on the same work."""
+"""Benchmarks: tables of Groundplan, a baseline and the theoretical limit on the same work."""

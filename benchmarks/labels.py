@@ -1,10 +1,10 @@
-"""A label file and a raster to outlines, building mask and signed distance in memory.
+"""Label benchmark: label file and raster to outlines, building mask and signed distance in memory.
 
     nice python -m benchmarks.labels [--sizes 439x406 650x650 4096x4096]
 
-Peer: the plain way, geopandas.read_file, rasterio.features.rasterize and one scipy transform a side.
-Limit: the kernels alone, with outlines on the ground already in memory: affine, rasterize, exact transform.
-Houses are as dense as SpaceNet's in Las Vegas, 46 on 650 × 650 pixels. All three are checked against each other.
+Baseline: geopandas.read_file, rasterio.features.rasterize and a scipy distance transform inside and outside.
+Limit: the kernels alone, with footprints in map coordinates in memory: affine, rasterize, exact transform.
+Building density is SpaceNet's in Las Vegas, 46 per 650 × 650 pixels. Results of all three are compared.
 """
 
 import argparse
@@ -38,7 +38,7 @@ SIZES = ("439x406", "650x650", "4096x4096")
 
 
 class Result(NamedTuple):
-    """What every way has to come to."""
+    """Result that every implementation must produce."""
 
     outlines: Geometries
     mask: Mask
@@ -47,21 +47,21 @@ class Result(NamedTuple):
 
 @dataclass(frozen=True)
 class Work:
-    """A made-up tile near Las Vegas, in degrees as SpaceNet has it, so that pixels are not square on the ground."""
+    """Synthetic tile near Las Vegas, in degrees like SpaceNet's, so that pixels are not square in meters."""
 
     image: Path
     footprints: Path
-    ground: Geometries  #: the houses, in the grid's CRS
+    geometries: Geometries  #: footprints in the grid's CRS
     grid: Grid
 
     @classmethod
-    def made_up(cls, folder: Path, width: int, height: int) -> "Work":
+    def synthetic(cls, folder: Path, width: int, height: int) -> "Work":
         rng = np.random.default_rng(width)
         grid = Grid(width, height, Affine(2.7e-6, 0, -115.2, 0, -2.7e-6, 36.2), LONLAT)
-        ground = grid.to_ground(_houses(rng, width, height))
+        geometries = grid.to_map(_houses(rng, width, height))
         pixels = rng.integers(1, 1900, (3, height, width)).astype(np.uint16)
         image = raster.write(folder / f"{width}x{height}.tif", raster.Raster(pixels, grid))
-        return cls(image, _geojson(folder / f"{width}x{height}.geojson", ground), ground, grid)
+        return cls(image, _geojson(folder / f"{width}x{height}.geojson", geometries), geometries, grid)
 
     @property
     def megapixels(self) -> float:
@@ -69,38 +69,40 @@ class Work:
 
 
 def _houses(rng: np.random.Generator, width: int, height: int) -> Geometries:
-    """Turned houses with a wing, eight corners each, on a jittered lattice so that they stand apart."""
+    """Return rotated L-shaped buildings of eight corners on a jittered lattice, which do not touch."""
     side = DENSITY**-0.5
     columns, rows = np.meshgrid(np.arange(side / 2, width, side), np.arange(side / 2, height, side))
-    at = np.column_stack([columns.ravel(), rows.ravel()]) + rng.uniform(-12, 12, (columns.size, 2))
+    centers = np.column_stack([columns.ravel(), rows.ravel()]) + rng.uniform(-12, 12, (columns.size, 2))
     shape = np.array([[-1, -1], [0.3, -1], [0.3, -0.4], [1, -0.4], [1, 1], [0.1, 1], [0.1, 0.7], [-1, 0.7]])
-    corners = shape[None] * rng.uniform(18, 30, (len(at), 1, 2))
-    turn = rng.choice([0, 0.1, np.pi / 4], len(at))[:, None]
-    x = np.cos(turn) * corners[..., 0] - np.sin(turn) * corners[..., 1]
-    y = np.sin(turn) * corners[..., 0] + np.cos(turn) * corners[..., 1]
-    return np.asarray(shapely.polygons(np.stack([x, y], axis=-1) + at[:, None]), dtype=object)
+    corners = shape[None] * rng.uniform(18, 30, (len(centers), 1, 2))
+    angle = rng.choice([0, 0.1, np.pi / 4], len(centers))[:, None]
+    x = np.cos(angle) * corners[..., 0] - np.sin(angle) * corners[..., 1]
+    y = np.sin(angle) * corners[..., 0] + np.cos(angle) * corners[..., 1]
+    return np.asarray(shapely.polygons(np.stack([x, y], axis=-1) + centers[:, None]), dtype=object)
 
 
-def _geojson(path: Path, ground: Geometries) -> Path:
-    """As SpaceNet writes it: named CRS84, with Z and attributes."""
-    facts = {"OBJECTID": 1, "FID_VEGAS_": 0, "Id": 0, "Name": "None", "AREA": 0.0, "Shape_Leng": 0.0, "partialDec": 1.0}
+def _geojson(path: Path, geometries: Geometries) -> Path:
+    """Write footprints as SpaceNet does: CRS84, with Z and attributes."""
+    attributes = {
+        "OBJECTID": 1, "FID_VEGAS_": 0, "Id": 0, "Name": "None", "AREA": 0.0, "Shape_Leng": 0.0, "partialDec": 1.0
+    }  # fmt: skip
     features = [
-        {"type": "Feature", "properties": facts, "geometry": orjson.loads(shapely.to_geojson(shape))}
-        for shape in shapely.force_3d(ground, 0.0)
+        {"type": "Feature", "properties": attributes, "geometry": orjson.loads(shapely.to_geojson(shape))}
+        for shape in shapely.force_3d(geometries, 0.0)
     ]
     crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:OGC:1.3:CRS84"}}
     path.write_bytes(orjson.dumps({"type": "FeatureCollection", "crs": crs, "features": features}))
     return path
 
 
-def ours(work: Work) -> Result:
-    """Files to labels."""
-    labels = Labels.of(raster.describe(work.image).grid, read_footprints(work.footprints))
+def groundplan(work: Work) -> Result:
+    """Compute labels from files with Groundplan."""
+    labels = Labels.of(raster.read_info(work.image).grid, read_footprints(work.footprints))
     return Result(labels.pixels, labels.mask, labels.distance)
 
 
 def plain(work: Work) -> Result:
-    """The usual libraries, one after the other."""
+    """Compute labels from files with common libraries."""
     with rasterio.open(work.image) as dataset:
         transform, shape, crs = dataset.transform, dataset.shape, dataset.crs
     frame = gpd.read_file(work.footprints)
@@ -113,14 +115,14 @@ def plain(work: Work) -> Result:
 
 
 def kernels(work: Work) -> tuple[Geometries, Distance]:
-    """What no way can do without, from memory: an affine, a two-label image, its exact transform."""
-    pixels = work.grid.to_pixels(work.ground)
+    """Run the unavoidable kernels in memory: affine, two-label image, exact distance transform."""
+    pixels = work.grid.to_pixels(work.geometries)
     labels = rasterize(pixels, work.grid.shape, fill=1, default_value=2, dtype="uint8")
     return pixels, bare_transform(labels, work.grid.pixel_m)
 
 
 def scipy_distance(mask: Mask, pixel_m: tuple[float, float]) -> NDArray[np.floating]:
-    """One exact transform a side, less half a pixel, clipped."""
+    """Compute the signed distance by two exact transforms, less half a pixel, clipped."""
     across, down = pixel_m
     inside, outside = (distance_transform_edt(side, sampling=(down, across)) for side in (mask != 0, mask == 0))
     half = (across + down) / 4
@@ -128,14 +130,14 @@ def scipy_distance(mask: Mask, pixel_m: tuple[float, float]) -> NDArray[np.float
 
 
 def bare_transform(labels: Mask, pixel_m: tuple[float, float]) -> Distance:
-    """The exact transform of a two-label image that is there already: no sign, no clip."""
+    """Compute the exact transform of a two-label image, without sign and clip."""
     across, down = pixel_m
     distance: Distance = edt.edt(labels, anisotropy=(down, across), black_border=False)
     return distance
 
 
 def best_time(work: Callable[[], object], repeats: int) -> float:
-    """Seconds of the fastest of `repeats` runs."""
+    """Return the seconds of the fastest of `repeats` runs."""
     seconds = np.inf
     for _ in range(repeats):
         start = perf_counter()
@@ -145,12 +147,12 @@ def best_time(work: Callable[[], object], repeats: int) -> float:
 
 
 def check(work: Work) -> str:
-    """How far ours is from the plain way, in words."""
-    mine, theirs = ours(work), plain(work)
-    apart = float(np.abs(mine.distance - theirs.distance).max())
-    pixels = int(np.count_nonzero(mine.mask != theirs.mask))
-    outlines = float(shapely.hausdorff_distance(mine.outlines, theirs.outlines).max())
-    return f"{pixels} px differ, distance within {apart:.1e} m, outlines within {outlines:.0e} px"
+    """Describe the differences between Groundplan and the baseline."""
+    result, baseline = groundplan(work), plain(work)
+    distance_m = float(np.abs(result.distance - baseline.distance).max())
+    pixels = int(np.count_nonzero(result.mask != baseline.mask))
+    outlines = float(shapely.hausdorff_distance(result.outlines, baseline.outlines).max())
+    return f"{pixels} px differ, distance within {distance_m:.1e} m, outlines within {outlines:.0e} px"
 
 
 def rate(seconds: float, work: Work) -> str:
@@ -158,19 +160,19 @@ def rate(seconds: float, work: Work) -> str:
 
 
 def row(name: str, times: tuple[float, float, float], work: Work, note: str) -> str:
-    mine, peer, limit = times
-    ratios = f"{peer / mine:.1f} ×", f"{mine / limit:.2f} ×"
-    cells = name, rate(mine, work), rate(peer, work), ratios[0], rate(limit, work), ratios[1], note
+    own, peer, limit = times
+    ratios = f"{peer / own:.1f} ×", f"{own / limit:.2f} ×"
+    cells = name, rate(own, work), rate(peer, work), ratios[0], rate(limit, work), ratios[1], note
     return f"| {' | '.join(cells)} |"
 
 
 def measure(work: Work) -> None:
-    """The rows of one size: files to labels, the parts of it, the distance alone."""
-    size = f"{work.grid.width} × {work.grid.height}, {len(work.ground)} houses"
+    """Print the rows of one size: files to labels, the signed distance, and file reading."""
+    size = f"{work.grid.width} × {work.grid.height}, {len(work.geometries)} houses"
     repeats = 30 if work.megapixels < 1 else 3
-    times = (best_time(partial(way, work), repeats) for way in (ours, plain, kernels))
+    times = (best_time(partial(implementation, work), repeats) for implementation in (groundplan, plain, kernels))
     print(row(f"files to labels, {size}", tuple(times), work, check(work)))  # type: ignore[arg-type]
-    mask, pixel_m = ours(work).mask, work.grid.pixel_m
+    mask, pixel_m = groundplan(work).mask, work.grid.pixel_m
     two_labels = (mask != 0).view(np.uint8) + np.uint8(1)
     steps = (
         best_time(partial(signed_distance, mask, pixel_m), repeats),
@@ -179,21 +181,21 @@ def measure(work: Work) -> None:
     )
     print(row(f"signed distance, {size}", steps, work, ""))
     header, file = (
-        best_time(partial(raster.describe, work.image), repeats),
+        best_time(partial(raster.read_info, work.image), repeats),
         best_time(partial(read_footprints, work.footprints), repeats),
     )
-    print(f"| of ours: header {header * 1e3:.2f} ms, label file {file * 1e3:.2f} ms, {size} | | | | | | |")
+    print(f"| of Groundplan: header {header * 1e3:.2f} ms, label file {file * 1e3:.2f} ms, {size} | | | | | | |")
 
 
 def main() -> None:
     sizes = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     sizes.add_argument("--sizes", nargs="+", default=SIZES, help="width x height")
-    print("| work | ours | peer | peer / ours | limit | ours / limit | equal |")
+    print("| work | Groundplan | baseline | baseline / Groundplan | limit | Groundplan / limit | difference |")
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for size in sizes.parse_args().sizes:
             width, height = map(int, size.split("x"))
-            measure(Work.made_up(Path(folder), width, height))
+            measure(Work.synthetic(Path(folder), width, height))
 
 
 if __name__ == "__main__":

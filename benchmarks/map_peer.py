@@ -1,8 +1,8 @@
-"""The peer of benchmarks.map: the plain way to show tiles, folium.GeoJson in streamlit-folium, as its readme has it.
+"""Baseline of benchmarks.map: tiles by folium.GeoJson in streamlit-folium, as in its README.
 
-Made as good as it gets without another way of drawing: the GeoJSON is read once, only clicks make the page run again,
-and Leaflet comes from this server, so that no internet is needed. The file is named by GROUNDPLAN_PEER_TILES.
-With ?mark in the address the clicked tile is drawn in another colour, as it is on our map.
+It is optimized without changing the drawing method: the GeoJSON is read once, only clicks rerun the page, and Leaflet
+is served from this server. GROUNDPLAN_PEER_TILES is the path of the GeoJSON. With ?mark in the URL the clicked tile is
+highlighted, as on the Explore page.
 """
 
 import json
@@ -18,7 +18,7 @@ from xstatic.pkg import jquery, leaflet
 
 
 class LocalMap(folium.Map):
-    """folium's map with its scripts from this server."""
+    """Folium map with scripts from this server."""
 
     default_js = [("jquery", "../../assets/jquery/jquery.min.js"), ("leaflet", "../../assets/leaflet/leaflet.js")]  # noqa: RUF012
     default_css = [("leaflet_css", "../../assets/leaflet/leaflet.css")]  # noqa: RUF012
@@ -30,21 +30,21 @@ def tiles() -> Any:
 
 
 def page() -> None:
-    # Declares its component to the server, which is not there yet when this file is imported.
+    # The import registers a component with the server, which does not exist yet when this file is imported.
     from streamlit_folium import st_folium
 
     st.set_page_config(layout="wide")
-    marked = st.session_state.get("chosen") if "mark" in st.query_params else None
+    highlighted = st.session_state.get("chosen") if "mark" in st.query_params else None
     chart = LocalMap((0, 0), zoom_start=2, tiles=None)
-    colour = {marked: "#ffffff"}
+    color = {highlighted: "#ffffff"}
     folium.GeoJson(
-        tiles(), style_function=lambda feature: {"color": colour.get(feature["properties"]["id"], "#3388ff")}
+        tiles(), style_function=lambda feature: {"color": color.get(feature["properties"]["id"], "#3388ff")}
     ).add_to(chart)
     clicked = st_folium(chart, key="map", height=640, returned_objects=["last_active_drawing"])
-    chosen = ((clicked.get("last_active_drawing") or {}).get("properties") or {}).get("id", marked)
-    st.html(f'<p class="gp-title">{chosen}</p>')
-    if st.session_state.get("chosen") != chosen:
-        st.session_state["chosen"] = chosen
+    selected = ((clicked.get("last_active_drawing") or {}).get("properties") or {}).get("id", highlighted)
+    st.html(f'<p class="gp-title">{selected}</p>')
+    if st.session_state.get("chosen") != selected:
+        st.session_state["chosen"] = selected
         if "mark" in st.query_params:
             st.rerun()
 
@@ -53,5 +53,5 @@ if __name__ == "__main__":
     page()
 else:
     assets = {"jquery": jquery, "leaflet": leaflet}
-    routes = [Mount(f"/assets/{name}", StaticFiles(directory=of.BASE_DIR)) for name, of in assets.items()]
+    routes = [Mount(f"/assets/{name}", StaticFiles(directory=package.BASE_DIR)) for name, package in assets.items()]
     app = st.App(__file__, routes=routes)

@@ -1,12 +1,12 @@
-"""Which network finds most buildings in the same minutes: real tiles, seeds, and everything that can be switched.
+"""Accuracy benchmark: networks, presets and post-processing compared at the same training time on real tiles.
 
     nice python -m benchmarks.quality --minutes 5 --seeds 0,1,2 --out /tmp/quality
     python -m benchmarks.quality --out /tmp/quality --table
 
-Every training has a process of its own and leaves a line in `results.jsonl`; a cell that has one is not trained again,
-so the benchmark can be stopped and goes on. Vegas: each of its five labelled tiles is left out once, its counts are
-added up. Banepa: its last column of tiles (img93…) is left out. Sample city: blocked ground, see `city_split`. Tiles
-that are scored are seen by no training and no tuning.
+Every training runs in its own process and adds a line to `results.jsonl`; a cell with a line is not trained again, so
+an interrupted benchmark resumes. Vegas: leave-one-out over its five labeled tiles, counts added up. Banepa: the last
+column of tiles (img93…) is held out. Sample city: spatial hold-out, see `city_split`. Scored tiles are used by no
+training and no threshold optimization.
 """
 
 import argparse
@@ -29,56 +29,57 @@ from core.catalog.scan import scan
 from core.catalog.tile import Tile
 from core.catalog.tile_labels import read_tile_labels
 from core.geo.vector import Footprints
-from core.inference.ensemble import combine
-from core.inference.predict import How, predict, shaped
+from core.inference.ensemble import make_ensemble
+from core.inference.predict import InferenceOptions, predict, vectorize_as
 from core.labels.labels import Labels, signed_distance
 from core.metrics.spacenet import DEFAULT_RULE, Bound, Score, average_precision, score
-from core.postprocessing.thresholds import tuning_of
+from core.postprocessing.thresholds import load_thresholds
 from core.runs.run import Run
 from core.synthetic_city import make_sample_city
-from core.training.presets import MANY, PRESETS, recommended
+from core.training.presets import PRESETS, UNLIMITED_EPOCHS, recommended
 from core.training.train import train
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 NETWORKS = ("fcn", "distance", "unet", "unet-efficientnetlite0")
 PLACES = ("banepa", "vegas", "city")
-#: IoU above which a footprint counts, for the average precision.
+#: IoU levels of the average precision.
 LEVELS = np.arange(0.5, 0.96, 0.05)
-#: Width in metres of the band along walls in which the boundary IoU is measured (Cheng 2021 has a share of the image).
+#: Width of the boundary band of the boundary IoU [m] (Cheng et al. 2021 use a share of the image diagonal).
 BAND_M = 1.0
 _HEAD = (
-    "place", "network", "minutes", "how", "seeds", "F1@0.5", "precision", "recall", "AP@[.5:.95]", "pixel IoU",
+    "place", "network", "minutes", "variant", "seeds", "F1@0.5", "precision", "recall", "AP@[.5:.95]", "pixel IoU",
     "boundary IoU",
 )  # fmt: skip
 
 
 def folds(place: str, work: Path) -> list[tuple[list[Tile], list[Tile]]]:
-    """Tiles to train on and tiles to score on, once or several times."""
+    """Return the folds of a place: training tiles and scored tiles."""
     if place == "banepa":
         city = scan(DATA / "open-cities").tiles
         return [([t for t in city if "img93" not in t.id], [t for t in city if "img93" in t.id])]
     if place == "vegas":
         tiles = [tile for tile in scan(DATA / "spacenet").tiles if "Vegas" in tile.id]
-        return [([t for t in tiles if t is not left], [left]) for left in tiles if left.buildings]
-    made = work / "city"
-    return [city_split(scan(made if made.is_dir() else make_sample_city(made)).tiles)]
+        return [([t for t in tiles if t is not held_out], [held_out]) for held_out in tiles if held_out.buildings]
+    folder = work / "city"
+    return [city_split(scan(folder if folder.is_dir() else make_sample_city(folder)).tiles)]
 
 
 def city_split(tiles: Sequence[Tile]) -> tuple[list[Tile], list[Tile]]:
-    """The quarter of the city's tiles that lies farthest east is scored; their neighbours are not trained on."""
+    """Hold out the easternmost quarter of the tiles for scoring; tiles adjacent to it are not trained on."""
     east = sorted(tiles, key=lambda tile: tile.footprint.centroid.x, reverse=True)
     scored = east[: len(east) // 4]
-    near = [tile for tile in east[len(scored) :] if any(tile.footprint.distance(s.footprint) < 1e-6 for s in scored)]
-    return [tile for tile in east[len(scored) :] if tile not in near], scored
+    others = east[len(scored) :]
+    adjacent = [tile for tile in others if any(tile.footprint.distance(s.footprint) < 1e-6 for s in scored)]
+    return [tile for tile in others if tile not in adjacent], scored
 
 
 def trained(work: Path, place: str, network: str, minutes: float, seed: int, fold: int, preset: str) -> Run:
-    """The run of one cell, trained now."""
+    """Train the run of a cell."""
     train_tiles, _ = folds(place, work)[fold]
     name, _, copies = network.partition("-x")  # "unet-x3": three copies side by side
     config = PRESETS[preset].config if preset else recommended(name)
     config = replace(config, options={**config.options, "copies": int(copies)}) if copies else config
-    config = replace(config, seed=seed, minutes=minutes or config.minutes, epochs=MANY)
+    config = replace(config, seed=seed, minutes=minutes or config.minutes, epochs=UNLIMITED_EPOCHS)
     folder = work / "runs" / name_of(place, preset or network, minutes, seed, fold)
     shutil.rmtree(folder, ignore_errors=True)
     return train(train_tiles, config, folder)
@@ -89,62 +90,62 @@ def name_of(place: str, network: str, minutes: float, seed: int, fold: int) -> s
 
 
 def measured(run: Run, tiles: Sequence[Tile], work: Path, only: Iterable[str] = ()) -> dict[str, Any]:
-    """Counts and areas of the tiles, for every way to shape what the run says of them."""
-    tuned = tuning_of(run)
-    ways = {
-        "as tuned": tuned.shaping,
-        "no watershed": tuned.shaping.changed(seed=0.0),
-        "right angles": tuned.shaping.changed(square=True),
-        "second look": tuned.shaping.changed(judged=True),
+    """Score a run on tiles with every variant of post-processing, with and without test-time augmentation."""
+    thresholds = load_thresholds(run)
+    variants = {
+        "default": thresholds.vectorize,
+        "no watershed": thresholds.vectorize.with_changes(saddle_ratio=0.0),
+        "regularized": thresholds.vectorize.with_changes(regularize=True),
+        "rescored": thresholds.vectorize.with_changes(rescore=True),
     }
-    found: dict[str, Any] = {}
-    for turned in (False, True):
+    scores: dict[str, Any] = {}
+    for tta in (False, True):
         layers = work / "layers"
         shutil.rmtree(layers, ignore_errors=True)
-        began = time.perf_counter()
+        start = time.perf_counter()
         for tile in tiles:
-            predict(run, (tile.image, tile.eight_bands), layers / f"{tile.id}.tif", how=How(turned=turned))
-        seconds = time.perf_counter() - began
-        for name, shaping in ways.items():
-            label = f"{name}, TTA" if turned else name
+            predict(run, (tile.image, tile.eight_bands), layers / f"{tile.id}.tif", options=InferenceOptions(tta=tta))
+        seconds = time.perf_counter() - start
+        for name, config in variants.items():
+            label = f"{name}, TTA" if tta else name
             if not only or label in only:
-                made = [shaped(layers / f"{tile.id}.tif", run, shaping) for tile in tiles]
-                found[label] = figures(tiles, made) | {"predict_s": seconds}
-    return found
+                predictions = [vectorize_as(layers / f"{tile.id}.tif", run, config) for tile in tiles]
+                scores[label] = figures(tiles, predictions) | {"predict_s": seconds}
+    return scores
 
 
-def figures(tiles: Sequence[Tile], made: Sequence[Footprints]) -> dict[str, Any]:
-    """What can be added up over folds: counts, pixels of masks and bands, and confidences with hits at every level."""
+def figures(tiles: Sequence[Tile], predictions: Sequence[Footprints]) -> dict[str, Any]:
+    """Return sums that add up over folds: counts, pixels of masks and bands, confidences with hits by IoU level."""
     sums = np.zeros(7)
     hits: dict[str, list[list[float]]] = {f"{level:.2f}": [] for level in LEVELS}
-    for tile, found in zip(tiles, made, strict=True):
+    for tile, polygons in zip(tiles, predictions, strict=True):
         labels = read_tile_labels(tile)
-        truth = Footprints.of(labels.ground, labels.grid.crs)
-        scores = {level: _score(truth, found, float(level), labels.grid.gsd_m**2) for level in LEVELS}
-        first = scores[LEVELS[0]]
-        sums += [first.tp, first.fp, first.fn, *_pixels(labels, found)]
-        for level, one in scores.items():
-            counted = one.proposals.counted
-            pairs = zip(found.confidence[counted].tolist(), one.proposals.hit[counted].tolist(), strict=True)
+        truth = Footprints.of(labels.map_footprints, labels.grid.crs)
+        scores = {level: _score(truth, polygons, float(level), labels.grid.gsd_m**2) for level in LEVELS}
+        counts = scores[LEVELS[0]]
+        sums += [counts.tp, counts.fp, counts.fn, *_pixels(labels, polygons)]
+        for level, scored in scores.items():
+            counted = scored.proposals.counted
+            pairs = zip(polygons.confidence[counted].tolist(), scored.proposals.hit[counted].tolist(), strict=True)
             hits[f"{level:.2f}"] += [[round(c, 4), float(h)] for c, h in pairs]
     names = ("tp", "fp", "fn", "both", "either", "band_both", "band_either")
     return dict(zip(names, sums.tolist(), strict=True)) | {"hits": hits}
 
 
-def _score(truth: Footprints, found: Footprints, level: float, pixel_area: float) -> Score:
-    return score(truth, found, replace(DEFAULT_RULE, iou=Bound(level, inclusive=False)), pixel_area)
+def _score(truth: Footprints, polygons: Footprints, level: float, pixel_area: float) -> Score:
+    return score(truth, polygons, replace(DEFAULT_RULE, iou=Bound(level, inclusive=False)), pixel_area)
 
 
-def _pixels(labels: Labels, found: Footprints) -> list[float]:
-    """Pixels in both masks, in either, in both bands along the walls, in either."""
-    assert found.crs is not None
-    shapes = labels.grid.to_pixels(found.geometries, found.crs)
-    guess = (
+def _pixels(labels: Labels, polygons: Footprints) -> list[float]:
+    """Count pixels of intersection and union, of the masks and of the boundary bands."""
+    assert polygons.crs is not None
+    shapes = labels.grid.to_pixels(polygons.geometries, polygons.crs)
+    predicted_mask = (
         rasterize(shapes, labels.grid.shape, dtype="uint8") if len(shapes) else np.zeros(labels.grid.shape, np.uint8)
     )
-    masks = [labels.mask > 0, guess > 0]
+    masks = [labels.mask > 0, predicted_mask > 0]
     bands = [_band(mask, labels.grid.pixel_m) for mask in masks]
-    return [float(by(*pair).sum()) for pair in (masks, bands) for by in (np.logical_and, np.logical_or)]
+    return [float(operation(*pair).sum()) for pair in (masks, bands) for operation in (np.logical_and, np.logical_or)]
 
 
 def _band(mask: NDArray[np.bool_], pixel_m: tuple[float, float]) -> NDArray[np.bool_]:
@@ -152,11 +153,13 @@ def _band(mask: NDArray[np.bool_], pixel_m: tuple[float, float]) -> NDArray[np.b
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """F1, precision, recall, AP, pixel IoU and boundary IoU of the sums of several folds."""
+    """Compute F1, precision, recall, AP, pixel IoU and boundary IoU from the sums of several folds."""
     tp, fp, fn = (sum(row[name] for row in rows) for name in ("tp", "fp", "fn"))
     truth = tp + fn
-    found = [np.array([hit for row in rows for hit in row["hits"][f"{level:.2f}"]]).reshape(-1, 2) for level in LEVELS]
-    aps = [average_precision(confidence, hit, truth) or 0.0 for confidence, hit in (one.T for one in found)]
+    hits_by_level = [
+        np.array([hit for row in rows for hit in row["hits"][f"{level:.2f}"]]).reshape(-1, 2) for level in LEVELS
+    ]
+    aps = [average_precision(confidence, hit, truth) or 0.0 for confidence, hit in (pairs.T for pairs in hits_by_level)]
     return {
         "f1": 2 * tp / max(2 * tp + fp + fn, 1), "precision": tp / max(tp + fp, 1), "recall": tp / max(truth, 1),
         "ap": float(np.mean(aps)),
@@ -166,55 +169,56 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def cell(work: Path, place: str, network: str, minutes: float, seed: int, fold: int, preset: str) -> dict[str, Any]:
-    """Trains and measures one cell."""
-    began = time.perf_counter()
+    """Train and score one cell."""
+    start = time.perf_counter()
     run = trained(work, place, network, minutes, seed, fold, preset)
-    took = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     metrics = run.metrics()
     return {
         "place": place, "network": preset or network, "minutes": minutes, "seed": seed, "fold": fold,
-        "seconds": took, "epochs": len(metrics), "crops_s": float(metrics["images_s"].mean()),
-        "parameters": run.record.parameters, "shaping": run.tuned and run.tuned["shaping"],
+        "seconds": seconds, "epochs": len(metrics), "crops_s": float(metrics["images_s"].mean()),
+        "parameters": run.record.parameters, "shaping": run.stored_thresholds and run.stored_thresholds["shaping"],
         "ways": measured(run, folds(place, work)[fold][1], work),
     }  # fmt: skip
 
 
 def ensemble_cell(work: Path, place: str, minutes: float, seeds: Sequence[int], fold: int) -> dict[str, Any]:
-    """The mean of the unets of all seeds: trained for so many times the minutes, which the table says."""
+    """Score the ensemble of the U-Nets of all seeds; its training minutes are added up."""
     runs = [Run(work / "runs" / name_of(place, "unet", minutes, seed, fold)) for seed in seeds]
     folder = work / "runs" / name_of(place, "ensemble", minutes, 0, fold)
     shutil.rmtree(folder, ignore_errors=True)
-    run = combine(runs, folder)
+    run = make_ensemble(runs, folder)
     return {
         "place": place, "network": "ensemble", "minutes": minutes * len(seeds), "seed": 0, "fold": fold,
         "seconds": 0, "epochs": 0, "crops_s": 0, "parameters": run.record.parameters,
-        "shaping": run.tuned and run.tuned["shaping"], "ways": measured(run, folds(place, work)[fold][1], work),
+        "shaping": run.stored_thresholds and run.stored_thresholds["shaping"],
+        "ways": measured(run, folds(place, work)[fold][1], work),
     }  # fmt: skip
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """One row a place, network and way; mean ± standard deviation over seeds."""
+    """Format one row per place, network and variant; mean ± standard deviation over seeds."""
     lines = []
     frame = pd.DataFrame([{k: row[k] for k in ("place", "network", "minutes", "seed")} for row in rows])
     for (place, network, minutes), group in frame.groupby(["place", "network", "minutes"], sort=False):
-        for way in rows[group.index[0]]["ways"]:
-            seeds = [summary([rows[n]["ways"][way] for n in of_seed.index]) for _, of_seed in group.groupby("seed")]
+        for variant in rows[group.index[0]]["ways"]:
+            seeds = [summary([rows[n]["ways"][variant] for n in of_seed.index]) for _, of_seed in group.groupby("seed")]
             mean, spread = pd.DataFrame(seeds).mean(), pd.DataFrame(seeds).std().fillna(0)
-            about = f" ± {spread['f1']:.3f}" if len(seeds) > 1 else ""
-            cells = [place, network, f"{minutes:g}", way, str(len(seeds)), f"{mean['f1']:.3f}{about}"]
+            deviation = f" ± {spread['f1']:.3f}" if len(seeds) > 1 else ""
+            cells = [place, network, f"{minutes:g}", variant, str(len(seeds)), f"{mean['f1']:.3f}{deviation}"]
             cells += [f"{mean[name]:.3f}" for name in ("precision", "recall", "ap", "iou", "boundary_iou")]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([f"| {' | '.join(_HEAD)} |", "|" + "---|" * len(_HEAD), *lines])
 
 
 def costs(rows: Sequence[dict[str, Any]]) -> str:
-    """What each network is and what its minutes were enough for: means over seeds and folds."""
-    lines = ["| place | network | minutes | parameters | epochs | crops/s learned from |", "|" + "---|" * 6]
+    """Format parameters, epochs and speed of each network; means over seeds and folds."""
+    lines = ["| place | network | minutes | parameters | epochs | crops/s |", "|" + "---|" * 6]
     frame = pd.DataFrame([row for row in rows if row["epochs"]])
     for (place, network, minutes), group in frame.groupby(["place", "network", "minutes"], sort=False):
-        learned, known = group["crops_s"].mean(), group["parameters"].iloc[0]
-        cells = [str(place), str(network), f"{minutes:g}", f"{known:,}", f"{group['epochs'].mean():.0f}"]
-        lines.append(f"| {' | '.join([*cells, f'{learned:.0f}'])} |")
+        crops_s, parameters = group["crops_s"].mean(), group["parameters"].iloc[0]
+        cells = [str(place), str(network), f"{minutes:g}", f"{parameters:,}", f"{group['epochs'].mean():.0f}"]
+        lines.append(f"| {' | '.join([*cells, f'{crops_s:.0f}'])} |")
     return "\n".join(lines)
 
 
@@ -235,13 +239,13 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def in_process(arguments: argparse.Namespace, place: str, network: str, seed: int, fold: int, file: Path) -> None:
-    given = ["--out", arguments.out, "--minutes", str(arguments.minutes), "--seeds", arguments.seeds]
+    shared_options = ["--out", arguments.out, "--minutes", str(arguments.minutes), "--seeds", arguments.seeds]
     preset = ["--preset", arguments.preset] if arguments.preset else []
     command = [
         sys.executable,
         "-m",
         "benchmarks.quality",
-        *given,
+        *shared_options,
         *preset,
         "--cell",
         place,
@@ -249,11 +253,11 @@ def in_process(arguments: argparse.Namespace, place: str, network: str, seed: in
         str(seed),
         str(fold),
     ]
-    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    with file.open("a") as opened:
-        opened.write(said.splitlines()[-1] + "\n")
-    row = json.loads(said.splitlines()[-1])
-    print(name_of(place, row["network"], row["minutes"], seed, fold), summary([row["ways"]["as tuned"]]), flush=True)
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    with file.open("a") as stream:
+        stream.write(output.splitlines()[-1] + "\n")
+    row = json.loads(output.splitlines()[-1])
+    print(name_of(place, row["network"], row["minutes"], seed, fold), summary([row["ways"]["default"]]), flush=True)
 
 
 def results(file: Path) -> list[dict[str, Any]]:
@@ -271,17 +275,18 @@ if __name__ == "__main__":
     parser.add_argument("--ensemble", action="store_true", help="also the mean of the unets of all seeds")
     parser.add_argument("--table", action="store_true", help="only print what there is")
     parser.add_argument("--cell", nargs=4, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.table:
-        found = results(Path(given.out) / "results.jsonl")
-        print(table(found), costs(found), sep="\n\n")
-    elif given.cell:
-        place, network, seed, fold = given.cell
-        made = (
-            ensemble_cell(Path(given.out), place, given.minutes, [int(s) for s in given.seeds.split(",")], int(fold))
+    arguments = parser.parse_args()
+    if arguments.table:
+        rows = results(Path(arguments.out) / "results.jsonl")
+        print(table(rows), costs(rows), sep="\n\n")
+    elif arguments.cell:
+        place, network, seed, fold = arguments.cell
+        seeds = [int(text) for text in arguments.seeds.split(",")]
+        record = (
+            ensemble_cell(Path(arguments.out), place, arguments.minutes, seeds, int(fold))
             if network == "ensemble"
-            else cell(Path(given.out), place, network, given.minutes, int(seed), int(fold), given.preset)
+            else cell(Path(arguments.out), place, network, arguments.minutes, int(seed), int(fold), arguments.preset)
         )
-        print(json.dumps(made))
+        print(json.dumps(record))
     else:
-        main(given)
+        main(arguments)

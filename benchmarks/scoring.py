@@ -1,9 +1,11 @@
-"""SpaceNet score: all footprints at once against one polygon at a time. Run as `python -m benchmarks.scoring`.
+"""Scoring benchmark: SpaceNet metric, vectorized against one polygon at a time.
 
-Peers, all one polygon at a time: a plain loop over shapely (STRtree query, then intersection and union for each
-candidate), the same with the r-tree and the rows of GeoPandas, and the way solaris works (a GeoDataFrame with the
-matched truths dropped from it, `intersects`, then a loop over rows).
-Limit: nothing but one vectorised intersection of the pairs that have to be compared.
+    python -m benchmarks.scoring
+
+Baselines, all one polygon at a time: a loop over shapely (STRtree query, then intersection and union for each
+candidate), the same with the R-tree and the rows of GeoPandas, and the method of solaris (a GeoDataFrame from which
+matched labels are dropped, `intersects`, then a loop over rows).
+Limit: one vectorized intersection of the pairs that must be compared.
 """
 
 import argparse
@@ -24,46 +26,46 @@ from core.types import Geometries
 T = TypeVar("T")
 Triple = tuple[int, int, int]
 RULE = RULES["topcoder"]
-#: GeoDataFrame rows take minutes at 40,000.
+#: Footprints of the row-by-row baseline at most: 40,000 take minutes.
 MOST_ROWS = 5_000
 
 
-def made_up(n: int, rng: Generator) -> tuple[Footprints, Footprints]:
-    """A town of n turned houses on a grid of 40 px, and proposals like those traced from a raster: 12 vertices each.
+def synthetic_town(n: int, rng: Generator) -> tuple[Footprints, Footprints]:
+    """Generate n rotated rectangles on a grid of 40 px, and proposals of 12 vertices as if traced from a raster.
 
-    One in ten houses is missed, one proposal in ten is invented, some are badly placed.
+    One label in ten is missed, one proposal in ten is a false positive, some are misplaced.
     """
     side = int(np.ceil(np.sqrt(n)))
-    at = np.stack(np.divmod(np.arange(n), side), axis=1) * 40.0 + rng.uniform(-5, 5, (n, 2))
-    size, turn = rng.uniform(12, 32, (n, 2)), rng.uniform(0, np.pi, n)
-    truth = _rectangles(at, size, turn)
-    found = np.flatnonzero(rng.random(n) < 0.9)
-    shift = at[found] + rng.normal(0, 2.5, (len(found), 2))
-    proposed = _rectangles(shift, size[found] * rng.uniform(0.8, 1.2, (len(found), 2)), turn[found], rng)
-    odd = n // 10
-    invented = _rectangles(rng.uniform(0, side * 40, (odd, 2)), rng.uniform(8, 20, (odd, 2)), turn[:odd], rng)
-    proposals = np.concatenate([proposed, invented])
+    centers = np.stack(np.divmod(np.arange(n), side), axis=1) * 40.0 + rng.uniform(-5, 5, (n, 2))
+    size, angle = rng.uniform(12, 32, (n, 2)), rng.uniform(0, np.pi, n)
+    truth = _rectangles(centers, size, angle)
+    detected = np.flatnonzero(rng.random(n) < 0.9)
+    shifted = centers[detected] + rng.normal(0, 2.5, (len(detected), 2))
+    proposed = _rectangles(shifted, size[detected] * rng.uniform(0.8, 1.2, (len(detected), 2)), angle[detected], rng)
+    shape = (n // 10, 2)
+    false_positives = _rectangles(rng.uniform(0, side * 40, shape), rng.uniform(8, 20, shape), angle[: n // 10], rng)
+    proposals = np.concatenate([proposed, false_positives])
     return Footprints.of(truth, None), Footprints.of(proposals, None, rng.random(len(proposals)))
 
 
-def _rectangles(at: np.ndarray, size: np.ndarray, turn: np.ndarray, rng: Generator | None = None) -> Geometries:
-    """Turned rectangles; with `rng` of 12 vertices, each a little off its place."""
+def _rectangles(centers: np.ndarray, size: np.ndarray, angle: np.ndarray, rng: Generator | None = None) -> Geometries:
+    """Return rotated rectangles; with `rng` of 12 jittered vertices each."""
     corners = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
     if rng:
-        along = np.array([0.0, 1 / 3, 2 / 3])[:, None]
-        corners = np.vstack([a + (b - a) * along for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True)])
+        steps = np.array([0.0, 1 / 3, 2 / 3])[:, None]
+        corners = np.vstack([a + (b - a) * steps for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True)])
     points = corners[None] * size[:, None]
     points += rng.normal(0, 0.3, points.shape) if rng else 0
-    cos, sin = np.cos(turn)[:, None], np.sin(turn)[:, None]
+    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
     x, y = points[..., 0], points[..., 1]
-    turned = np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
-    return np.asarray(shapely.polygons(turned + at[:, None]), dtype=object)
+    rotated = np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
+    return np.asarray(shapely.polygons(rotated + centers[:, None]), dtype=object)
 
 
 def _in_order(proposals: Footprints) -> Geometries:
-    kept = RULE.proposal_area.passes(shapely.area(proposals.geometries))
-    order = np.argsort(-proposals.confidence[kept], kind="stable")
-    return proposals.geometries[kept][order]
+    valid = RULE.proposal_area.passes(shapely.area(proposals.geometries))
+    order = np.argsort(-proposals.confidence[valid], kind="stable")
+    return proposals.geometries[valid][order]
 
 
 def _counted(truth: Footprints) -> Geometries:
@@ -71,7 +73,7 @@ def _counted(truth: Footprints) -> Geometries:
 
 
 def one_polygon_at_a_time(truth: Footprints, proposals: Footprints) -> Triple:
-    """For each proposal a query of the r-tree, then intersection over union with each free candidate."""
+    """Match each proposal by an R-tree query and the IoU with each unmatched candidate."""
     shapes, ordered = _counted(truth), _in_order(proposals)
     tree, free, tp = shapely.STRtree(shapes), set(range(len(shapes))), 0
     for proposal in ordered:
@@ -88,40 +90,40 @@ def one_polygon_at_a_time(truth: Footprints, proposals: Footprints) -> Triple:
 
 
 def row_by_row(truth: Footprints, proposals: Footprints) -> Triple:
-    """As solaris does it: the truth is a GeoDataFrame, matched rows are dropped, candidates are gone through by row."""
-    left, ordered, tp = gpd.GeoDataFrame(geometry=_counted(truth)), _in_order(proposals), 0
+    """Match like solaris: labels in a GeoDataFrame, matched rows dropped, candidates iterated by row."""
+    remaining, ordered, tp = gpd.GeoDataFrame(geometry=_counted(truth)), _in_order(proposals), 0
     for proposal in ordered:
         ious = {}
-        for name, row in left[left.intersects(proposal)].iterrows():
+        for name, row in remaining[remaining.intersects(proposal)].iterrows():
             ious[name] = proposal.intersection(row.geometry).area / proposal.union(row.geometry).area
         best = max(ious, key=lambda name: ious[name], default=None)
         if best is not None and ious[best] > RULE.iou.value:
-            left = left.drop(best)
+            remaining = remaining.drop(best)
             tp += 1
-    return tp, len(ordered) - tp, len(left)
+    return tp, len(ordered) - tp, len(remaining)
 
 
 def rows_by_r_tree(truth: Footprints, proposals: Footprints) -> Triple:
-    """The same with GeoPandas's r-tree: one query a proposal, then the rows it names, taken ones left out."""
-    frame, ordered, taken = gpd.GeoDataFrame(geometry=_counted(truth)), _in_order(proposals), set[int]()
+    """Match by the R-tree of GeoPandas: one query per proposal, then its rows that are not matched yet."""
+    frame, ordered, matched = gpd.GeoDataFrame(geometry=_counted(truth)), _in_order(proposals), set[int]()
     for proposal in ordered:
         ious = {}
         for name, row in frame.iloc[frame.sindex.query(proposal, predicate="intersects")].iterrows():
-            if name not in taken:
+            if name not in matched:
                 ious[name] = proposal.intersection(row.geometry).area / proposal.union(row.geometry).area
         best = max(ious, key=lambda name: ious[name], default=None)
         if best is not None and ious[best] > RULE.iou.value:
-            taken.add(best)
-    return len(taken), len(ordered) - len(taken), len(frame) - len(taken)
+            matched.add(best)
+    return len(matched), len(ordered) - len(matched), len(frame) - len(matched)
 
 
-def ours(truth: Footprints, proposals: Footprints) -> Triple:
+def groundplan(truth: Footprints, proposals: Footprints) -> Triple:
     result = score(truth, proposals, RULE)
     return result.tp, result.fp, result.fn
 
 
 def pairs_to_compare(truth: Footprints, proposals: Footprints) -> tuple[Geometries, Geometries]:
-    """Truth and proposal of every matched pair: whatever the way, these have to be intersected."""
+    """Return label and proposal of every matched pair; any method must intersect these."""
     matches = score(truth, proposals, RULE).proposals
     return truth.geometries[matches.partner[matches.hit]], proposals.geometries[matches.hit]
 
@@ -131,7 +133,7 @@ def shared_area(left: Geometries, right: Geometries) -> np.ndarray:
 
 
 def best_time(work: Callable[[], T], repeats: int) -> tuple[float, T]:
-    """Seconds of the fastest of `repeats` runs, and what it gave."""
+    """Return the seconds of the fastest of `repeats` runs, and its result."""
     seconds, result = np.inf, work()
     for _ in range(repeats):
         start = perf_counter()
@@ -143,12 +145,12 @@ def best_time(work: Callable[[], T], repeats: int) -> tuple[float, T]:
 def main() -> None:
     sizes = argparse.ArgumentParser(description=__doc__)
     sizes.add_argument("--sizes", type=int, nargs="+", default=[100, 1_000, 40_000])
-    print("| work | ours s | peer | peer s | peer / ours | limit s | ours / limit | TP FP FN equal |")
+    print("| work | Groundplan, s | baseline | baseline, s | ratio | limit, s | Groundplan / limit | equal TP FP FN |")
     print("|---|---|---|---|---|---|---|---|")
     for n in sizes.parse_args().sizes:
-        town = made_up(n, np.random.default_rng(n))
+        town = synthetic_town(n, np.random.default_rng(n))
         repeats = 20 if n <= 1_000 else 3
-        seconds, counts = best_time(partial(ours, *town), repeats)
+        seconds, counts = best_time(partial(groundplan, *town), repeats)
         limit, _ = best_time(partial(shared_area, *pairs_to_compare(*town)), repeats)
         peers = {
             "r-tree of shapely": one_polygon_at_a_time,
@@ -158,10 +160,11 @@ def main() -> None:
         for name, peer in peers.items():
             if peer is row_by_row and n > MOST_ROWS:
                 continue
-            slow, theirs = best_time(partial(peer, *town), 1)
+            peer_s, peer_counts = best_time(partial(peer, *town), 1)
+            equal = "yes" if peer_counts == counts else f"NO: {counts} {peer_counts}"
             print(
-                f"| {n:,} footprints | {seconds:.4f} | {name} | {slow:.3f} | {slow / seconds:.1f} × | {limit:.4f} "
-                f"| {seconds / limit:.2f} × | {'yes' if theirs == counts else f'NO: {counts} {theirs}'} {counts} |"
+                f"| {n:,} footprints | {seconds:.4f} | {name} | {peer_s:.3f} | {peer_s / seconds:.1f} × | {limit:.4f} "
+                f"| {seconds / limit:.2f} × | {equal} {counts} |"
             )
 
 

@@ -1,14 +1,13 @@
-"""Crops a second in a training epoch: ours, the limit and the thesis's loop, with the thesis network.
+"""Training epoch benchmark: crops per second of Groundplan, the limit and the thesis's loop, thesis network.
 
     nice python -m benchmarks.training [--crops N]
 
-The limit is the same step fed from one array in memory, batch after batch. The thesis's loop saved each crop as a .npy
-file and loaded it for every step of `fit`. Ours is an epoch as the product trains it, with progress and live figures,
-from tiles in memory and from tiles in memory-mapped files; and once more with the checkpoint at its end, which the
-others do not have. The check on the validation ground is left out. All learn from the same crops in batches of the same
-size, epoch about epoch in one process, so that what else the machine does hits them alike; an epoch to warm up is not
-counted. "Input alone" is what our pipeline gives where no network takes its time: how fast a device may be before it
-starves.
+The limit is the same step fed with batches from one array in memory. The thesis's loop saved each crop as a .npy file
+and loaded it for every step of `fit`. Groundplan is a training epoch with progress and live metrics, from tiles in
+memory and from memory-mapped tiles; also with the checkpoint at its end, which the others do not write. Validation is
+left out. All train on the same crops in batches of the same size, alternating by epoch in one process, so that other
+load affects them alike; a warm-up epoch is not counted. "Input alone" is the input pipeline without a network: the
+fastest device that it can feed.
 """
 
 import argparse
@@ -25,104 +24,104 @@ import pyproj
 from affine import Affine
 
 from core.datasets.chips import Chips
-from core.datasets.config import Recipe
+from core.datasets.config import DatasetConfig
 from core.datasets.dataset import Dataset
-from core.datasets.normalization import Scaling
-from core.datasets.samples import Scene
+from core.datasets.normalization import Normalization
+from core.datasets.samples import Sample
 from core.geo.grid import Grid
 from core.progress import never, silent
-from core.runs.checkpoints import Standing
+from core.runs.checkpoints import TrainerState
 from core.runs.config import TrainingConfig
 from core.runs.run import Record, Run
 from core.runtime.keras_backend import start_keras
-from core.training.crop_sampler import Drawing
+from core.training.crop_sampler import CropSampler
 from core.training.learner import Learner
-from core.training.trainer import Fit
+from core.training.trainer import Trainer
 
 SCENES, BATCH, EPOCHS, CHECK = 8, 8, 3, 8
 
 
-def made_up(crops: int) -> Dataset:
-    """Scenes of 512×512 with the thesis's crops, noise with bright squares; `crops` of all of them train."""
-    recipe, random = Recipe(), np.random.default_rng(0)
-    scenes = [scene(n, recipe.size, random) for n in range(SCENES)]
-    chips = Chips.of(scenes, recipe)
-    numbers = random.permutation(len(chips))
-    train, check = numbers[:crops], numbers[crops : crops + CHECK]
-    return Dataset(chips.only(train), chips.only(check), chips, Scaling((0,) * 4, (1,) * 4), 4)
+def synthetic_dataset(crops: int) -> Dataset:
+    """Generate tiles of 512×512 of noise with bright squares, of which `crops` of the thesis's crops train."""
+    config, random = DatasetConfig(), np.random.default_rng(0)
+    samples = [scene(n, config.size, random) for n in range(SCENES)]
+    chips = Chips.of(samples, config)
+    order = random.permutation(len(chips))
+    train, validation = order[:crops], order[crops : crops + CHECK]
+    return Dataset(chips.only(train), chips.only(validation), chips, Normalization((0,) * 4, (1,) * 4), 4)
 
 
 def mapped(data: Dataset, folder: Path) -> Dataset:
-    """The same, its tiles in memory-mapped files."""
-    scenes = tuple(scene.on_disk(folder / "scenes" / f"{n}.npy") for n, scene in enumerate(data.train.scenes))
-    train, check = (replace(chips, scenes=scenes) for chips in (data.train, data.validation))
-    return replace(data, train=train, validation=check)
+    """Return the dataset with its tiles in memory-mapped files."""
+    samples = tuple(sample.on_disk(folder / "scenes" / f"{n}.npy") for n, sample in enumerate(data.train.samples))
+    train, validation = (replace(chips, samples=samples) for chips in (data.train, data.validation))
+    return replace(data, train=train, validation=validation)
 
 
-def scene(n: int, size: int, random: np.random.Generator) -> Scene:
+def scene(n: int, size: int, random: np.random.Generator) -> Sample:
     grid = Grid(size, size, Affine(0.5, 0, 500_000 + 300 * n, 0, -0.5, 4_000_000), pyproj.CRS.from_epsg(32611))
     target = np.kron(random.integers(0, 2, (size // 32, size // 32)), np.ones((32, 32))).astype(np.uint8)
     pixels = (random.random((size, size, 4)) * 0.5 + target[..., None]).astype(np.float32)
-    nothing = np.empty(0, object)
-    return Scene(f"scene {n}", pixels, target[..., None], np.ones((size, size), bool), grid, (1.0,) * 4, nothing)
+    no_shapes = np.empty(0, object)
+    return Sample(f"scene {n}", pixels, target[..., None], np.ones((size, size), bool), grid, (1.0,) * 4, no_shapes)
 
 
 Epoch: TypeAlias = Callable[[int], object]
 
 
-def fit_of(data: Dataset, folder: Path) -> Fit:
+def make_trainer(data: Dataset, folder: Path) -> Trainer:
     config = TrainingConfig(batch=BATCH, epochs=EPOCHS + 1, augment=True)
-    run = Run.create(folder, Record(config, (), (), data.scaling, 4, (0.5, 0.5), 0, "", {}))
-    return Fit(run, config, data, Learner.build(config, 4), Standing(), (), silent, never)
+    run = Run.create(folder, Record(config, (), (), data.normalization, 4, (0.5, 0.5), 0, "", {}))
+    return Trainer(run, config, data, Learner.build(config, 4), TrainerState(), (), silent, never)
 
 
-def ours(data: Dataset, folder: Path, is_mapped: bool = False, saves: bool = False) -> Epoch:
-    """The product's own loop over an epoch."""
-    fit = fit_of(mapped(data, folder) if is_mapped else data, folder / f"run {is_mapped} {saves}")
+def groundplan(data: Dataset, folder: Path, is_mapped: bool = False, saves: bool = False) -> Epoch:
+    """Return Groundplan's training epoch."""
+    trainer = make_trainer(mapped(data, folder) if is_mapped else data, folder / f"run {is_mapped} {saves}")
 
     def epoch(n: int) -> None:
-        fit.standing = Standing(epoch=n)
-        fit._learn()
+        trainer.state = TrainerState(epoch=n)
+        trainer._train_epoch()
         if saves:
-            fit.standing = Standing(epoch=n + 1)
-            fit._save()
+            trainer.state = TrainerState(epoch=n + 1)
+            trainer._save_checkpoint()
 
     return epoch
 
 
 def input_alone(data: Dataset, folder: Path) -> Epoch:
-    """What ours is fed with, and nothing done with it."""
-    fit = fit_of(data, folder / "input")
+    """Return an epoch of the input pipeline alone."""
+    trainer = make_trainer(data, folder / "input")
 
     def epoch(n: int) -> None:
-        for _ in fit._batches(fit.data.train, fit.drawing.epoch(n)):
+        for _ in trainer._batches(trainer.data.train, trainer.sampler.epoch(n)):
             pass
 
     return epoch
 
 
 def limit(data: Dataset, _folder: Path) -> Epoch:
-    """The bare step on slices of one array that lies in memory, in order."""
+    """Return an epoch of the bare step on consecutive slices of one array in memory."""
     config = TrainingConfig(batch=BATCH)
     learner = Learner.build(config, 4)
-    drawn = Drawing(config, data.train).epoch(0)
-    pixels, target, weight = data.train.cut(drawn.places)
+    crops = CropSampler(config, data.train).epoch(0)
+    pixels, target, weight = data.train.crop_windows(crops.windows)
 
     def epoch(_n: int) -> None:
-        for first in range(0, len(drawn), BATCH):
-            part = slice(first, first + BATCH)
-            learner.steps.train((pixels[part], target[part], weight[part]), config.learning_rate)
+        for start in range(0, len(crops), BATCH):
+            rows = slice(start, start + BATCH)
+            learner.steps.train((pixels[rows], target[rows], weight[rows]), config.learning_rate)
 
     return epoch
 
 
 def thesis(data: Dataset, folder: Path) -> Epoch:
-    """A .npy file a crop, loaded in `__getitem__` of a Sequence, and Keras's `fit`."""
+    """Return an epoch of Keras's `fit` on one .npy file per crop, loaded in `__getitem__`."""
     import keras
 
     from models.registry import build
 
-    pixels, target, _ = data.train.cut(data.train.places(np.arange(len(data.train))))
+    pixels, target, _ = data.train.crop_windows(data.train.windows(np.arange(len(data.train))))
     for n in range(len(pixels)):
         np.save(folder / f"{n}-pixels.npy", pixels[n])
         np.save(folder / f"{n}-target.npy", target[n])
@@ -143,18 +142,18 @@ def thesis(data: Dataset, folder: Path) -> Epoch:
 
 SIDES: dict[str, Callable[[Dataset, Path], Epoch]] = {
     "limit: one array in memory": limit,
-    "ours": ours,
-    "ours, memory-mapped tiles": partial(ours, is_mapped=True),
-    "ours, with the epoch's checkpoint (45 MB)": partial(ours, saves=True),
-    "peer: thesis's .npy per crop": thesis,
+    "Groundplan": groundplan,
+    "Groundplan, memory-mapped tiles": partial(groundplan, is_mapped=True),
+    "Groundplan, with the epoch's checkpoint (45 MB)": partial(groundplan, saves=True),
+    "baseline: thesis's .npy per crop": thesis,
     "input alone": input_alone,
 }
 
 
 def seconds(epoch: Epoch, n: int) -> float:
-    began = time.perf_counter()
+    start = time.perf_counter()
     epoch(n)
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def main() -> None:
@@ -163,14 +162,14 @@ def main() -> None:
     crops = parser.parse_args().crops
     start_keras(0)
     with tempfile.TemporaryDirectory() as folder:
-        data = made_up(crops)
+        data = synthetic_dataset(crops)
         epochs = [make(data, Path(folder)) for make in SIDES.values()]
-        took = np.array([[seconds(epoch, n) for epoch in epochs] for n in range(EPOCHS + 1)])[1:]
-    ratios = np.median(took[:, :1] / took, axis=0)
+        seconds_by_epoch = np.array([[seconds(epoch, n) for epoch in epochs] for n in range(EPOCHS + 1)])[1:]
+    ratios = np.median(seconds_by_epoch[:, :1] / seconds_by_epoch, axis=0)
     print(f"{crops} crops of 128×128×4 an epoch, batches of {BATCH}, thesis network, {EPOCHS} epochs of each in turn")
     print("\n| work | crops/s | of the limit |\n|---|---|---|")
-    for name, pace, ratio in zip(SIDES, crops / np.median(took, axis=0), ratios, strict=True):
-        print(f"| {name} | {pace:,.1f} | {ratio:.1%} |")
+    for name, crops_s, ratio in zip(SIDES, crops / np.median(seconds_by_epoch, axis=0), ratios, strict=True):
+        print(f"| {name} | {crops_s:,.1f} | {ratio:.1%} |")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Groundplan's domain: tiles, labels, training, prediction, scores. Knows nothing of the pages."""
+"""Groundplan without its pages: tiles, labels, training, prediction, metrics, jobs."""
 
 import os
 
-#: GDAL reads nothing but the file it is given: no side-car files, no VRT, no address on the network; and it
-#: keeps 256 MB of blocks in memory, which would be a twentieth of all there is. It looks at these when it is loaded, so
-#: they are set before the first import of rasterio, here and for every child process.
+#: GDAL reads only the file it is given, without sidecar files, VRT or network access, and caches 256 MB of blocks
+#: instead of 5 % of the memory. GDAL reads these variables when it is loaded, so they are set before the first import
+#: of rasterio, here and for every child process.
 GDAL_GUARD = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_SKIP": "VRT OGR_VRT",

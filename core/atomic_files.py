@@ -1,4 +1,4 @@
-"""Files that appear once they are whole: a temporary one beside, synced, then put in its place. And files that grow."""
+"""Atomic file writes: a temporary file is synced, then replaces the target. And JSON Lines files to append to."""
 
 import errno
 import os
@@ -15,8 +15,8 @@ from core.errors import CannotWrite, DiskFull, GroundplanError
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Makes the folder of a file that is written in place; what goes wrong is DiskFull or CannotWrite."""
+def translating_errors(path: Path) -> Iterator[None]:
+    """Create the parent folder of a file to write, and raise DiskFull or CannotWrite for an OSError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield
@@ -25,8 +25,8 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place once it is whole; on failure nothing is left.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Write a temporary file beside `path` that replaces it when complete; on failure nothing is left.
 
     Raises DiskFull or CannotWrite.
     """
@@ -36,67 +36,67 @@ def replacing(path: Path) -> Iterator[Path]:
         os.close(handle)
     except OSError as error:
         raise _write_error(path, error) from error
-    part = Path(name)
+    temporary = Path(name)
     try:
-        yield part
-        part.chmod(0o644)
-        with part.open("rb") as file:
+        yield temporary
+        temporary.chmod(0o644)
+        with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        part.replace(path)
+        temporary.replace(path)
     except GroundplanError:
         raise
     except OSError as error:
         raise _write_error(path, error) from error
     finally:
-        part.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def new_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside `folder` that takes its place once it is whole; on failure nothing is left.
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Fill a temporary folder beside `folder` that is renamed to it when complete; on failure nothing is left.
 
-    Raises CannotWrite, also where the folder is there already, and DiskFull.
+    Raises CannotWrite, also if the folder exists, and DiskFull.
     """
     if folder.exists():
-        raise CannotWrite(name=folder, detail="it is there already")
-    with writing(folder):
-        part = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))
+        raise CannotWrite(name=folder, detail="it already exists")
+    with translating_errors(folder):
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))
         try:
-            yield part
-            part.chmod(0o755)
-            part.replace(folder)
+            yield temporary
+            temporary.chmod(0o755)
+            temporary.replace(folder)
         finally:
-            shutil.rmtree(part, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
-def add_line(file: Path, row: Mapping[str, Any]) -> None:
-    """Appends a line of JSON to a file, in one write, whole or not at all; raises CannotWrite, DiskFull."""
+def append_jsonl(file: Path, row: Mapping[str, Any]) -> None:
+    """Append a line of JSON in one write, completely or not at all. Raises CannotWrite, DiskFull."""
     line = orjson.dumps(dict(row)) + b"\n"
-    with writing(file), file.open("ab", buffering=0) as opened:
-        written = opened.write(line)
-        if written < len(line):  # as much as there was room for, which is no error yet
-            opened.truncate(opened.tell() - written)
+    with translating_errors(file), file.open("ab", buffering=0) as stream:
+        written = stream.write(line)
+        if written < len(line):  # a partial write on a full disk is no error yet
+            stream.truncate(stream.tell() - written)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def read_lines(file: Path) -> list[dict[str, Any]]:
-    """The lines of JSON in a file, without one that is not whole yet; none where there is no file.
+def read_jsonl(file: Path) -> list[dict[str, Any]]:
+    """Read the complete lines of a JSON Lines file; none if there is no file.
 
-    Raises ValueError where a whole line is no JSON.
+    Raises ValueError if a complete line is no JSON.
     """
     lines = file.read_bytes().splitlines(keepends=True) if file.is_file() else []
     return [orjson.loads(line) for line in lines if line.endswith(b"\n")]
 
 
-def keep_lines(file: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
-    """Rewrites a file of JSON lines with those to be kept, leaving out what is none; raises CannotWrite, DiskFull."""
-    kept = []
+def filter_jsonl(file: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
+    """Rewrite a JSON Lines file with the rows to keep, dropping invalid lines. Raises CannotWrite, DiskFull."""
+    lines = []
     for line in file.read_bytes().splitlines() if file.is_file() else []:
         with suppress(ValueError, KeyError, TypeError):
             if keep(orjson.loads(line)):
-                kept.append(line + b"\n")
-    with replacing(file) as part:
-        part.write_bytes(b"".join(kept))
+                lines.append(line + b"\n")
+    with atomic_write(file) as temporary:
+        temporary.write_bytes(b"".join(lines))
 
 
 def _write_error(path: Path, error: OSError) -> Exception:
@@ -106,7 +106,7 @@ def _write_error(path: Path, error: OSError) -> Exception:
 
 
 def is_full(folder: Path) -> bool:
-    """Whether its disk has no room: GDAL, NumPy and SQLite say that a write failed, but not why."""
+    """Tell whether the disk of a folder is full: GDAL, NumPy and SQLite do not tell why a write failed."""
     try:
         return shutil.disk_usage(folder).free < 1_000_000
     except OSError:

@@ -24,86 +24,86 @@ class GroundplanError(Exception):
 
 
 class InvalidVariable(GroundplanError, ValueError):
-    """The environment variable {variable} is "{value}". Set it to {wanted}, or leave it out."""
+    """The environment variable {variable} is "{value}". Set it to {wanted}, or unset it."""
 
 
 class RasterError(GroundplanError, OSError):
     """{name}: {detail}"""
 
 
-class NotARaster(RasterError):
-    """{name} is not a GeoTIFF ({found}). Save it as GeoTIFF, for example with gdal_translate, and try again."""
+class UnsupportedRaster(RasterError):
+    """{name} is not a GeoTIFF ({found}). Convert it to GeoTIFF, for example with gdal_translate, and try again."""
 
 
 class TruncatedRaster(RasterError):
-    """{name} is damaged or ends too early. Copy or download it again."""
+    """{name} is damaged or truncated. Copy or download it again."""
 
 
 class RasterTooLarge(RasterError):
-    """{name} declares {size}, more than the limit of {limit}. Cut it into tiles, or raise {variable}."""
+    """{name} has {size} of pixels, above the limit of {limit}. Split it into tiles, or raise {variable}."""
 
 
 class BlocksTooLarge(RasterError):
-    """{name} is packed in blocks of {size}, more than the limit of {limit}. Write it anew in small blocks,
+    """{name} has blocks of {size}, above the limit of {limit}. Rewrite it with small blocks,
     for example with gdal_translate -co TILED=YES."""
 
 
 class RasterWithoutCRS(RasterError):
-    """{name} does not say where on the earth it lies. Give it a CRS, for example with gdal_edit.py -a_srs EPSG:4326."""
+    """{name} has no coordinate reference system. Assign one, for example with gdal_edit.py -a_srs EPSG:4326."""
 
 
 class MissingBand(RasterError):
-    """{name} has {found} bands, band {wanted} was asked for. Choose an image with more bands."""
+    """{name} has {found} bands, but band {wanted} was requested. Choose an image with more bands."""
 
 
-class DifferentGround(RasterError):
-    """{name} does not cover the same ground as {image}. Choose the files of one and the same tile."""
+class ExtentMismatch(RasterError):
+    """{name} does not cover the same area as {image}. Choose files of the same tile."""
 
 
 class UploadTooLarge(RasterError):
-    """{name} has {size}, more than the {limit} a page takes. Put it into the folder {inbox} on the server, or add it
+    """{name} has {size}, above the upload limit of {limit}. Copy it to the folder {inbox} on the server, or add it
     there with `python -m core catalog add`."""
 
 
-class RefersElsewhere(RasterError):
-    """{name} names other files in its metadata ({tag}), and only what is inside itself is read.
-    Write it anew, for example with gdal_translate -nomd."""
+class ExternalReference(RasterError):
+    """{name} refers to other files in its metadata ({tag}). Only self-contained files are read: rewrite it,
+    for example with gdal_translate -nomd."""
 
 
-class UnusualPixels(RasterError):
-    """{name} holds {found}. Taken are 1 to 16 bands of 8-bit or 16-bit whole numbers or of real numbers (float32,
-    float64); convert it, for example with gdal_translate -ot UInt16."""
+class UnsupportedDtype(RasterError):
+    """{name} has {found}, which is not supported. Supported are 1 to 16 bands of 8-bit or 16-bit integers or of
+    floating point (float32, float64). Convert it, for example with gdal_translate -ot UInt16."""
 
 
-class WithoutPlace(RasterWithoutCRS):
-    """{name} does not say where on the earth it lies. Give the EPSG code of its coordinates, or the longitudes and
-    latitudes of its four edges."""
+class MissingGeoreference(RasterWithoutCRS):
+    """{name} has no coordinate reference system. Enter the EPSG code of its coordinates, or its bounding box in
+    degrees."""
 
 
-class WithoutCoordinates(RasterWithoutCRS):
-    """{name} has no coordinates at all, so that an EPSG code is not enough.
-    Give the longitudes and latitudes of its four edges."""
+class MissingCRS(RasterWithoutCRS):
+    """{name} has no coordinates, so an EPSG code is not enough. Enter its bounding box in degrees."""
 
 
-class NotOnEarth(RasterWithoutCRS):
-    """With {place} {name} would lie nowhere on the earth. Check the numbers, or give its edges instead."""
+class OutOfBounds(RasterWithoutCRS):
+    """With {place}, {name} lies outside the range of valid coordinates. Check the numbers, or enter its bounding box
+    instead."""
 
 
-class OffTheMap(RasterError):
-    """{name} crosses the date line or reaches beyond 85 degrees north or south, where a web map cannot show it.
-    Cut it there, for example with gdal_translate -projwin, and add the parts."""
+class OutsideWebMercator(RasterError):
+    """{name} crosses the antimeridian or extends beyond 85 degrees of latitude, which web maps cannot show.
+    Clip it, for example with gdal_translate -projwin, and add the parts."""
 
 
 class UnknownEPSG(RasterWithoutCRS):
-    """There is no coordinate system "{code}" for maps. Give an EPSG code such as 4326 or 32611."""
+    """Unknown EPSG code "{code}". Enter the code of a geographic or projected CRS, such as 4326 or 32611."""
 
 
-class WrongEdges(RasterWithoutCRS):
-    """The edges {edges} enclose no ground. Give degrees, west below east and south below north."""
+class InvalidBoundingBox(RasterWithoutCRS):
+    """Invalid bounding box {edges}. Enter degrees, with west less than east and south less than north."""
 
 
-class BlankImage(RasterError):
-    """{name} shows nothing: every pixel is no-data. Choose an image with a picture in it."""
+class EmptyImage(RasterError):
+    """{name} contains only no-data pixels. Choose another image."""
 
 
 class VectorError(GroundplanError, ValueError):
@@ -119,33 +119,34 @@ class NotFootprintsCSV(VectorError):
 
 
 class FootprintsWithoutCRS(VectorError):
-    """{name} has coordinates that are not longitude and latitude and names no CRS.
+    """{name} has coordinates that are not longitude and latitude, but names no CRS.
     Add a "crs" member, or export it again in EPSG:4326."""
 
 
-class ImageNotNamed(VectorError):
-    """{name} names images, but not {image}. Choose the footprints of this image."""
+class MissingImageId(VectorError):
+    """{name} does not list the image {image}. Choose the footprints of this image."""
 
 
 class VectorTooLarge(VectorError):
-    """{name} has {size}, more than the limit of {limit}. Split it, or raise {variable}."""
+    """{name} has {size}, above the limit of {limit}. Split it, or raise {variable}."""
 
 
-class LabelsElsewhere(VectorError):
-    """{name} has {found} footprints, but none on the ground of the image: they lie {distance} away.
+class LabelsOutsideImage(VectorError):
+    """{name} has {found} footprints, but none within the image. The nearest is {distance} away.
     Choose the labels of this image, or check the CRS of both."""
 
 
-class LabelsOfOthers(VectorError):
-    """{name} names several images and does not name {image}. Choose the footprints of this image alone."""
+class LabelsOfOtherImages(VectorError):
+    """{name} lists several images, but not {image}. Choose the footprints of this image only."""
 
 
 class UnknownFootprintFormat(VectorError):
-    """{name} has a suffix no footprint format has. Use one of {known}."""
+    """{name} does not have the file extension of a footprint format. Use one of {known}."""
 
 
-class ExportWithoutGrid(VectorError):
-    """{name} cannot be written: the footprints do not say where the image lies. Name the image they belong to."""
+class ExportNeedsGrid(VectorError):
+    """{name} cannot be written: the footprints are in pixel coordinates and their image is not known.
+    Specify the image they belong to."""
 
 
 class CatalogError(GroundplanError, LookupError):
@@ -157,69 +158,70 @@ class NoSuchPath(CatalogError):
 
 
 class UnknownLayout(CatalogError):
-    """{name} holds no tile in a SpaceNet layout. Expected names like RGB-PanSharpen_AOI_2_Vegas_img225.tif,
-    SN2_buildings_train_AOI_2_Vegas_PS-RGB_img225.tif or 3band_AOI_1_RIO_img1.tif."""
+    """{name} contains no tiles in a SpaceNet layout. Expected file names such as
+    RGB-PanSharpen_AOI_2_Vegas_img225.tif, SN2_buildings_train_AOI_2_Vegas_PS-RGB_img225.tif or
+    3band_AOI_1_RIO_img1.tif."""
 
 
 class NoSuchTile(CatalogError):
-    """The catalogue has no tile named {tile}. `python -m core catalog list` shows those there are."""
+    """The catalog has no tile named {tile}. `python -m core catalog list` lists the tiles."""
 
 
 class AmbiguousTile(CatalogError):
-    """{tile} is the name of several tiles. Write one of {known}."""
+    """{tile} is the name of several tiles. Use one of {known}."""
 
 
 class NoImage(CatalogError):
-    """{tile} has no image on this machine. Add the folder that holds it with `python -m core catalog add`."""
+    """{tile} has no image on this machine. Add the folder of its image with `python -m core catalog add`."""
 
 
 class NoLabels(CatalogError):
-    """{tile} has no building footprints. Choose a tile that is labelled."""
+    """{tile} has no building footprints. Choose a labeled tile."""
 
 
 class DamagedCatalog(CatalogError):
-    """The catalogue {name} cannot be read. Move it away and add the folders again with `python -m core catalog add`."""
+    """The catalog {name} is damaged. Move it away and add the folders again with `python -m core catalog add`."""
 
 
 class CatalogBusy(CatalogError):
-    """The catalogue {name} is being changed by another program. Try again in a minute."""
+    """The catalog {name} is locked by another program. Try again in a minute."""
 
 
 class NotATileIndex(CatalogError):
-    """{name} is not an index of tiles ({detail}). Choose one of SpaceNet's,
-    such as AOI_2_Vegas_Train_Tindex.geojson."""
+    """{name} is not a tile index ({detail}). Choose a SpaceNet tile index, such as
+    AOI_2_Vegas_Train_Tindex.geojson."""
 
 
 class NoSuchUpload(CatalogError):
-    """There is no upload {upload}. It may have been deleted."""
+    """The upload {upload} does not exist. It may have been deleted."""
 
 
-class UploadIsBusy(CatalogError):
-    """{name} cannot be deleted while a job works on it or waits for it ({job}). Stop that job, or wait for its end."""
+class UploadBusy(CatalogError):
+    """{name} cannot be deleted while it is used by a job ({job}). Stop that job, or wait until it ends."""
 
 
 class NoSuchArea(CatalogError):
-    """The catalogue has no area named {aoi}. `python -m core catalog list` shows the tiles with their areas."""
+    """The catalog has no area named {aoi}. `python -m core catalog list` lists the tiles of all areas."""
 
 
 class NotInInbox(CatalogError):
-    """{name} is not in the inbox {inbox} any more. Copy it there again."""
+    """{name} is no longer in the inbox {inbox}. Copy it there again."""
 
 
-class OnlyForOneImage(CatalogError):
-    """{options} belong to one image, and {name} is not a single GeoTIFF. Name one file, or leave them out."""
+class SingleImageOnly(CatalogError):
+    """{options} apply to a single image, but {name} is not a GeoTIFF. Specify one GeoTIFF, or omit them."""
 
 
-class MovedTooFar(CatalogError):
-    """Labels can be moved by {limit} m at the most. Check their CRS if they lie further off."""
+class OffsetTooLarge(CatalogError):
+    """Labels can be shifted by at most {limit} m. If they are further off, check their CRS."""
 
 
 class NoSuchBands(CatalogError):
-    """{bands} does not name three bands. Write them like 7,5,3."""
+    """Invalid band combination "{bands}". Enter three band numbers, such as 7,5,3."""
 
 
 class NoSuchMapTile(CatalogError):
-    """The map has no square {x}, {y} at zoom {zoom}."""
+    """No map tile {zoom}/{x}/{y}."""
 
 
 class FetchError(GroundplanError, OSError):
@@ -227,44 +229,44 @@ class FetchError(GroundplanError, OSError):
 
 
 class BucketUnreachable(FetchError):
-    """SpaceNet's bucket cannot be reached ({detail}). Check this machine's network, then start again:
-    what has come is kept."""
+    """The SpaceNet bucket cannot be reached ({detail}). Check the network connection, then start again:
+    files already downloaded are kept."""
 
 
 class InvalidEndpoint(FetchError):
-    """AWS_ENDPOINT_URL is "{address}", which is no address. Set it to one like https://host, or leave it out."""
+    """AWS_ENDPOINT_URL is "{address}", which is not a URL. Set it to a URL such as https://host, or unset it."""
 
 
 class BucketRefused(FetchError):
-    """SpaceNet's bucket does not hand out {name}. Check AWS_ENDPOINT_URL, or choose other tiles."""
+    """The SpaceNet bucket denies access to {name}. Check AWS_ENDPOINT_URL, or choose other tiles."""
 
 
 class NoSuchObject(FetchError):
-    """SpaceNet's bucket has no {name} any more. Choose another tile."""
+    """The SpaceNet bucket no longer contains {name}. Choose another tile."""
 
 
 class ObjectChanged(FetchError):
-    """{name} was changed in the bucket while it came. Start the download again."""
+    """{name} changed in the bucket during the download. Start the download again."""
 
 
 class DamagedDownload(FetchError):
-    """{name} arrived damaged twice. Start the download again later."""
+    """The checksum of {name} failed twice. Start the download again later."""
 
 
 class NotInBucket(FetchError):
-    """SpaceNet's bucket has none of the files of the tiles {numbers} of {aoi}. Choose tiles of its index."""
+    """The SpaceNet bucket has no files of the tiles {numbers} of {aoi}. Choose tiles from its tile index."""
 
 
-class NotEnoughRoom(FetchError):
-    """The files need {needed}, and the disk has {free} left. Choose fewer tiles, or free some space."""
+class InsufficientDiskSpace(FetchError):
+    """The download needs {needed}, but only {free} of disk space is free. Choose fewer tiles, or free some space."""
 
 
 class DownloadRunning(FetchError):
-    """Another download is running on this machine. Wait until it has ended, or stop it."""
+    """Another download is running on this machine. Wait until it ends, or stop it."""
 
 
 class UnknownArea(FetchError):
-    """{aoi} is not an area of SpaceNet's buildings. Choose one of {known}."""
+    """{aoi} is not a SpaceNet area with building labels. Choose one of {known}."""
 
 
 class UnknownProduct(FetchError):
@@ -272,7 +274,7 @@ class UnknownProduct(FetchError):
 
 
 class NotTileNumbers(FetchError):
-    """The text "{text}" does not name tiles. Write their numbers with commas and ranges, such as 1-20, 225."""
+    """Invalid tile numbers "{text}". Enter numbers and ranges separated by commas, such as 1-20, 225."""
 
 
 class RunError(GroundplanError, LookupError):
@@ -284,40 +286,40 @@ class NoSuchRun(RunError):
 
 
 class DamagedRun(RunError):
-    """{name} cannot be used: {detail}. Train it again."""
+    """The run {name} cannot be used: {detail}. Train it again."""
 
 
 class DamagedCheckpoint(RunError):
-    """{name} is damaged: its checksum does not fit. Training goes on from the checkpoint before it, if there is one."""
+    """The checkpoint {name} is damaged (checksum mismatch). Training resumes from an earlier one, if any."""
 
 
 class NoSuchCheckpoint(RunError):
-    """{name} has no checkpoint to go on from{detail}. Train anew."""
+    """{name} has no checkpoint to resume from{detail}. Start a new training."""
 
 
 class RunExists(RunError):
-    """{name} already holds a run. Choose another folder, so that nothing is overwritten."""
+    """{name} already contains a run. Choose another folder, so that nothing is overwritten."""
 
 
 class NoSuchFrame(RunError):
-    """The film of the run {run} has no picture of epoch {epoch}. Choose another epoch."""
+    """The run {run} has no validation preview of epoch {epoch}. Choose another epoch."""
 
 
-class WatchError(GroundplanError, RuntimeError):
+class TrackingError(GroundplanError, RuntimeError):
     """{detail}"""
 
 
-class NoMLflow(WatchError):
-    """MLFLOW_TRACKING_URI is set, and MLflow is not installed. Install it with
+class NoMLflow(TrackingError):
+    """MLFLOW_TRACKING_URI is set, but MLflow is not installed. Install it with
     pip install -r requirements-mlflow.txt."""
 
 
-class MLflowFailed(WatchError):
-    """MLflow at {address} does not take this run: {detail}. Check MLFLOW_TRACKING_URI and that the server is up."""
+class MLflowFailed(TrackingError):
+    """MLflow at {address} did not accept this run: {detail}. Check MLFLOW_TRACKING_URI and the server."""
 
 
 class RunBusy(RunError):
-    """Another process is training {run}. Wait for its end, or stop it."""
+    """{run} is being trained by another process. Wait until it ends, or stop it."""
 
 
 class TrainingError(GroundplanError, ValueError):
@@ -325,47 +327,47 @@ class TrainingError(GroundplanError, ValueError):
 
 
 class TooFewTiles(TrainingError):
-    """Training needs at least one labelled tile with an image, and none of the chosen ones has both.
-    Choose labelled tiles."""
+    """Training needs at least one labeled tile with an image, and none of the selected tiles has both.
+    Select labeled tiles."""
 
 
 class UnreadableTiles(TooFewTiles):
-    """None of the chosen tiles can be trained on. {problem}"""
+    """None of the selected tiles can be used for training. {problem}"""
 
 
 class UnknownNetwork(TrainingError):
-    """There is no network named {name}. Choose one of {known}."""
+    """Unknown model {name}. Choose one of {known}."""
 
 
 class InvalidSetting(TrainingError):
-    """{setting} cannot be {value}: {detail}. Change it and start again."""
+    """Invalid value {value} for {setting}: {detail}. Change it and start again."""
 
 
-class NoTrainingGround(TrainingError):
-    """The chosen tiles cannot be divided into ground to train on and other ground to check on: {detail}.
-    Choose more tiles, or smaller crops."""
+class SplitImpossible(TrainingError):
+    """The selected tiles cannot be split into training and validation areas: {detail}.
+    Select more tiles, or use smaller crops."""
 
 
 class Diverged(TrainingError):
-    """In epoch {epoch} the loss or a weight stopped being a number. Choose a smaller learning rate and train again."""
+    """Training diverged in epoch {epoch} (loss or weights are NaN). Lower the learning rate and train again."""
 
 
 class TooFewBands(TrainingError):
-    """{tile} gives {found} channels, the run {run} was trained on {wanted}. Choose a run trained on such images."""
+    """{tile} has {found} channels, but the run {run} needs {wanted}. Choose a run trained on such imagery."""
 
 
 class TilesNotPredicted(TrainingError):
-    """{count} of {tiles} tiles could not be predicted; the others are there. The first one: {problem}
-    The log names them all."""
+    """{count} of {tiles} tiles could not be predicted; the others are done. The first problem: {problem}
+    The log lists all of them."""
 
 
 class ScoreError(GroundplanError, ValueError):
     """{detail}"""
 
 
-class DifferentCoordinates(ScoreError):
-    """{truth} and {proposals} cannot be compared: one is in pixels, the other on the ground.
-    Give both as SpaceNet CSV or both as GeoJSON."""
+class CRSMismatch(ScoreError):
+    """{truth} and {proposals} cannot be compared: one is in pixel coordinates, the other in map coordinates.
+    Provide both as SpaceNet CSV or both as GeoJSON."""
 
 
 class JobError(GroundplanError, RuntimeError):
@@ -373,35 +375,35 @@ class JobError(GroundplanError, RuntimeError):
 
 
 class NoSuchJob(JobError):
-    """There is no job number {job}. It may have been deleted."""
+    """Job {job} does not exist. It may have been deleted."""
 
 
 class UnknownTask(JobError):
-    """{task} is not a task this worker runs. Known tasks: {known}."""
+    """Unknown task {task}. This worker runs: {known}."""
 
 
 class CannotStart(JobError):
-    """Job {job} could not be started ({detail}). Free some memory or disk space, then try it again."""
+    """Job {job} could not be started ({detail}). Free some memory or disk space, then retry it."""
 
 
-class JobIsRunning(JobError):
-    """Job {job} is still running. Stop it first, then delete it."""
+class JobRunning(JobError):
+    """Job {job} is still running. Stop it before deleting it."""
 
 
-class JobIsNotWaiting(JobError):
-    """Job {job} does not wait any more ({state}), so it has no place in the queue that could change."""
+class JobNotQueued(JobError):
+    """Job {job} is {state}, not queued. Only the position of queued jobs can be changed."""
 
 
 class NothingToRetry(JobError):
-    """Job {job} is {state}. Only a job that failed or was stopped can be tried again."""
+    """Job {job} is {state}. Only failed or stopped jobs can be retried."""
 
 
 class RunLost(JobError):
-    """The run of job {job} is gone through no fault of its own ({detail}). The worker starts it again by itself."""
+    """Job {job} was interrupted ({detail}) and restarts automatically."""
 
 
-class ClusterAway(JobError):
-    """The cluster at {address} does not answer ({detail}). Its jobs wait until it does."""
+class ClusterUnreachable(JobError):
+    """The cluster at {address} does not respond ({detail}). Its jobs wait until it does."""
 
 
 class NodesFailed(JobError):
@@ -409,62 +411,63 @@ class NodesFailed(JobError):
 
 
 class RunInUse(JobError):
-    """The run {run} is needed by job {job} ({title}), which is not over. Stop that job, or wait for its end."""
+    """The run {run} is needed by job {job} ({title}), which has not ended. Stop that job, or wait until it ends."""
 
 
 class LeaseLost(JobError):
-    """Job {job} no longer belongs to the worker {worker}: it is over, or another worker has it. Nothing was changed."""
+    """Job {job} is no longer assigned to the worker {worker}: it has ended, or another worker has it.
+    Nothing was changed."""
 
 
 class QueueBusy(JobError):
-    """The job queue {name} is held by another program. Try again in a minute."""
+    """The job queue {name} is locked by another program. Try again in a minute."""
 
 
 class NewerQueue(JobError):
-    """The job queue {name} was made by a newer Groundplan than this one. Update this one, or use another folder."""
+    """The job queue {name} was created by a newer Groundplan. Update Groundplan, or use another data folder."""
 
 
 class DamagedQueue(JobError):
-    """The job queue {name} cannot be read. Move it away: a new one is made, and finished runs are kept."""
+    """The job queue {name} is damaged. Move it away: a new one is created, and finished runs are kept."""
 
 
 class DiskFull(GroundplanError, OSError):
-    """There is no room left on the disk to write {name}. Free some space and try again; nothing was half-written."""
+    """There is not enough disk space to write {name}. Free some space and try again; no partial file was left."""
 
 
 class CannotRead(GroundplanError, OSError):
-    """{name} cannot be read ({detail}). Check the disk it lies on, and whether you may read it."""
+    """{name} cannot be read ({detail}). Check the disk and the file permissions."""
 
 
 class CannotWrite(GroundplanError, OSError):
-    """{name} cannot be written ({detail}). Choose a folder you may write to."""
+    """{name} cannot be written ({detail}). Check the permissions, or choose another folder."""
 
 
-class CannotUse(GroundplanError, OSError):
-    """{name} cannot be used ({detail}). Check the path, and whether you may read and write there."""
+class UnusablePath(GroundplanError, OSError):
+    """{name} cannot be used ({detail}). Check the path and its permissions."""
 
 
-class PortTaken(GroundplanError, OSError):
-    """Port {port} of {host} cannot be used, most likely because another program uses it. Choose another with --port."""
+class PortInUse(GroundplanError, OSError):
+    """Port {port} of {host} is not available, probably because another program uses it. Choose another with --port."""
 
 
 class DamagedReview(CatalogError):
-    """{name} cannot be read, so nobody knows what was accepted. Delete the file to begin the review anew."""
+    """The review file {name} is damaged. Delete it to start the review again."""
 
 
 class NothingAccepted(CatalogError):
-    """No building of {tile} is accepted yet. Click one on the Predict page and press a."""
+    """No building of {tile} has been accepted yet. Select one on the Predict page and press a."""
 
 
 class NothingPredicted(CatalogError):
-    """{run} has predicted none of these tiles yet. Press Predict on the Predict page, or Predict all, first."""
+    """{run} has not predicted any of these tiles yet. Predict them on the Predict page first."""
 
 
 class NoSuchPrediction(CatalogError):
-    """{run} has not predicted {tile} yet. Press Predict on the Predict page first."""
+    """{run} has not predicted {tile} yet. Predict it on the Predict page first."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out. TensorFlow's and JAX's own exceptions are known by name, without importing them."""
+    """Tell whether memory ran out. Exceptions of TensorFlow and JAX are known by name, without importing them."""
     named = type(error).__name__ == "ResourceExhaustedError"
     return isinstance(error, MemoryError) or named or "out of memory" in str(error).lower()

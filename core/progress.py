@@ -1,4 +1,4 @@
-"""How long work tells whoever waits how far it is."""
+"""Progress reports of long work, remaining time, and requests to stop early."""
 
 import signal
 import time
@@ -8,67 +8,67 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import TypeAlias
 
-#: Called with the share that is done (0 to 1) and what is being done.
+#: Called with the share done (0 to 1) and the current step.
 Report: TypeAlias = Callable[[float, str], None]
 
-#: Asked by work now and then: whether it is to end soon, with what there is.
-Finish: TypeAlias = Callable[[], bool]
+#: Polled by long work: whether to end early with the result so far.
+StopRequested: TypeAlias = Callable[[], bool]
 
 
 def silent(_share: float, _doing: str) -> None:
-    """For work nobody waits for."""
+    """Ignore progress."""
 
 
 def never() -> bool:
-    """For work nobody asks to end early."""
+    """Never request a stop."""
     return False
 
 
 @contextmanager
-def asked_to_end() -> Iterator[Finish]:
-    """Whether Ctrl-C was pressed in a terminal; a second one interrupts as usual. In the main thread."""
-    asked: list[int] = []
-    before = signal.getsignal(signal.SIGINT)
+def stop_requested() -> Iterator[StopRequested]:
+    """Turn the first Ctrl-C into a stop request; a second one interrupts as usual. For the main thread."""
+    interrupts: list[int] = []
+    previous = signal.getsignal(signal.SIGINT)
 
     def note(number: int, _frame: FrameType | None) -> None:
-        asked.append(number)
-        signal.signal(signal.SIGINT, before)
+        interrupts.append(number)
+        signal.signal(signal.SIGINT, previous)
 
     signal.signal(signal.SIGINT, note)
     try:
-        yield lambda: bool(asked)
+        yield lambda: bool(interrupts)
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a piece of work is, at one moment."""
+    """Progress of a piece of work at one moment."""
 
     share: float
     doing: str
-    remaining_s: float | None = None  #: None while it is too early to tell
+    remaining_s: float | None = None  #: None until it can be estimated
 
 
-#: What grows by more than the one within fewer seconds than the other was done before: work that is taken up again.
-_LEAP, _INSTANT_S = 0.05, 0.5
+#: A larger increase of the share within fewer seconds is resumed work and does not count for the rate.
+_RESUMED_SHARE, _RESUMED_WITHIN_S = 0.05, 0.5
 
 
 @dataclass
 class Stopwatch:
-    """Turns shares into Progress with the remaining time."""
+    """Conversion of shares to Progress with the remaining time."""
 
-    started: float = field(default_factory=time.monotonic)
-    done_before: float = 0.0
-    last: tuple[float, float] | None = None  #: time and share of the last word
+    started: float = field(default_factory=time.monotonic)  #: monotonic time [s]
+    resumed_share: float = 0.0  #: share that was done before the start, in an earlier attempt
+    last: tuple[float, float] | None = None  #: time [s] and share of the last report
 
     def at(self, share: float, doing: str) -> Progress:
-        """The progress now; the rest is taken to go on as fast as it went."""
-        now = time.monotonic()
-        if self.last and now - self.last[0] < _INSTANT_S and share - self.last[1] > _LEAP:
-            self.started, self.done_before = now, share
-        self.last = now, share
-        grown = share - self.done_before
+        """Return the progress now, assuming that the rest takes as long per share."""
+        time_s = time.monotonic()
+        if self.last and time_s - self.last[0] < _RESUMED_WITHIN_S and share - self.last[1] > _RESUMED_SHARE:
+            self.started, self.resumed_share = time_s, share
+        self.last = time_s, share
+        gain = share - self.resumed_share
         if share >= 1:
             return Progress(share, doing, 0.0)
-        return Progress(share, doing, (now - self.started) / grown * (1 - share) if grown > 0.01 else None)
+        return Progress(share, doing, (time_s - self.started) / gain * (1 - share) if gain > 0.01 else None)

@@ -1,7 +1,7 @@
-"""Other light on the same ground: what augmentation does to the pixels of a crop, on the device that trains.
+"""Photometric augmentation and cutout, applied to a batch on the training device.
 
-Gain (brightness), gamma and haze of every band, less colour, and a hole. The random numbers come from outside, so that
-the same seed gives the same pictures on every backend.
+Gain (brightness), gamma and haze of every band, loss of saturation, and cutout (DeVries and Taylor 2017, arXiv
+1708.04552). The random parameters are drawn on the host, so all backends see the same images for the same seed.
 """
 
 from typing import Any
@@ -9,29 +9,34 @@ from typing import Any
 from keras import ops
 
 
-def changed(pixels: Any, looks: Any) -> Any:
-    """(n, rows, columns, bands) scaled pixels under other looks (n, 3 bands + 4); as they are, where k is 0.
+def apply_photometric(images: Any, params: Any) -> Any:
+    """Apply photometric augmentation and cutout to a batch on the training device.
 
-    Of each crop: gains, gammas and hazes of the bands, the share of its colour that is lost, then row, column and side
-    of the hole as shares of the crop.
+    Args:
+        images: Normalized images, (n, rows, cols, bands) float32.
+        params: (n, 3 * bands + 4) float32: gain, gamma and haze per band, loss of saturation, then row, column and side
+            of the cutout as fractions of the crop. (n, 0) leaves the batch unchanged.
+
+    Returns:
+        The augmented batch, same shape.
     """
-    if looks.shape[1] == 0:
-        return pixels
-    bands = pixels.shape[-1]
-    gain, gamma, haze = (looks[:, None, None, n * bands : (n + 1) * bands] for n in range(3))
-    bright = ops.abs(pixels) + 1e-6
-    lit = ops.sign(pixels) * gain * ops.exp(gamma * ops.log(bright))
-    seen = haze + (1 - haze) * lit
-    grey = looks[:, None, None, 3 * bands : 3 * bands + 1]
-    seen = seen + grey * (ops.mean(seen, axis=-1, keepdims=True) - seen)
-    return seen * _outside_the_hole(pixels, looks[:, 3 * bands + 1 :])
+    if params.shape[1] == 0:
+        return images
+    bands = images.shape[-1]
+    gain, gamma, haze = (params[:, None, None, n * bands : (n + 1) * bands] for n in range(3))
+    magnitude = ops.abs(images) + 1e-6
+    adjusted = ops.sign(images) * gain * ops.exp(gamma * ops.log(magnitude))
+    hazy = haze + (1 - haze) * adjusted
+    desaturation = params[:, None, None, 3 * bands : 3 * bands + 1]
+    hazy = hazy + desaturation * (ops.mean(hazy, axis=-1, keepdims=True) - hazy)
+    return hazy * _cutout_mask(images, params[:, 3 * bands + 1 :])
 
 
-def _outside_the_hole(pixels: Any, hole: Any) -> Any:
-    """(n, rows, columns, 1): 0 in the hole, else 1."""
-    rows, columns = pixels.shape[1:3]
-    top, left, side = (hole[:, n, None, None] for n in range(3))
-    down = ops.reshape((ops.arange(rows, dtype="float32") + 0.5) / rows, (1, -1, 1))
-    across = ops.reshape((ops.arange(columns, dtype="float32") + 0.5) / columns, (1, 1, -1))
-    within = (ops.abs(down - top) < side / 2) & (ops.abs(across - left) < side / 2)
-    return 1.0 - ops.cast(within, "float32")[..., None]
+def _cutout_mask(images: Any, params: Any) -> Any:
+    """Return (n, rows, cols, 1): 0 inside the cutout, else 1; `params` are its center and side (n, 3)."""
+    rows, columns = images.shape[1:3]
+    center_y, center_x, side = (params[:, n, None, None] for n in range(3))
+    y = ops.reshape((ops.arange(rows, dtype="float32") + 0.5) / rows, (1, -1, 1))
+    x = ops.reshape((ops.arange(columns, dtype="float32") + 0.5) / columns, (1, 1, -1))
+    inside = (ops.abs(y - center_y) < side / 2) & (ops.abs(x - center_x) < side / 2)
+    return 1.0 - ops.cast(inside, "float32")[..., None]

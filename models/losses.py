@@ -1,38 +1,39 @@
-"""Losses of the heads."""
+"""Loss functions of the heads: cross-entropy, binary cross-entropy with logits, Huber, and distance bins."""
 
 from typing import Any
 
 import keras
 from keras import ops
 
-from models.registry import REACH_M
+from models.registry import DISTANCE_RANGE_M
 
-#: Intervals of the signed distance that the head "bins" tells apart, from -REACH_M to REACH_M.
+#: Number of bins of the head "bins", between -DISTANCE_RANGE_M and DISTANCE_RANGE_M.
 BINS = 32
 
 
-def _classes_loss(truth: Any, output: Any) -> Any:
+def segmentation_loss(truth: Any, output: Any) -> Any:
+    """Cross-entropy per pixel of class probabilities (…, 2); `truth` holds class indices."""
     return keras.losses.sparse_categorical_crossentropy(ops.cast(truth, "int32"), output)
 
 
-def _logit_loss(truth: Any, output: Any) -> Any:
-    """Binary cross-entropy of a logit, in the form that never overflows."""
+def bce_with_logits(truth: Any, output: Any) -> Any:
+    """Binary cross-entropy per pixel of a logit, in the form that does not overflow."""
     logit = output[..., 0]
     return ops.relu(logit) - logit * truth + ops.log1p(ops.exp(-ops.abs(logit)))
 
 
-def _distance_loss(truth: Any, output: Any) -> Any:
-    """Huber loss of the distance as a share of the reach; walls matter, so a tenth of it is already linear."""
-    off = ops.abs(ops.tanh(output[..., 0]) - decoded(truth) / REACH_M)
-    return ops.where(off < 0.1, 5 * off * off, off - 0.05)
+def distance_loss(truth: Any, output: Any) -> Any:
+    """Huber loss of the distance as a fraction of its range, linear from a tenth on: boundaries matter most."""
+    error = ops.abs(ops.tanh(output[..., 0]) - decode_distance(truth) / DISTANCE_RANGE_M)
+    return ops.where(error < 0.1, 5 * error * error, error - 0.05)
 
 
-def _bins_loss(truth: Any, output: Any) -> Any:
-    """Cross-entropy over intervals of the distance, as Yuan 2016 does it."""
-    number = ops.clip(ops.floor((decoded(truth) / REACH_M + 1) * (BINS / 2)), 0, BINS - 1)
-    return keras.losses.sparse_categorical_crossentropy(ops.cast(number, "int32"), output, from_logits=True)
+def distance_bins_loss(truth: Any, output: Any) -> Any:
+    """Cross-entropy over bins of the signed distance (Yuan 2016, arXiv 1602.06564)."""
+    bin_index = ops.clip(ops.floor((decode_distance(truth) / DISTANCE_RANGE_M + 1) * (BINS / 2)), 0, BINS - 1)
+    return keras.losses.sparse_categorical_crossentropy(ops.cast(bin_index, "int32"), output, from_logits=True)
 
 
-def decoded(truth: Any) -> Any:
-    """Metres of a distance that was written as 0 to 255; 128 is a wall."""
-    return (ops.cast(truth, "float32") - 128.0) * (REACH_M / 127.0)
+def decode_distance(truth: Any) -> Any:
+    """Decode a uint8 distance (0 to 255, 128 on a boundary) to meters; inverse of core.labels.targets."""
+    return (ops.cast(truth, "float32") - 128.0) * (DISTANCE_RANGE_M / 127.0)

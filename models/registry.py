@@ -1,4 +1,4 @@
-"""The networks there are. Importing this file does not import keras: a page may list them."""
+"""Registry of network architectures. Importing it does not import keras, so pages may list the networks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,11 +11,12 @@ if TYPE_CHECKING:
 
 Option: TypeAlias = bool | int | float | str
 
-#: Metres from a wall beyond which the signed distance is not told: half a house.
-REACH_M = 6.0
-#: The truth that each head (models/heads.py) is told: a layer of the target, 0 to 255, drawn by core/labels/targets.py.
-#: inner: 1 in a building, but for the recipe's border along its walls. mask: 1 in a building. edge: 1 along walls and
-#: where buildings nearly touch. distance: 128 on a wall, more inside a building, each to its own wall, ±REACH_M.
+#: Range of the predicted signed distance, on each side of the boundary [m].
+DISTANCE_RANGE_M = 6.0
+#: Training target of each head (models/heads.py): a uint8 layer rasterized by core/labels/targets.py.
+#: inner: 1 in a building, except for a border along its boundary. mask: 1 in a building. edge: 1 along boundaries and
+#: in narrow gaps between buildings. distance: signed distance to the building's own boundary, ±DISTANCE_RANGE_M as 1 to
+#: 255, 128 on the boundary.
 TARGETS: Mapping[str, str] = MappingProxyType(
     {"classes": "inner", "mask": "mask", "edge": "edge", "distance": "distance", "bins": "distance"}
 )
@@ -23,47 +24,47 @@ TARGETS: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Network:
-    """What the rest of the product needs to know of a network without building it."""
+    """Facts about a network architecture that are needed without building it."""
 
     name: str
-    title: str  #: for people
-    module: str  #: its file in `models`, with functions `build` and `build_for_windows` (bands, **options)
-    stride: int  #: rows and columns of a window are multiples of this
-    halo: int  #: pixels around a window that change its result, where windows begin on the stride
-    heads: tuple[str, ...]  #: what its output says of each pixel, see models/heads.py
-    options: Mapping[str, Option] = field(default_factory=dict)  #: what `build` takes, with the defaults
-    fixed: Mapping[str, Option] = field(default_factory=dict)  #: what `build` is told beside them
-    blend: int = 0  #: pixels over which windows fade into each other, of networks that look beyond the halo
-    core: int = 1024  #: rows and columns of a window without halo, at the most: larger ones cost memory
+    title: str  #: display name
+    module: str  #: with functions `build` and `build_inference` (bands, **options)
+    stride: int  #: rows and columns of a window are multiples of it [px]
+    halo: int  #: context around a window that its result depends on, for windows aligned to the stride [px]
+    heads: tuple[str, ...]  #: names of the heads of its output, see models/heads.py
+    options: Mapping[str, Option] = field(default_factory=dict)  #: options of `build` with their defaults
+    fixed: Mapping[str, Option] = field(default_factory=dict)  #: further arguments of `build`
+    blend: int = 0  #: overlap over which windows are blended, for receptive fields beyond the halo [px]
+    max_window: int = 1024  #: maximum rows and columns of a window without halo, limited by memory [px]
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The layers of the target that its heads are told, in their order."""
+        """Return the training target of each head, in the order of the heads."""
         return tuple(TARGETS[head] for head in self.heads)
 
     @property
-    def layers(self) -> int:
-        """How many layers it says of a window: the probability, and the distance where it tells it."""
-        return 2 if self.tells_distance else 1
+    def prediction_layers(self) -> int:
+        """Count the layers of a prediction: probability and, if the network predicts it, distance."""
+        return 2 if self.predicts_distance else 1
 
     @property
-    def tells_distance(self) -> bool:
-        """Whether it tells how far the nearest wall is, from which adjoining houses come apart."""
+    def predicts_distance(self) -> bool:
+        """Tell whether the network predicts the signed distance that the watershed needs."""
         return "distance" in self.targets
 
 
 @dataclass(frozen=True)
-class Beginning:
-    """What the weights of a fresh network are."""
+class Initialization:
+    """Origin of the initial weights of a network."""
 
-    source: str = ""  #: whose they are, with their licence; empty where they are random
-    said: str = ""  #: a sentence about it, where there is something to say
+    source: str = ""  #: origin and license of the weights; empty if they are random
+    note: str = ""  #: sentence for the training log, may be empty
 
 
-_THREE = ("mask", "edge", "distance")
+_UNET_HEADS = ("mask", "edge", "distance")
 _ENCODERS = {
     "efficientnetv2b0": "EfficientNetV2-B0",
-    "mobilenetv3": "MobileNetV3 (large)",
+    "mobilenetv3": "MobileNetV3-Large",
     "resnet50v2": "ResNet50V2",
 }
 
@@ -73,38 +74,38 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
         for network in (
             Network(
                 "unet",
-                "U-Net, small, three heads",
+                "U-Net (small, three heads)",
                 "models.networks.unet",
                 16,
                 96,
-                _THREE,
+                _UNET_HEADS,
                 {"width": 16, "copies": 1},
-                core=2048,
+                max_window=2048,
             ),
             Network(
                 "distance", "Signed distance (Yuan 2016)", "models.networks.yuan2016", 8, 48, ("bins",), {"width": 24}
             ),
             Network(
-                "fcn", "Thesis FCN, 3.8 M parameters", "models.networks.fcn", 8, 38, ("classes",), {"batch_norm": False}
+                "fcn", "FCN from the original thesis", "models.networks.fcn", 8, 38, ("classes",), {"batch_norm": False}
             ),
             Network(
                 "unet-efficientnetlite0",
-                "U-Net on EfficientNet-Lite0, ImageNet's weights",
+                "U-Net with EfficientNet-Lite0 encoder",
                 "models.networks.encoder_unet",
                 16,
                 192,
-                _THREE,
+                _UNET_HEADS,
                 {"imagenet": True},
                 {"encoder": "efficientnetlite0"},
             ),
             *(
                 Network(
                     f"unet-{name}",
-                    f"U-Net on {title}",
+                    f"U-Net with {title} encoder",
                     "models.networks.encoder_unet",
                     32,
                     128,
-                    _THREE,
+                    _UNET_HEADS,
                     {"imagenet": True},
                     {"encoder": name},
                     blend=32,
@@ -113,7 +114,7 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
             ),
             Network(
                 "ensemble",
-                "Mean of several networks",
+                "Ensemble (mean of models)",
                 "models.networks.ensemble",
                 32,
                 192,
@@ -124,33 +125,62 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
         )
     }
 )
-#: What a person gets who names none.
+#: Network of a training that names none.
 DEFAULT = "unet"
 
 
 def build(name: str, bands: int, **options: Option) -> "keras.Model":
-    """The network `name` for pictures of `bands` channels, with fresh weights.
+    """Build a network with random weights.
 
-    Takes (batch, rows, columns, bands) float32 of any size, gives (batch, rows, columns, channels) of its heads, see
-    models/heads.py. Raises ValueError, naming what there is, for an unknown network or option.
+    Args:
+        name: Key of NETWORKS.
+        bands: Number of bands of the images.
+        options: Options of the network, see Network.options.
+
+    Returns:
+        A model from (batch, rows, cols, bands) float32 of any size to (batch, rows, cols, channels) of its heads, see
+        models/heads.py.
+
+    Raises:
+        ValueError: The network or an option is unknown.
     """
     return _module(name, options).build(bands, **_settings(name, options))
 
 
-def build_for_windows(name: str, bands: int, **options: Option) -> "keras.Model":
-    """The same network and weights for windows of a scene: the halo goes in and does not come out.
+def build_inference(name: str, bands: int, **options: Option) -> "keras.Model":
+    """Build a network for sliding-window inference, with the weights of `build`; the output has no halo.
 
-    (batch, rows + 2 halo, columns + 2 halo, bands) to (batch, rows, columns, 1 or 2): the probability of "building",
-    and the distance in metres where the network tells it. Rows, columns and where a window begins are multiples of the
-    stride. Raises what `build` raises.
+    Args:
+        name: Key of NETWORKS.
+        bands: Number of bands of the images.
+        options: Options of the network, see Network.options.
+
+    Returns:
+        A model from (batch, rows + 2 halo, cols + 2 halo, bands) float32 to (batch, rows, cols, 1 or 2): probability of
+        "building" and, if the network predicts it, signed distance [m]. Rows, columns and origins of windows are
+        multiples of the stride.
+
+    Raises:
+        ValueError: The network or an option is unknown.
     """
-    return _module(name, options).build_for_windows(bands, **_settings(name, options))
+    return _module(name, options).build_inference(bands, **_settings(name, options))
 
 
-def pretrain(name: str, model: "keras.Model", **options: Option) -> Beginning:
-    """Gives a fresh network what it may begin with."""
+def pretrain(name: str, model: "keras.Model", **options: Option) -> Initialization:
+    """Load pretrained weights into a new network, if the architecture has any.
+
+    Args:
+        name: Key of NETWORKS.
+        model: Network built by `build`.
+        options: Options of the network, see Network.options.
+
+    Raises:
+        ValueError: The network or an option is unknown.
+    """
     module = _module(name, options)
-    return module.pretrain(model, **_settings(name, options)) if hasattr(module, "pretrain") else Beginning()
+    if not hasattr(module, "load_pretrained"):
+        return Initialization()
+    return module.load_pretrained(model, **_settings(name, options))
 
 
 def _settings(name: str, options: Mapping[str, Option]) -> dict[str, Option]:
@@ -160,9 +190,9 @@ def _settings(name: str, options: Mapping[str, Option]) -> dict[str, Option]:
 
 def _module(name: str, options: Mapping[str, object]) -> ModuleType:
     if name not in NETWORKS:
-        raise ValueError(f"There is no network named {name}, only {', '.join(NETWORKS)}.")
+        raise ValueError(f"Unknown model {name}. Choose one of {', '.join(NETWORKS)}.")
     network = NETWORKS[name]
     unknown = sorted(set(options) - set(network.options))
     if unknown:
-        raise ValueError(f"{name} has no option {', '.join(unknown)}, only {', '.join(network.options)}.")
+        raise ValueError(f"{name} has no option {', '.join(unknown)}. Its options: {', '.join(network.options)}.")
     return import_module(network.module)

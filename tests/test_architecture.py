@@ -17,7 +17,7 @@ MAX_MODULES = 12
 TOPS = ("core", "app", "models", "")
 #: Low to high: a file imports from its own folder or from lower layers.
 LAYERS = (
-    ("errors", "settings", "types", "progress", "atomic_files", "formatting", "runtime", "models"),
+    ("errors", "settings", "types", "progress", "compat", "atomic_files", "formatting", "runtime", "models"),
     ("geo", "jobs"),
     ("labels", "metrics", "synthetic_city"),
     ("catalog",),
@@ -32,7 +32,7 @@ LAYERS = (
     ("app",),
 )
 #: Modules of the first layer that may import each other, in this order.
-BASE = ("errors", "types", "progress", "formatting", "settings", "atomic_files", "runtime")
+BASE = ("errors", "types", "progress", "formatting", "settings", "compat", "atomic_files", "runtime")
 LAYER_OF = {folder: level for level, folders in enumerate(LAYERS) for folder in folders}
 SOURCES = sorted(path for top in ("core", "models", "app") for path in (ROOT / top).rglob("*.py"))
 PAGES = sorted((ROOT / "app" / "pages").glob("[!_]*.py"))

@@ -1,4 +1,4 @@
-"""Style sheets and the map's script, served under /assets/groundplan."""
+"""Style sheets and scripts, served under /assets/groundplan."""
 
 from pathlib import Path
 

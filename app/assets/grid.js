@@ -41,7 +41,7 @@ window.gpGrid = function (map, colours, faint) {
   function words(tile) {
     const p = tile.feature.properties, box = document.createElement("span");
     const what = !p.here ? "not downloaded" : p.labelled ? p.buildings + " buildings" : "no labels";
-    const part = {T: " · trains", V: " · validates", "–": " · left out", L: " · divided"}[split[p.id]] || "";
+    const part = {T: " · training", V: " · validation", "–": " · excluded buffer", L: " · split tile"}[split[p.id]] || "";
     box.textContent = (p.name || p.id) + " · " + what + part;
     return box;
   }
@@ -171,9 +171,9 @@ window.gpGrid = function (map, colours, faint) {
       for (const [act, button] of Object.entries({pick, view, area})) {
         button.href = "#"; button.setAttribute("role", "button"); button.setAttribute("data-act", act);
       }
-      pick.textContent = "✓"; pick.title = "Pick: a click puts a tile into the basket or takes it out (also shift-click)";
-      view.textContent = "▣"; view.title = "Put all tiles in view into the basket";
-      area.textContent = "⤢"; area.title = "Show the whole area of the chosen tile";
+      pick.textContent = "✓"; pick.title = "Select tiles (click to add or remove)";
+      view.textContent = "▣"; view.title = "Add all tiles in view";
+      area.textContent = "⤢"; area.title = "Zoom to area";
       for (const button of [pick, view, area]) button.setAttribute("aria-label", button.title);
       L.DomEvent.on(area, "click", event => {
         L.DomEvent.stop(event);

@@ -4,13 +4,13 @@
 // Text from outside reaches the page through textContent alone.
 "use strict";
 // From the internet, and only when it is asked for: nothing else here leaves the machine.
-const STREET = {key: "street", kind: "tiles", z: 0, pane: "base", deepest: 19,
+const STREET = {key: "street", kind: "tiles", z: 0, pane: "base", max_zoom: 19,
   url: "https://tile.openstreetmap.org/{z}/{x}/{y}.png",
   attribution: '© <a href="https://www.openstreetmap.org/copyright" target="_blank" rel="noopener">OpenStreetMap</a> contributors'};
 const TRUTH = "#F0E442";
 const NO_STREETS = "OpenStreetMap cannot be reached from this browser. All other layers work without the internet.";
 window.gpStart = function (map, rows, colours, picks) {
-  const FAINT = 0.9, state = {}, shown = {}, asked = {}, leaving = {};
+  const FAINT = 0.9, state = {}, shown = {}, asked = {}, leaving = {}, names = {};
   let wanted = {street: STREET}, focus = null, turn = null, untouched = true, chosen = null, pointed = null;
   for (const [pane, z] of [["base", 200], ["tiles", 300], ["pictures", 350], ["vectors", 420], ["grid", 440]]) {
     map.createPane(pane).style.zIndex = z;
@@ -77,7 +77,8 @@ window.gpStart = function (map, rows, colours, picks) {
         const tick = L.DomUtil.create("input", "", line);
         tick.type = "checkbox"; tick.checked = s.on; tick.setAttribute("data-layer", row.key);
         L.DomUtil.create("span", "gp-swatch", line).style.cssText = row.swatch;
-        L.DomUtil.create("span", "", line).textContent = row.name;
+        names[row.key] = L.DomUtil.create("span", "gp-name", line);
+        names[row.key].textContent = row.name;
         const slide = L.DomUtil.create("input", "", line);
         slide.type = "range"; slide.min = 0; slide.max = 100; slide.value = s.opacity * 100;
         slide.setAttribute("aria-label", "Opacity of " + row.name); slide.title = "Opacity";
@@ -159,7 +160,7 @@ window.gpStart = function (map, rows, colours, picks) {
     }
     if (item.kind === "tiles") {
       put(item.key, L.tileLayer(item.url, {pane: item.pane || "pictures", bounds: bounds, zIndex: item.z || 1,
-        attribution: item.attribution || "", maxNativeZoom: item.deepest, maxZoom: 23, keepBuffer: 3,
+        attribution: item.attribution || "", maxNativeZoom: item.max_zoom, maxZoom: 23, keepBuffer: 3,
         updateWhenZooming: false}), item);
       return;
     }
@@ -196,6 +197,9 @@ window.gpStart = function (map, rows, colours, picks) {
     }
     for (const item of scene.layers) ensure(item.key);
     grid.show(scene); swipe.show(scene.swipe);
+    ["first", "second"].forEach((key, n) => {  // named after their runs, where these are told
+      if (names[key] && Array.isArray(scene.swipe)) names[key].textContent = scene.swipe[n];
+    });
     if (scene.shape !== chosen) { chosen = scene.shape; for (const key of Object.keys(shown)) if (shown[key].shapes) apply(key); }
     trouble.hidden = true;
     if (scene.turn !== turn) {

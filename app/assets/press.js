@@ -1,4 +1,4 @@
-// Presses the link in the container "gp-press" once, as soon as it is there; see components/go.py.
+// Presses the link in the container "gp-press" once, as soon as it is there; see components/common/navigation.py.
 export default function () {
   const until = performance.now() + 10000;
   function press() {

@@ -9,10 +9,11 @@ window.gpSwipe = function (map) {
   });
   const handle = L.DomUtil.create("div", "gp-swipe", map.getContainer());
   handle.hidden = true; handle.tabIndex = 0;
-  handle.title = "Drag, or use the arrow keys: the left run shows to the left, the right one to the right";
-  for (const [name, value] of Object.entries({role: "slider", "aria-label": "Between the two runs",
+  handle.title = "Drag, or use the arrow keys: run A on the left, run B on the right";
+  for (const [name, value] of Object.entries({role: "slider", "aria-label": "Swipe to compare",
     "aria-orientation": "horizontal", "aria-valuemin": 0, "aria-valuemax": 100})) handle.setAttribute(name, value);
   L.DomUtil.create("span", "gp-grip", handle).textContent = "◂ ▸";
+  const labels = ["gp-first", "gp-second"].map(name => L.DomUtil.create("span", "gp-side " + name, handle));
   let at = 0.5, on = false;
 
   function clip() {
@@ -23,7 +24,7 @@ window.gpSwipe = function (map) {
     panes[1].style.clip = `rect(${top.y}px,${end.x}px,${end.y}px,${middle}px)`;
     handle.style.left = size.x * at + "px";
     handle.setAttribute("aria-valuenow", Math.round(at * 100));
-    handle.setAttribute("aria-valuetext", Math.round(at * 100) + " % of the map show the left run");
+    handle.setAttribute("aria-valuetext", Math.round(at * 100) + " % of the map show run A");
   }
   function move(share) { at = Math.min(Math.max(share, 0.02), 0.98); clip(); }
   L.DomEvent.disableClickPropagation(handle);
@@ -42,7 +43,9 @@ window.gpSwipe = function (map) {
   });
   map.on("move zoomend resize viewreset", clip);
   return {
+    // true, or the names of the two runs, which are shown beside the handle
     show(wanted) {
+      labels.forEach((label, n) => { label.textContent = (Array.isArray(wanted) && wanted[n]) || ""; });
       on = Boolean(wanted); handle.hidden = !on;
       if (!on) for (const pane of panes) pane.style.clip = "";
       clip();

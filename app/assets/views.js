@@ -88,7 +88,7 @@ export default function ({data, parentElement}) {
     box.style.aspectRatio = data.width + " / " + data.height;
     box.tabIndex = 0;
     box.setAttribute("role", "img");
-    box.setAttribute("aria-label", item.title + ". Keys plus, minus and arrows zoom and move all pictures.");
+    box.setAttribute("aria-label", item.title + ". Plus, minus and the arrow keys zoom and pan all images.");
     const image = make("img", box, "");
     image.alt = ""; image.draggable = false;
     image.onload = () => box.classList.add("loaded");

@@ -1,1 +1,1 @@
-"""The only callers of folium; every text from outside is escaped here."""
+"""Components of the pages. External text is escaped here; folium is used nowhere else."""

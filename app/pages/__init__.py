@@ -1,1 +1,1 @@
-"""One file a page: what is on screen, nothing else."""
+"""Pages, one file each: layout only."""

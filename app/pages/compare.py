@@ -1,13 +1,13 @@
-"""Compare: runs beside each other, what differs between them, and two of them on one tile."""
+"""Compare: table of runs, differences in settings, and two runs side by side on a tile."""
 
 import streamlit as st
 
 from app.components.catalog.empty_states import no_runs
-from app.components.prediction.compare_view import both_on_one_tile, curves_view
+from app.components.prediction.compare_view import curves_view, side_by_side
 from app.components.training.runs_table import choose_runs, describe_run, differences_table
 from core.catalog.store import read_catalog
-from core.evaluation.comparison import differences
-from core.runs.metadata import title_of
+from core.evaluation.comparison import config_differences
+from core.runs.metadata import display_name
 from core.runs.run import usable_runs
 from core.settings import settings
 
@@ -17,15 +17,15 @@ if not runs:
     st.stop()
 
 st.subheader("Runs")
-chosen = choose_runs(runs)
-if len(chosen) == 1:
-    st.subheader(title_of(chosen[0]))
-    describe_run(chosen[0])
-if len(chosen) == 2:
-    st.subheader("Both on one tile")
-    both_on_one_tile(chosen[0], chosen[1], read_catalog())
-if len(chosen) > 1:
-    st.subheader("Curves")
-    curves_view(chosen)
-    st.subheader("Settings that differ")
-    differences_table(differences(chosen), {run.name: title_of(run) for run in chosen})
+selected = choose_runs(runs)
+if len(selected) == 1:
+    st.subheader(display_name(selected[0]))
+    describe_run(selected[0])
+if len(selected) == 2:
+    st.subheader("Side-by-side on a tile")
+    side_by_side(selected[0], selected[1], read_catalog())
+if len(selected) > 1:
+    st.subheader("Training curves")
+    curves_view(selected)
+    st.subheader("Differences in settings")
+    differences_table(config_differences(selected), {run.name: display_name(run) for run in selected})

@@ -1,4 +1,4 @@
-"""Demo: six steps from a blank map to a scored overlay and a file, on whatever data is there."""
+"""Demo: six steps from an image tile to a scored prediction and an exported file."""
 
 from app.components.demo.demo_steps import demo
 from core.catalog.store import read_catalog

@@ -1,4 +1,4 @@
-"""Labels: one tile's image, outlines, mask and signed distance side by side, with numbers and files."""
+"""Labels: image, outlines, mask and signed distance of a tile side by side, with statistics and downloads."""
 
 import streamlit as st
 
@@ -15,7 +15,7 @@ if not catalog.tiles:
     empty_catalog()
     st.stop()
 
-tile = choose_tile(catalog, in_a_row=True)
+tile = choose_tile(catalog, horizontal=True)
 if not tile.is_readable:
     not_downloaded(tile)
     st.stop()
@@ -25,12 +25,12 @@ with views:
     attribution(tile.attribution)
 with facts:
     tile_name(tile)
-    if tile.is_labelled:
+    if tile.is_labeled:
         labels = read_tile_labels(tile)
         label_numbers(tile, labels)
         label_downloads(tile, labels)
-        if st.button("Train on it", type="primary", width="stretch", icon=":material/model_training:"):
-            state.fill_basket([tile.id])
+        if st.button("Train on this tile", type="primary", width="stretch", icon=":material/model_training:"):
+            state.set_selection([tile.id])
             go_to("train")
     else:
         no_labels(tile)

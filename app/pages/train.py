@@ -1,4 +1,4 @@
-"""Train: choose tiles, press the button, watch; the job goes on when the page is closed."""
+"""Train: training form, job queue and live curves. Jobs run in a worker, also when the page is closed."""
 
 import streamlit as st
 
@@ -13,14 +13,14 @@ catalog = read_catalog()
 if not catalog.tiles:
     empty_catalog()
     st.stop()
-if not catalog.labelled.tiles:
+if not catalog.labeled.tiles:
     nothing_labelled()
     st.stop()
 
 watching, form = st.columns([2, 1], gap="medium")
 with form:
     train_form(catalog)
-    st.markdown("**Queue** of everyone")
+    st.markdown("**Job queue**")
     queue_view()
 with watching:
     training_view()

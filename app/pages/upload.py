@@ -1,4 +1,4 @@
-"""Upload: an image of one's own, with or without labels, checked and put on the map."""
+"""Upload: import of an own image, with or without labels."""
 
 import streamlit as st
 

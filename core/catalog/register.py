@@ -1,4 +1,4 @@
-"""Putting tiles into the catalogue: those of a folder, and the sample city when there is nothing else."""
+"""Register tiles in the catalog: from folders in a SpaceNet layout and from tile indexes."""
 
 from collections.abc import Collection, Container, Iterable
 from dataclasses import replace
@@ -6,84 +6,111 @@ from math import hypot
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from core.catalog.scan import Found, count_buildings, read_index, scan
+from core.catalog.scan import ScanResult, count_buildings, read_index, scan
 from core.catalog.store import Catalog, read_catalog, update_catalog
 from core.catalog.tile import Tile
 from core.catalog.tile_labels import read_tile_labels
-from core.errors import MovedTooFar, NoSuchArea
+from core.errors import NoSuchArea, OffsetTooLarge
 from core.progress import Report, silent
 from core.settings import settings
 
-#: Metres by which labels may be moved; what lies further off has another fault.
-FARTHEST_M = 100.0
+#: Longest label offset [m]; larger displacements have another cause than misregistration.
+MAX_OFFSET_M = 100.0
 
 
-def register(folder: Path, attribution: str = "", report: Report = silent, only: Container[str] | None = None) -> Found:
-    """Scans a folder and adds what it holds, or `only` the tiles of some ids; files stay where they are.
+def register(
+    folder: Path, attribution: str = "", report: Report = silent, tile_ids: Container[str] | None = None
+) -> ScanResult:
+    """Scan a folder and add its tiles to the catalog; the files stay where they are.
 
-    Raises what `scan` and writing raise.
+    Args:
+        folder: Folder or single file in a SpaceNet layout.
+        attribution: Credit of the images; derived from the area's name if empty.
+        report: Called with the progress.
+        tile_ids: Add only the tiles with these ids.
+
+    Returns:
+        The tiles, with problems and label repairs.
+
+    Raises:
+        NoSuchPath: The folder does not exist.
+        UnknownLayout: It holds no file in a SpaceNet layout.
+        CatalogError: The catalog is damaged or busy.
+        CannotWrite: The catalog cannot be written.
     """
-    found = scan(folder, attribution, report, only)
-    update_catalog(lambda catalog: catalog.adding(found.tiles))
-    return found
+    result = scan(folder, attribution, report, tile_ids)
+    update_catalog(lambda catalog: catalog.with_tiles(result.tiles))
+    return result
 
 
-def register_index(content: bytes) -> Found:
-    """Adds the tiles that one of SpaceNet's indexes lists; raises what `read_index` and writing raise."""
+def register_index(content: bytes) -> ScanResult:
+    """Add the tiles listed in a SpaceNet tile index; raises what `read_index` and `update_catalog` raise."""
     settings().data.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=settings().data, prefix=".index-") as folder:
         path = Path(folder) / "the index"
         path.write_bytes(content)
         tiles = read_index(path)
-    update_catalog(lambda catalog: catalog.adding(tiles))
-    return Found(tuple(tiles))
+    update_catalog(lambda catalog: catalog.with_tiles(tiles))
+    return ScanResult(tuple(tiles))
 
 
-def remove(names: Collection[str] = (), aoi: str = "") -> tuple[Tile, ...]:
-    """Takes tiles out of the catalogue, those of these ids and all of an area; their files stay. Returns them.
+def remove(tile_ids: Collection[str] = (), aoi: str = "") -> tuple[Tile, ...]:
+    """Remove tiles from the catalog, by id or all of an area, and return them; their files stay.
 
-    Raises NoSuchTile, NoSuchArea and what writing raises; then none is taken out.
+    Raises NoSuchTile, NoSuchArea and what `update_catalog` raises; then nothing is removed.
     """
-    gone: dict[str, Tile] = {}
+    removed: dict[str, Tile] = {}
 
-    def without(catalog: Catalog) -> Catalog:
+    def remove_tiles(catalog: Catalog) -> Catalog:
         if aoi and aoi not in catalog.aois:
             raise NoSuchArea(aoi=aoi)
-        gone.update((tile.id, tile) for tile in (*map(catalog.tile, names), *catalog.of_aoi(aoi).tiles))
-        return catalog.without(*gone)
+        removed.update((tile.id, tile) for tile in (*map(catalog.tile, tile_ids), *catalog.of_aoi(aoi).tiles))
+        return catalog.without(*removed)
 
-    update_catalog(without)
-    return tuple(gone.values())
+    update_catalog(remove_tiles)
+    return tuple(removed.values())
 
 
-def move_labels(tile_id: str, east_m: float, north_m: float) -> Tile:
-    """Puts a tile's labels so many metres east and north of where their file has them; the file stays as it is.
+def set_label_offset(tile_id: str, east_m: float, north_m: float) -> Tile:
+    """Shift the labels of a tile against its image; the label file stays unchanged.
 
-    Its buildings are counted anew. Raises NoSuchTile, NoLabels, MovedTooFar, and what reading its files and writing the
-    catalogue raise.
+    The buildings on the image are counted again.
+
+    Args:
+        tile_id: Id of a labeled tile.
+        east_m: Shift to the east [m], relative to the label file.
+        north_m: Shift to the north [m], relative to the label file.
+
+    Returns:
+        The updated tile.
+
+    Raises:
+        NoSuchTile: There is no such tile.
+        NoLabels: The tile has no labels.
+        OffsetTooLarge: The shift is longer than MAX_OFFSET_M.
     """
-    if not can_move(east_m, north_m):
-        raise MovedTooFar(limit=f"{FARTHEST_M:.0f}")
+    if not can_offset_labels(east_m, north_m):
+        raise OffsetTooLarge(limit=f"{MAX_OFFSET_M:.0f}")
     offset = (round(east_m, 3), round(north_m, 3))
 
-    def moved(catalog: Catalog) -> Catalog:
+    def apply_offset(catalog: Catalog) -> Catalog:
         tile = replace(catalog.tile(tile_id), offset_m=offset)
-        buildings, built = count_buildings(read_tile_labels(tile), 1 - (tile.nodata_share or 0.0))
-        return catalog.with_tile(replace(tile, buildings=buildings, built_share=built))
+        buildings, built_share = count_buildings(read_tile_labels(tile), 1 - (tile.nodata_share or 0.0))
+        return catalog.with_tile(replace(tile, buildings=buildings, built_share=built_share))
 
-    return update_catalog(moved).tile(tile_id)
-
-
-def can_move(east_m: float, north_m: float) -> bool:
-    """Whether labels may be put so far from where their file has them."""
-    return hypot(east_m, north_m) <= FARTHEST_M  # so that NaN is refused as well
+    return update_catalog(apply_offset).tile(tile_id)
 
 
-def as_moved(tiles: Iterable[Tile]) -> tuple[Tile, ...]:
-    """Tiles of a scan with their labels moved as in the catalogue, where it has them with the same label file.
+def can_offset_labels(east_m: float, north_m: float) -> bool:
+    """Tell whether a label offset is at most MAX_OFFSET_M long."""
+    return hypot(east_m, north_m) <= MAX_OFFSET_M  # written so that NaN is refused as well
+
+
+def with_label_offset(tiles: Iterable[Tile]) -> tuple[Tile, ...]:
+    """Apply the label offsets stored in the catalog to scanned tiles with the same label file.
 
     Raises DamagedCatalog.
     """
-    found = tuple(tiles)
-    known = {tile.id: tile for tile in read_catalog().named(tile.id for tile in found)}
-    return tuple(tile.moved_like(known.get(tile.id, tile)) for tile in found)
+    scanned = tuple(tiles)
+    registered = {tile.id: tile for tile in read_catalog().named(tile.id for tile in scanned)}
+    return tuple(tile.with_offset_of(registered.get(tile.id, tile)) for tile in scanned)

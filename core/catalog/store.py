@@ -1,4 +1,4 @@
-"""The catalogue on disk: a GeoParquet file, one row a tile."""
+"""Tile catalog, stored as a GeoParquet file with one row per tile."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ import shapely
 from filelock import FileLock, Timeout
 from shapely.errors import ShapelyError
 
-from core.atomic_files import replacing
+from core.atomic_files import atomic_write
 from core.catalog.tile import Tile
 from core.errors import CannotWrite, CatalogBusy, DamagedCatalog, GroundplanError, NoSuchTile
 from core.geo.geojson import feature_collection
@@ -23,13 +23,13 @@ from core.geo.grid import LONLAT, TOUCHING
 from core.settings import settings
 from core.types import Bounds
 
-#: Seconds to wait for another program's change of the catalogue to end.
+#: Longest wait for another process to release the catalog [s].
 BUSY_S = 20.0
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """The tiles there are, in the order in which they were added."""
+    """Tiles of this installation, in the order in which they were added."""
 
     tiles: tuple[Tile, ...] = ()
 
@@ -38,22 +38,22 @@ class Catalog:
         return {tile.id: tile for tile in self.tiles}
 
     @cached_property
-    def _ground(self) -> shapely.STRtree:
+    def _spatial_index(self) -> shapely.STRtree:
         return shapely.STRtree([tile.footprint for tile in self.tiles])
 
-    def tile(self, name: str) -> Tile:
-        """A tile by its id; raises NoSuchTile."""
-        if name not in self._by_id:
-            raise NoSuchTile(tile=name)
-        return self._by_id[name]
+    def tile(self, tile_id: str) -> Tile:
+        """Look up a tile by its id; raises NoSuchTile."""
+        if tile_id not in self._by_id:
+            raise NoSuchTile(tile=tile_id)
+        return self._by_id[tile_id]
 
-    def named(self, names: Iterable[str]) -> tuple[Tile, ...]:
-        """The tiles of these ids that are still there, in the order of the ids."""
-        return tuple(self._by_id[name] for name in names if name in self._by_id)
+    def named(self, tile_ids: Iterable[str]) -> tuple[Tile, ...]:
+        """Look up tiles by id, in that order; ids that are not in the catalog are skipped."""
+        return tuple(self._by_id[tile_id] for tile_id in tile_ids if tile_id in self._by_id)
 
-    def guess(self, typed: str, aoi: str) -> Tile | None:
-        """The tile somebody means by an id, or by img225 or 225 in an area; None where there is none."""
-        return next(iter(self.named((typed, f"{aoi}_{typed}", f"{aoi}_img{typed}"))), None)
+    def search(self, text: str, aoi: str) -> Tile | None:
+        """Find a tile by its id, or by img225 or 225 within an area; None if there is none."""
+        return next(iter(self.named((text, f"{aoi}_{text}", f"{aoi}_img{text}"))), None)
 
     @cached_property
     def aois(self) -> tuple[str, ...]:
@@ -62,7 +62,7 @@ class Catalog:
 
     @property
     def bounds(self) -> Bounds:
-        """West, south, east, north of all tiles together, in degrees."""
+        """West, south, east, north of all tiles together [degrees]."""
         west, south, east, north = shapely.total_bounds([tile.footprint for tile in self.tiles])
         return float(west), float(south), float(east), float(north)
 
@@ -74,83 +74,85 @@ class Catalog:
         return {aoi: Catalog(tuple(tiles)) for aoi, tiles in areas.items()}
 
     def of_aoi(self, aoi: str) -> "Catalog":
-        """Only the tiles of one area."""
+        """Select the tiles of one area."""
         return self._by_aoi.get(aoi, Catalog())
 
     def within(self, bounds: Bounds) -> "Catalog":
-        """Only the tiles whose ground has a part in these degrees."""
-        return Catalog(tuple(self.tiles[n] for n in np.sort(self._ground.query(shapely.box(*bounds), "intersects"))))
+        """Select the tiles whose footprint intersects the bounds [degrees]."""
+        positions = np.sort(self._spatial_index.query(shapely.box(*bounds), "intersects"))
+        return Catalog(tuple(self.tiles[position] for position in positions))
 
-    def neighbours(self, tile: Tile) -> tuple[Tile, ...]:
-        """The tiles of the same area that touch a tile."""
-        near = self.within(tile.footprint.buffer(TOUCHING, join_style="mitre").bounds).tiles
-        return tuple(other for other in near if other.aoi == tile.aoi and other.id != tile.id)
+    def adjacent(self, tile: Tile) -> tuple[Tile, ...]:
+        """Find the tiles of the same area that touch a tile."""
+        candidates = self.within(tile.footprint.buffer(TOUCHING, join_style="mitre").bounds).tiles
+        return tuple(candidate for candidate in candidates if candidate.aoi == tile.aoi and candidate.id != tile.id)
 
     @cached_property
     def geojson(self) -> bytes:
-        """The ground of all tiles for a map, in this order, with what tells them apart there."""
-        # Of a tile that is not here the rest is left out: of ten thousand listed ones it is a third of the bytes.
-        facts = [
+        """Footprints of all tiles as GeoJSON for a map, in catalog order, with the properties the map needs."""
+        # Tiles that are not downloaded get no more than an id: of ten thousand that saves a third of the bytes.
+        properties = [
             {"id": tile.id, "aoi": tile.aoi}
-            | ({"here": True, "name": tile.name, "by": tile.attribution} if tile.is_here else {})
-            | ({"labelled": True} if tile.is_labelled else {})
-            | ({"buildings": tile.buildings} if tile.is_labelled else {})
+            | ({"here": True, "name": tile.name, "by": tile.attribution} if tile.is_downloaded else {})
+            | ({"labelled": True} if tile.is_labeled else {})
+            | ({"buildings": tile.buildings} if tile.is_labeled else {})
             for tile in self.tiles
         ]
-        return feature_collection(np.array([tile.footprint for tile in self.tiles], dtype=object), facts)
+        return feature_collection(np.array([tile.footprint for tile in self.tiles], dtype=object), properties)
 
     @cached_property
     def geojson_version(self) -> str:
-        """Tells one ground of all tiles from another: what else changes in the catalogue is nothing to the map."""
+        """Digest of `geojson`, for caching: it ignores catalog changes that the map does not show."""
         return blake2b(self.geojson, digest_size=6).hexdigest()
 
-    def places(self, names: Iterable[str]) -> list[int]:
-        """Where the tiles of these ids stand in this order, ascending; those that are not there are left out."""
-        wanted = set(names)
-        return [n for n, tile in enumerate(self.tiles) if tile.id in wanted]
+    def positions(self, tile_ids: Iterable[str]) -> list[int]:
+        """Positions of tiles in catalog order, ascending; ids that are not in the catalog are skipped."""
+        id_set = set(tile_ids)
+        return [position for position, tile in enumerate(self.tiles) if tile.id in id_set]
 
     @property
-    def showpiece(self) -> Tile:
-        """The tile to show first: labelled, much of it building and all of it picture; one that is here, if any is."""
+    def default_tile(self) -> Tile:
+        """Tile to show first: downloaded if possible, with a high share of buildings and little no-data."""
         return max(
-            self.tiles, key=lambda tile: (tile.is_here, (tile.built_share or 0.0) * (1 - (tile.nodata_share or 0.0)))
+            self.tiles,
+            key=lambda tile: (tile.is_downloaded, (tile.built_share or 0.0) * (1 - (tile.nodata_share or 0.0))),
         )
 
     @cached_property
-    def here(self) -> "Catalog":
-        """Only the tiles whose image is on this machine."""
-        return Catalog(tuple(tile for tile in self.tiles if tile.is_here))
+    def downloaded(self) -> "Catalog":
+        """Tiles whose image is on this machine."""
+        return Catalog(tuple(tile for tile in self.tiles if tile.is_downloaded))
 
     @cached_property
-    def labelled(self) -> "Catalog":
-        """Only the tiles one can train on."""
-        return Catalog(tuple(tile for tile in self.tiles if tile.is_labelled))
+    def labeled(self) -> "Catalog":
+        """Tiles with an image and labels."""
+        return Catalog(tuple(tile for tile in self.tiles if tile.is_labeled))
 
-    def adding(self, tiles: Iterable[Tile]) -> "Catalog":
-        """With more tiles; one of the same id replaces the old one, but never a listed one a real one.
+    def with_tiles(self, tiles: Iterable[Tile]) -> "Catalog":
+        """Add tiles; one with the same id replaces the old one, but a listed tile never a downloaded one.
 
-        Labels that were moved stay so, where they are of the same file.
+        A label offset is kept if the label file is the same.
         """
         rows = dict(self._by_id)
         for tile in tiles:
-            old = rows.get(tile.id)
-            if old is not None and old.is_here and not tile.is_here:
+            previous = rows.get(tile.id)
+            if previous is not None and previous.is_downloaded and not tile.is_downloaded:
                 continue
-            rows[tile.id] = tile if old is None else tile.moved_like(old)
+            rows[tile.id] = tile if previous is None else tile.with_offset_of(previous)
         return Catalog(tuple(rows.values()))
 
     def with_tile(self, tile: Tile) -> "Catalog":
-        """With this row in the place of the one of the same id."""
+        """Replace the row of the tile with the same id."""
         return Catalog(tuple({**self._by_id, tile.id: tile}.values()))
 
-    def without(self, *names: str) -> "Catalog":
-        """Without the tiles of these ids."""
-        gone = set(names)
-        return Catalog(tuple(tile for tile in self.tiles if tile.id not in gone))
+    def without(self, *tile_ids: str) -> "Catalog":
+        """Remove tiles by id."""
+        removed = set(tile_ids)
+        return Catalog(tuple(tile for tile in self.tiles if tile.id not in removed))
 
 
 def read_catalog(path: Path | None = None) -> Catalog:
-    """The catalogue of this installation, empty where nothing was added yet; raises DamagedCatalog."""
+    """Read the catalog, empty if the file does not exist; raises DamagedCatalog."""
     path = path or settings().catalog
     if not path.exists():
         return Catalog()
@@ -167,7 +169,7 @@ def _read(path: Path, _changed_ns: int, _size: int) -> Catalog:
 
 
 def update_catalog(change: Callable[[Catalog], Catalog], path: Path | None = None) -> Catalog:
-    """The catalogue after a change, written; no change of another program is lost meanwhile.
+    """Apply a change to the catalog and write it, under a file lock so that no concurrent change is lost.
 
     Raises DamagedCatalog, CatalogBusy, and what writing raises.
     """
@@ -180,19 +182,19 @@ def update_catalog(change: Callable[[Catalog], Catalog], path: Path | None = Non
             return changed
     except Timeout as error:
         raise CatalogBusy(name=path) from error
-    except GroundplanError:  # some are OSErrors too
+    except GroundplanError:  # some are OSErrors as well
         raise
     except OSError as error:
         raise CannotWrite(name=path, detail=error.strerror or str(error)) from error
 
 
 def write_catalog(catalog: Catalog, path: Path | None = None) -> Path:
-    """Writes all rows anew, in one piece or not at all."""
+    """Write all rows to a new file and replace the old one atomically."""
     path = path or settings().catalog
     frame = pd.DataFrame([_row(tile) for tile in catalog.tiles], columns=[*Tile.__dataclass_fields__])
     geometry = gpd.GeoSeries([tile.footprint for tile in catalog.tiles], crs=LONLAT)
-    with replacing(path) as part:
-        gpd.GeoDataFrame(frame.drop(columns="footprint"), geometry=geometry).to_parquet(part)
+    with atomic_write(path) as partial:
+        gpd.GeoDataFrame(frame.drop(columns="footprint"), geometry=geometry).to_parquet(partial)
     return path
 
 
@@ -207,18 +209,18 @@ def _row(tile: Tile) -> dict[str, object]:
 
 
 def _tile(row: dict[str, object]) -> Tile:
-    # NaN is the only value that differs from itself; pandas knows no other way to say that a number is missing.
-    known = {key: None if value != value else value for key, value in row.items() if key != "geometry"}
-    products = {name: Path(file) for name, file in orjson.loads(str(known["products"])).items()}
-    labels = known["footprints"]
-    buildings = known["buildings"]
+    # NaN, pandas' only marker of a missing number, is the one value that differs from itself.
+    values = {key: None if value != value else value for key, value in row.items() if key != "geometry"}
+    products = {name: Path(file) for name, file in orjson.loads(str(values["products"])).items()}
+    labels = values["footprints"]
+    buildings = values["buildings"]
     return Tile(
-        **known
+        **values
         | {
             "products": products,
             "footprints": Path(str(labels)) if labels else None,
             "buildings": None if buildings is None else int(str(buildings).split(".")[0]),
             "footprint": row["geometry"],
-            "offset_m": tuple(orjson.loads(str(known.get("offset_m") or "[0.0, 0.0]"))),
+            "offset_m": tuple(orjson.loads(str(values.get("offset_m") or "[0.0, 0.0]"))),
         }  # type: ignore[arg-type]
     )

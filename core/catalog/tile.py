@@ -1,6 +1,6 @@
-"""One tile: what its files say about it, and where they lie."""
+"""Tile of the catalog: an image, its label file and their metadata."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,97 +9,109 @@ from shapely import Polygon
 from core.errors import NoImage, NoLabels
 from core.types import Bounds
 
-#: Products with red, green and blue as the first bands, the best one first.
-COLOUR = ("RGB-PanSharpen", "PS-RGB", "3band")
-#: Products with WorldView's eight bands, the one meant for the thesis recipe first.
-EIGHT_BANDS = ("8band", "MUL", "MS", "MUL-PanSharpen", "PS-MS")
+#: Products with red, green and blue as the first bands, in order of preference.
+RGB_PRODUCT = ("RGB-PanSharpen", "PS-RGB", "3band")
+#: Products with WorldView's eight bands, in order of preference; the thesis preset uses 8band.
+MULTISPECTRAL_PRODUCT = ("8band", "MUL", "MS", "MUL-PanSharpen", "PS-MS")
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A square of ground with its images and labels. Counts and shares are None where there is nothing to count."""
+    """Image tile with its files and labels; counts and shares are None where they do not apply."""
 
-    id: str  #: for example AOI_2_Vegas_img225
-    aoi: str  #: for example AOI_2_Vegas
-    products: Mapping[str, Path]  #: product name, as SpaceNet calls it, to file
-    footprints: Path | None  #: the label file
-    footprint: Polygon  #: the ground it covers, longitude and latitude
+    id: str  #: such as AOI_2_Vegas_img225
+    aoi: str  #: such as AOI_2_Vegas
+    products: Mapping[str, Path]  #: files by SpaceNet's product name
+    footprints: Path | None  #: label file
+    footprint: Polygon  #: extent in longitude and latitude
     width: int
     height: int
     bands: int  #: of the image
     dtype: str
     crs: str
-    gsd_m: float  #: metres a pixel, mean of both sides
+    gsd_m: float  #: ground sampling distance [m], mean of both axes
     buildings: int | None
-    built_share: float | None  #: of the ground with a picture
+    built_share: float | None  #: share of the valid area, 0 to 1
     nodata_share: float | None
-    repairs: str = ""  #: what had to be mended in the labels
+    repairs: str = ""  #: repairs made to the labels, as text
     attribution: str = ""
-    name: str = ""  #: what a person called it, where it is an upload
-    offset_m: tuple[float, float] = (0.0, 0.0)  #: metres east and north by which its labels were moved
+    name: str = ""  #: name given by a person; uploads only
+    offset_m: tuple[float, float] = (0.0, 0.0)  #: label offset to the east and north [m]
 
     @classmethod
-    def listed(cls, name: str, aoi: str, footprint: Polygon, attribution: str = "") -> "Tile":
-        """A tile that is known by its ground alone: its files are not on this machine."""
+    def listed(cls, tile_id: str, aoi: str, footprint: Polygon, attribution: str = "") -> "Tile":
+        """Build a tile that is known by its footprint only: its files are not on this machine.
+
+        Args:
+            tile_id: Id of the tile.
+            aoi: Name of its area.
+            footprint: Extent in longitude and latitude.
+            attribution: Credit of the image.
+        """
         return cls(
-            id=name, aoi=aoi, products={}, footprints=None, footprint=footprint, width=0, height=0, bands=0, dtype="",
-            crs="", gsd_m=0.0, buildings=None, built_share=None, nodata_share=None, attribution=attribution,
+            id=tile_id, aoi=aoi, products={}, footprints=None, footprint=footprint, width=0, height=0, bands=0,
+            dtype="", crs="", gsd_m=0.0, buildings=None, built_share=None, nodata_share=None, attribution=attribution,
         )  # fmt: skip
 
-    def moved_like(self, known: "Tile") -> "Tile":
-        """With its labels where those of a known row of the same label file were moved to, and counted there."""
-        files = {file and file.resolve() for file in (self.footprints, known.footprints)}
-        if len(files) > 1 or known.offset_m == (0.0, 0.0):
+    def with_offset_of(self, previous: "Tile") -> "Tile":
+        """Take over the label offset, and the counts made with it, of an earlier row with the same label file."""
+        files = {file and file.resolve() for file in (self.footprints, previous.footprints)}
+        if len(files) > 1 or previous.offset_m == (0.0, 0.0):
             return self
-        return replace(self, offset_m=known.offset_m, buildings=known.buildings, built_share=known.built_share)
+        return replace(self, offset_m=previous.offset_m, buildings=previous.buildings, built_share=previous.built_share)
 
     @property
     def title(self) -> str:
-        """What to call it before people."""
+        """Display name: the given name, else the id."""
         return self.name or self.id
 
     @property
-    def is_here(self) -> bool:
-        """Whether its image is on this machine; where not, it is only listed."""
+    def is_downloaded(self) -> bool:
+        """Tell whether the image is on this machine; otherwise the tile is only listed."""
         return bool(self.products)
 
     @property
     def is_readable(self) -> bool:
-        """Whether its image is where the catalogue says: files may be moved or deleted behind its back."""
-        return self.is_here and self.image.is_file()
+        """Tell whether the image file still exists: files may be moved or deleted outside of Groundplan."""
+        return self.is_downloaded and self.image.is_file()
 
     @property
     def image(self) -> Path:
-        """The file to show and to train on; raises NoImage."""
-        for product in (*COLOUR, *EIGHT_BANDS, *self.products):
+        """File to show and to train on; raises NoImage."""
+        for product in (*RGB_PRODUCT, *MULTISPECTRAL_PRODUCT, *self.products):
             if product in self.products:
                 return self.products[product]
         raise NoImage(tile=self.id)
 
     @property
     def eight_bands(self) -> Path | None:
-        """The file with WorldView's eight bands, where there is one."""
-        return next((self.products[p] for p in EIGHT_BANDS if p in self.products), None)
+        """File with WorldView's eight bands, if any."""
+        return next((self.products[product] for product in MULTISPECTRAL_PRODUCT if product in self.products), None)
 
     @property
     def labels(self) -> Path:
-        """The footprint file; raises NoLabels."""
+        """Footprint file; raises NoLabels."""
         if self.footprints is None:
             raise NoLabels(tile=self.id)
         return self.footprints
 
     @property
     def bounds(self) -> Bounds:
-        """West, south, east, north in degrees."""
+        """West, south, east, north [degrees]."""
         west, south, east, north = self.footprint.bounds
         return west, south, east, north
 
     @property
-    def is_labelled(self) -> bool:
-        """Whether it has an image and a label file."""
-        return self.footprints is not None and self.is_here
+    def is_labeled(self) -> bool:
+        """Tell whether the tile has an image and a label file."""
+        return self.footprints is not None and self.is_downloaded
 
     @property
     def short_id(self) -> str:
-        """The id without its AOI: img225; of an upload its name."""
+        """Id without its area, such as img225; of an upload its name."""
         return self.name or self.id.removeprefix(self.aoi).strip("_") or self.id
+
+
+def attributions(tiles: Iterable[Tile]) -> list[str]:
+    """List the distinct attributions of tiles, in their order."""
+    return list(dict.fromkeys(tile.attribution for tile in tiles if tile.attribution))

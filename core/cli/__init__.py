@@ -1,1 +1,1 @@
-"""The command line and the supervisor of web server and worker."""
+"""Command-line interface, and the supervisor of web server and worker."""

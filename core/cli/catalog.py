@@ -1,4 +1,4 @@
-"""`python -m core catalog …`: which tiles there are."""
+"""Commands `catalog add`, `list`, `remove` and `sample`: the tile catalog."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,67 +6,70 @@ from typing import Annotated
 import typer
 
 from core.catalog.register import register, remove
-from core.catalog.scan import Found
+from core.catalog.scan import ScanResult
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
-from core.cli.console import PLAIN, notes, print_json, progress, tell
+from core.cli.console import GROUP_OPTIONS, print_json, print_notes, print_scan, progress
+from core.formatting import counted
 from core.settings import settings
 from core.tasks.data import register_sample
-from core.uploads.validation import Place
+from core.uploads.validation import Georeference
 
-catalog = typer.Typer(help="Which tiles there are, and where.", **PLAIN)
+catalog = typer.Typer(help="Register, list and remove tiles.", **GROUP_OPTIONS)
 
 
 @catalog.command("add")
 def catalog_add(
-    path: Annotated[Path, typer.Argument(help="A folder in any SpaceNet layout, one file of it, or any GeoTIFF.")],
-    attribution: Annotated[str, typer.Option(help="Who made the pictures, shown wherever they are.")] = "",
-    labels: Annotated[Path | None, typer.Option(help="Of one GeoTIFF: its buildings, .geojson or .csv.")] = None,
-    crs: Annotated[str, typer.Option(help="Of one GeoTIFF that names none: EPSG:32611 or so.")] = "",
-    edges: Annotated[str, typer.Option(help="Of one GeoTIFF without coordinates: west,south,east,north.")] = "",
-    name: Annotated[str, typer.Option(help="Of one GeoTIFF: what to call it.")] = "",
+    path: Annotated[Path, typer.Argument(help="Folder in any SpaceNet layout, one of its files, or any GeoTIFF.")],
+    attribution: Annotated[str, typer.Option(help="Attribution of the images, shown with them.")] = "",
+    labels: Annotated[Path | None, typer.Option(help="Single GeoTIFF: building footprints, .geojson or .csv.")] = None,
+    crs: Annotated[str, typer.Option(help="Single GeoTIFF without CRS: EPSG code, such as EPSG:32611.")] = "",
+    bbox: Annotated[str, typer.Option(help="Single GeoTIFF: bounding box in degrees, west,south,east,north.")] = "",
+    name: Annotated[str, typer.Option(help="Single GeoTIFF: name of the tile.")] = "",
 ) -> None:
-    """Registers the tiles of a folder, whose files stay where they are; or takes in one GeoTIFF of any size."""
+    """Register the tiles of a folder, or import one GeoTIFF of any size. Files stay in place."""
     from core.runs.run import trained_gsd
-    from core.uploads.ingest import is_one_image, take_in
+    from core.uploads.ingest import ingest, is_one_image
     from core.uploads.upload import Upload
 
-    if is_one_image(path, labels, crs, edges, name):
+    if is_one_image(path, labels, crs, bbox, name):
         with progress() as report:
-            tile = take_in(path, labels, Place.of(crs, edges), name, attribution, report, trained_gsd(settings().runs))
+            tile = ingest(
+                path, labels, Georeference.of(crs, bbox), name, attribution, report, trained_gsd(settings().runs)
+            )
         for note in Upload.find(tile.id).facts.notes:
-            notes.print(note, markup=False)
-        tell(Found((tile,)))
+            print_notes.print(note, markup=False)
+        print_scan(ScanResult((tile,)))
         return
     with progress() as report:
-        found = register(path, attribution, report)
-    tell(found)
+        result = register(path, attribution, report)
+    print_scan(result)
 
 
 @catalog.command("list")
 def catalog_list(
-    json: Annotated[bool, typer.Option("--json", help="All facts of every tile as JSON.")] = False,
-    aoi: Annotated[str | None, typer.Option(help="Only the tiles of one area.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print all properties as JSON.")] = False,
+    aoi: Annotated[str | None, typer.Option(help="Only tiles of this area.")] = None,
 ) -> None:
-    """Lists the tiles of the catalogue."""
+    """List the tiles of the catalog."""
     tiles = [tile for tile in read_catalog().tiles if aoi in (None, tile.aoi)]
     if json:
-        print_json([_facts(tile) for tile in tiles])
+        print_json([_properties(tile) for tile in tiles])
         return
     for tile in tiles:
-        typer.echo(f"{tile.id}\t{_in_words(tile)}")
+        typer.echo(f"{tile.id}\t{_describe(tile)}")
     if not tiles:
-        notes.print("The catalogue is empty. Fill it with `python -m core catalog add FOLDER`.", markup=False)
+        print_notes.print("The catalog is empty. Add tiles with `python -m core catalog add FOLDER`.", markup=False)
 
 
-def _in_words(tile: Tile) -> str:
-    if not tile.is_here:
+def _describe(tile: Tile) -> str:
+    if not tile.is_downloaded:
         return "not downloaded"
-    buildings = "no labels" if tile.buildings is None else f"{tile.buildings} buildings"
+    buildings = "no labels" if tile.buildings is None else counted(tile.buildings, "building")
     return f"{tile.width} × {tile.height} px\t{tile.gsd_m:.2f} m\t{tile.bands} bands\t{buildings}"
 
 
-def _facts(tile: Tile) -> dict[str, object]:
+def _properties(tile: Tile) -> dict[str, object]:
     facts = {name: getattr(tile, name) for name in Tile.__dataclass_fields__ if name != "footprint"}
     products = {name: str(path) for name, path in tile.products.items()}
     labels = str(tile.footprints) if tile.footprints else None
@@ -75,21 +78,21 @@ def _facts(tile: Tile) -> dict[str, object]:
 
 @catalog.command("remove")
 def catalog_remove(
-    tiles: Annotated[list[str] | None, typer.Argument(help="Their ids, as `catalog list` shows them.")] = None,
+    tiles: Annotated[list[str] | None, typer.Argument(help="Tile IDs, see `catalog list`.")] = None,
     aoi: Annotated[str, typer.Option(help="All tiles of this area.")] = "",
 ) -> None:
-    """Takes tiles out of the catalogue; their files stay where they are."""
+    """Remove tiles from the catalog. Their files are kept."""
     if not tiles and not aoi:
-        raise typer.BadParameter("Name tiles, or an area with --aoi.")
-    gone = remove(tiles or (), aoi)
-    typer.echo(f"{len(gone)} tiles are no longer in the catalogue; their files stay")
+        raise typer.BadParameter("Specify tiles, or an area with --aoi.")
+    removed = remove(tiles or (), aoi)
+    typer.echo(f"{counted(len(removed), 'tile')} removed from the catalog; files are kept")
 
 
 @catalog.command("sample")
 def catalog_sample(
-    seed: Annotated[int | None, typer.Option(help="Another number, another city; makes it anew.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed; regenerates the city.")] = None,
 ) -> None:
-    """Makes the sample city where there is none yet, and registers it."""
+    """Generate the synthetic sample city, unless it exists, and register it."""
     with progress() as report:
-        found = register_sample(seed, report)
-    tell(found)
+        result = register_sample(seed, report)
+    print_scan(result)

@@ -1,4 +1,4 @@
-"""The commands that train: `train`, `ensemble` and `sweep`."""
+"""Commands `train`, `ensemble`, `sweep` and `starter`: model training."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,112 +7,113 @@ from typing import Annotated, Any
 
 import typer
 
-from core.catalog.register import as_moved
+from core.catalog.register import with_label_offset
 from core.catalog.scan import scan
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
-from core.cli.console import notes, progress
-from core.datasets.config import bands_of
+from core.cli.console import print_notes, progress
+from core.datasets.config import band_count
 from core.errors import AmbiguousTile, NoSuchTile
-from core.progress import asked_to_end
+from core.progress import stop_requested
 from core.runs.config import TrainingConfig
 from core.runs.run import Run
 from core.settings import settings
-from core.training.presets import MANY, PRESETS, preset, recommended
+from core.training.presets import PRESETS, UNLIMITED_EPOCHS, preset, recommended
 from models.registry import DEFAULT
 
-#: Options of `train` that are settings of a training's recipe.
-_OF_RECIPE = ("scaling", "gsd_m", "bands")
+#: Options of `train` that belong to the dataset configuration.
+_DATASET_OPTIONS = ("normalization", "gsd_m", "bands")
 
 
 def train(
-    out: Annotated[Path, typer.Option(help="Folder of the run; it must not hold one yet.")],
-    data: Annotated[Path | None, typer.Option(help="A folder in any SpaceNet layout; else the catalogue.")] = None,
-    network: Annotated[str, typer.Option("--network", "--model", help="By name, such as unet or fcn.")] = "",
-    preset: Annotated[str, typer.Option(help=f"Ready-made: {', '.join(PRESETS)}.")] = "",
-    minutes: Annotated[float | None, typer.Option(help="On the clock; the learning rate's schedule ends then.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of minutes.")] = None,
-    tiles: Annotated[str, typer.Option(help="Only these, by id, with commas between.")] = "",
-    option: Annotated[list[str] | None, typer.Option(help="Of the network, such as width=24.")] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Crops a step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option()] = None,
-    seed: Annotated[int | None, typer.Option(help="The same seed gives the same losses.")] = None,
-    schedule: Annotated[str | None, typer.Option(help="Of the learning rate: constant or cosine.")] = None,
-    patience: Annotated[int | None, typer.Option(min=0, help="Epochs without a better check; 0: all.")] = None,
-    augment: Annotated[bool | None, typer.Option("--augment/--no-augment", help="Mirror and turn crops.")] = None,
-    vary: Annotated[bool | None, typer.Option("--vary/--no-vary", help="Other scale, angle and light.")] = None,
-    refit: Annotated[float | None, typer.Option(help="Share at the end that learns from all tiles.")] = None,
-    epoch_crops: Annotated[int | None, typer.Option(help="Fewest crops between two checks, where drawn.")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")] = None,
-    gsd_m: Annotated[float | None, typer.Option("--gsd", help="Metres a pixel; 0: as the thesis.")] = None,
-    scaling: Annotated[str | None, typer.Option(help="percentile, or thesis: /255 and /65535.")] = None,
-    infrared: Annotated[bool | None, typer.Option(help="The eighth band, too, where all tiles have it.")] = None,
-    batch_norm: Annotated[bool, typer.Option("--batch-norm", help="The text's variant of the thesis network.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
-    more_of: Annotated[Path | None, typer.Option("--from", help="A run that --epochs more are added to.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the new run.")],
+    data: Annotated[Path | None, typer.Option(help="Folder in any SpaceNet layout; default: the catalog.")] = None,
+    network: Annotated[str, typer.Option("--network", "--model", help="Model, such as unet or fcn.")] = "",
+    preset: Annotated[str, typer.Option(help=f"Preset: {', '.join(PRESETS)}.")] = "",
+    minutes: Annotated[float | None, typer.Option(help="Train for a fixed time (minutes).")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Number of epochs, instead of minutes.")] = None,
+    tiles: Annotated[str, typer.Option(help="Comma-separated tile IDs.")] = "",
+    option: Annotated[list[str] | None, typer.Option(help="Model option, such as width=24.")] = None,
+    batch: Annotated[int | None, typer.Option("--batch-size", min=1, help="Batch size.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="Learning-rate schedule: constant or cosine.")] = None,
+    patience: Annotated[int | None, typer.Option(min=0, help="Early-stopping patience in epochs (0 = off).")] = None,
+    augment: Annotated[bool | None, typer.Option(help="Augmentation: flips and rotations by 90°.")] = None,
+    strong_augmentation: Annotated[bool | None, typer.Option(help="Geometric and color augmentation.")] = None,
+    refit: Annotated[float | None, typer.Option(help="Fraction of training used for the refit on all tiles.")] = None,
+    epoch_crops: Annotated[int | None, typer.Option(help="Minimum crops per epoch.")] = None,
+    precision: Annotated[str | None, typer.Option(help="Precision: auto, float32, bfloat16 or float16.")] = None,
+    gsd_m: Annotated[float | None, typer.Option("--gsd", help="Model resolution (GSD, m/pixel).")] = None,
+    normalization: Annotated[str | None, typer.Option(help="percentile, or thesis (divide by maximum).")] = None,
+    infrared: Annotated[bool | None, typer.Option(help="Use near-infrared, if all tiles have it.")] = None,
+    batch_norm: Annotated[bool, typer.Option("--batch-norm", help="Batch normalization (fcn only).")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted training.")] = False,
+    more_of: Annotated[Path | None, typer.Option("--from", help="Run to continue for --epochs more epochs.")] = None,
 ) -> None:
-    """Trains a network on the labelled tiles of a folder, or on tiles of the catalogue. Ctrl-C ends the epoch early."""
+    """Train a model on labeled tiles of a folder or of the catalog. Ctrl-C ends training early and keeps the model."""
     from core.training.train import train as train_run
 
     parent = Run(more_of) if more_of else None
     options = {"batch_norm": True} if batch_norm else {}
-    asked = {
+    settings = {
         "network": network, "preset": preset, "minutes": minutes, "epochs": epochs, "batch": batch,
         "learning_rate": learning_rate, "seed": seed, "schedule": schedule, "patience": patience, "augment": augment,
-        "vary": vary, "refit": refit, "precision": precision, "scaling": scaling, "gsd_m": gsd_m,
-        "epoch_crops": epoch_crops, "bands": None if infrared is None else bands_of(infrared),
-        "options": options | _options(option or []), "name": out.name,
+        "strong_augmentation": strong_augmentation, "refit": refit, "precision": precision,
+        "normalization": normalization, "gsd_m": gsd_m,
+        "epoch_crops": epoch_crops, "bands": None if infrared is None else band_count(infrared),
+        "options": options | _parse_options(option or []), "name": out.name,
     }  # fmt: skip
-    config = chosen_config(asked)
+    config = training_config(settings)
     if parent:
-        end = MANY if minutes else parent.epochs_done + (epochs or 10)
+        end = UNLIMITED_EPOCHS if minutes else parent.epochs_done + (epochs or 10)
         config = replace(parent.config, name=out.name, patience=0, epochs=end, minutes=minutes or 0.0)
     if resume and Run(out).exists:
         config = Run(out).config
-    wanted = parts(tiles)
-    if data is None and not wanted and (parent or resume):
-        wanted = list((parent or Run(out)).record.tiles)
-    if data is None and not wanted:
-        raise typer.BadParameter("Name a folder with --data, or tiles of the catalogue with --tiles.")
-    found = read_catalog().tiles if data is None else _scanned(data)
-    chosen = [_named(found, name) for name in wanted] or found
-    with progress() as report, asked_to_end() as finish:
+    tile_names = split_list(tiles)
+    if data is None and not tile_names and (parent or resume):
+        tile_names = list((parent or Run(out)).record.tiles)
+    if data is None and not tile_names:
+        raise typer.BadParameter("Specify a folder with --data, or tiles of the catalog with --tiles.")
+    available = read_catalog().tiles if data is None else _scan_folder(data)
+    chosen = [_find_tile(available, name) for name in tile_names] or available
+    with progress() as report, stop_requested() as finish:
         run = train_run(chosen, config, out, report, finish, resume=resume, parent=parent)
     typer.echo(run.metrics().dropna(axis="columns", how="all").to_string(index=False))
     typer.echo(out)
 
 
-def chosen_config(asked: dict[str, Any]) -> TrainingConfig:
-    """The preset, or what the network is trained with best, with what was asked for beside it; raises InvalidSetting.
+def training_config(settings: dict[str, Any]) -> TrainingConfig:
+    """Training configuration from command-line options: a preset or the recommended settings, with changes.
 
-    Epochs without minutes end the training of a preset, too.
+    Epochs without minutes replace the time budget of a preset. Raises InvalidSetting.
     """
-    said = {name: value for name, value in asked.items() if value not in (None, "") and name != "preset"}
-    base = preset(asked["preset"]).config if asked.get("preset") else recommended(said.get("network", DEFAULT))
-    if said.get("network", base.network) != base.network:
-        kept = {name: getattr(base, name) for name in ("minutes", "epochs", "batch", "epoch_crops")}
-        base = replace(recommended(said["network"]), **kept)
-    if "epochs" in said and "minutes" not in said:
-        said["minutes"] = 0.0
-    if said.get("minutes") and "epochs" not in said:
-        said["epochs"] = MANY
-    options = {**base.options, **said.pop("options", {})}
-    if "gsd_m" in said:
-        base = replace(base, recipe=replace(base.recipe, finest_m=0.0))
-    recipe = replace(base.recipe, **{name: said.pop(name) for name in _OF_RECIPE if name in said})
-    return replace(base, **said, options=options, recipe=recipe)
+    changes = {name: value for name, value in settings.items() if value not in (None, "") and name != "preset"}
+    base = preset(settings["preset"]).config if settings.get("preset") else recommended(changes.get("network", DEFAULT))
+    if changes.get("network", base.network) != base.network:
+        budget = {name: getattr(base, name) for name in ("minutes", "epochs", "batch", "epoch_crops")}
+        base = replace(recommended(changes["network"]), **budget)
+    if "epochs" in changes and "minutes" not in changes:
+        changes["minutes"] = 0.0
+    if changes.get("minutes") and "epochs" not in changes:
+        changes["epochs"] = UNLIMITED_EPOCHS
+    options = {**base.options, **changes.pop("options", {})}
+    if "gsd_m" in changes:
+        base = replace(base, dataset=replace(base.dataset, finest_m=0.0))
+    dataset = replace(base.dataset, **{name: changes.pop(name) for name in _DATASET_OPTIONS if name in changes})
+    return replace(base, **changes, options=options, dataset=dataset)
 
 
-def _options(pairs: Sequence[str]) -> dict[str, Any]:
-    """Options of a network from words like width=24; what they may be is checked with the network."""
-    found = {}
+def _parse_options(pairs: Sequence[str]) -> dict[str, Any]:
+    """Parse network options such as width=24; they are validated later, with the network."""
+    options = {}
     for pair in pairs:
         name, _, text = pair.partition("=")
-        found[name.strip()] = _value(text.strip())
-    return found
+        options[name.strip()] = _parse_value(text.strip())
+    return options
 
 
-def _value(text: str) -> bool | int | float | str:
+def _parse_value(text: str) -> bool | int | float | str:
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     for kind in (int, float):
@@ -124,40 +125,40 @@ def _value(text: str) -> bool | int | float | str:
 
 
 def ensemble(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of the runs.")],
-    out: Annotated[Path, typer.Option(help="Folder of the new run; it must not hold one yet.")],
+    runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new run.")],
 ) -> None:
-    """Makes one run of several: it predicts the mean of what they say."""
-    from core.inference.ensemble import combine
+    """Create an ensemble: a run that averages the predictions of several runs."""
+    from core.inference.ensemble import make_ensemble
 
-    run = combine([Run(path) for path in runs], out)
-    notes.print(f"{len(runs)} networks, {run.record.parameters:,} parameters together", markup=False)
+    run = make_ensemble([Run(path) for path in runs], out)
+    print_notes.print(f"Ensemble of {len(runs)} models, {run.record.parameters:,} parameters", markup=False)
     typer.echo(out)
 
 
 def make_starter(
-    minutes: Annotated[float, typer.Option(min=0.1, help="Of training.")] = 10.0,
-    out: Annotated[Path | None, typer.Option(help="Instead of models/weights/starter.")] = None,
+    minutes: Annotated[float, typer.Option(min=0.1, help="Training time (minutes).")] = 10.0,
+    out: Annotated[Path | None, typer.Option(help="Output folder; default: models/weights/starter.")] = None,
 ) -> None:
-    """Trains the network that comes with Groundplan on the sample city, and writes its model card."""
-    from core.training.starter_model import FOLDER, make
+    """Retrain the built-in starter model on the sample city, and write its model card."""
+    from core.training.starter_model import FOLDER, train_starter
 
     with progress() as report:
-        typer.echo(make(minutes, report, out or FOLDER).path)
+        typer.echo(train_starter(minutes, report, out or FOLDER).path)
 
 
-def _scanned(folder: Path) -> Sequence[Tile]:
-    """The tiles of a folder; labels that were moved in the catalogue are moved."""
+def _scan_folder(folder: Path) -> Sequence[Tile]:
+    """Scan the tiles of a folder, with the label offsets of the catalog applied."""
     with progress() as report:
-        found = scan(folder, report=report)
-    for problem in found.problems:
-        notes.print(problem, markup=False)
-    return as_moved(found.tiles)
+        result = scan(folder, report=report)
+    for problem in result.problems:
+        print_notes.print(problem, markup=False)
+    return with_label_offset(result.tiles)
 
 
-def _named(found: Sequence[Tile], name: str) -> Tile:
-    """The tile of an id or a short id."""
-    tiles = [tile for tile in found if tile.id == name] or [tile for tile in found if tile.short_id == name]
+def _find_tile(known_tiles: Sequence[Tile], name: str) -> Tile:
+    """Find a tile by ID or short ID; raises NoSuchTile, AmbiguousTile."""
+    tiles = [tile for tile in known_tiles if tile.id == name] or [tile for tile in known_tiles if tile.short_id == name]
     if not tiles:
         raise NoSuchTile(tile=name)
     if len(tiles) > 1:
@@ -166,32 +167,45 @@ def _named(found: Sequence[Tile], name: str) -> Tile:
 
 
 def sweep(
-    name: Annotated[str, typer.Argument(help="Of the sweep; more trainings under the same name join it.")],
-    tiles: Annotated[str, typer.Option(help="Of the catalogue, by id, with commas between.")] = "",
-    aoi: Annotated[str, typer.Option(help="Instead: all labelled tiles of this area.")] = "",
-    rates: Annotated[str, typer.Option(help="Learning rates, with commas between.")] = "0.001",
-    networks: Annotated[str, typer.Option(help="With commas between.")] = DEFAULT,
-    seeds: Annotated[str, typer.Option(help="Whole numbers, with commas between.")] = "0",
-    epochs: Annotated[int, typer.Option(min=1)] = 10,
-    batch: Annotated[int, typer.Option(min=1, help="Crops a step.")] = 8,
-    gpus: Annotated[int, typer.Option(min=0, help="Of a cluster, on each machine of a training.")] = 0,
-    nodes: Annotated[int, typer.Option(min=1, help="Machines of a cluster, for each training.")] = 1,
+    name: Annotated[str, typer.Argument(help="Sweep name; runs under the same name are added to it.")],
+    tiles: Annotated[str, typer.Option(help="Comma-separated tile IDs of the catalog.")] = "",
+    aoi: Annotated[str, typer.Option(help="Instead: all labeled tiles of this area.")] = "",
+    rates: Annotated[str, typer.Option("--learning-rates", help="Comma-separated learning rates.")] = "0.001",
+    networks: Annotated[str, typer.Option(help="Comma-separated models.")] = DEFAULT,
+    seeds: Annotated[str, typer.Option(help="Comma-separated random seeds.")] = "0",
+    epochs: Annotated[int, typer.Option(min=1, help="Number of epochs.")] = 10,
+    batch: Annotated[int, typer.Option("--batch-size", min=1, help="Batch size.")] = 8,
+    gpus: Annotated[int, typer.Option(min=0, help="GPUs of the cluster per machine.")] = 0,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines of the cluster per run.")] = 1,
 ) -> None:
-    """Puts a training for each learning rate, network and seed into the queue."""
+    """Queue a hyperparameter sweep: one training per learning rate, model and random seed."""
     from core.jobs.job import Resources
     from core.jobs.queue import Queue
     from core.tasks.sweep import Sweep, submit
 
-    known = read_catalog().labelled
-    chosen = known.of_aoi(aoi).tiles if aoi else [_named(known.tiles, one) for one in parts(tiles)]
+    labelled = read_catalog().labeled
+    chosen = (
+        labelled.of_aoi(aoi).tiles
+        if aoi
+        else [_find_tile(labelled.tiles, tile_name) for tile_name in split_list(tiles)]
+    )
     if not chosen:
-        raise typer.BadParameter("Name tiles of the catalogue with --tiles, or an area with labels with --aoi.")
-    base = replace(recommended(parts(networks)[0] if parts(networks) else DEFAULT), epochs=epochs, batch=batch)
-    grid = Sweep.parse(name, [tile.id for tile in chosen], base, parts(rates), parts(networks), parts(seeds))
+        raise typer.BadParameter("Specify tiles of the catalog with --tiles, or an area with labels with --aoi.")
+    base = replace(
+        recommended(split_list(networks)[0] if split_list(networks) else DEFAULT), epochs=epochs, batch=batch
+    )
+    grid = Sweep.parse(
+        name,
+        [tile.id for tile in chosen],
+        base,
+        split_list(rates),
+        split_list(networks),
+        split_list(seeds),
+    )
     for job in submit(replace(grid, resources=Resources(gpus, nodes)), Queue(settings().queue)):
         typer.echo(f"{job.id}\t{job.params['run']}")
 
 
-def parts(text: str) -> list[str]:
-    """What stands between commas."""
-    return [part.strip() for part in text.split(",") if part.strip()]
+def split_list(text: str) -> list[str]:
+    """Split a comma-separated list."""
+    return [item.strip() for item in text.split(",") if item.strip()]

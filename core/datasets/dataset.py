@@ -1,7 +1,7 @@
-"""Crops to train on and crops to check on, from ground that never overlaps.
+"""Training and validation dataset: crops of tiles, from areas that never overlap.
 
-core/datasets/spatial_split.py decides the role of each tile before a pixel is read. Where it leaves one
-piece of ground to be divided by a line, crops across the line are left out.
+core/datasets/spatial_split.py decides the role of each tile before a pixel is read. Where it leaves one area to be
+divided by a line, crops across the line are left out.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,229 +14,251 @@ from numpy.typing import NDArray
 
 from core.catalog.tile import Tile
 from core.datasets.chips import Chips
-from core.datasets.config import Recipe
-from core.datasets.normalization import Scaling
-from core.datasets.samples import Scene, read_scene
-from core.datasets.spatial_split import SHARE, Split, split
-from core.errors import DiskFull, GroundplanError, NoTrainingGround, TooFewTiles, UnreadableTiles
+from core.datasets.config import DatasetConfig
+from core.datasets.normalization import Normalization
+from core.datasets.samples import Sample, read_sample
+from core.datasets.spatial_split import VALIDATION_SHARE, Split, split
+from core.errors import DiskFull, GroundplanError, SplitImpossible, TooFewTiles, UnreadableTiles
+from core.formatting import counted
 from core.geo.grid import LONLAT
 from core.progress import Report, silent
 from core.settings import settings
-from core.types import Where
+from core.types import BoolMask
 
-#: Pixels that crops on both sides of the dividing line may share through rounding.
-HAIR_PX = 0.05
-#: Crops become no smaller than that, however little ground there is.
-SMALLEST = 32
-#: A tile so many times longer than the recipe's picture loses what a person can see in it.
-SQUEEZED = 2.0
-#: What a refit adds to what is told of the split.
-_REFIT = "Once thresholds are found there, the rest of the training learns from all of this ground."
+#: Overlap of crops on both sides of the dividing line that is allowed as a rounding error [px].
+ROUNDING_PX = 0.05
+#: Smallest side of a crop, however small the area is [px].
+MIN_CHIP = 32
+#: A tile is squeezed too much if its longer side exceeds the resampled size this many times.
+MAX_ASPECT_CHANGE = 2.0
+#: Note on the split that a refit adds.
+_REFIT_NOTE = "After threshold tuning, training continues on training and validation tiles (refit)."
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a network is fed."""
+    """Crops for training and validation."""
 
     train: Chips
     validation: Chips
-    whole: Chips  #: both, and for a refit what lies between them
-    scaling: Scaling
-    bands: int  #: 3, or 4 with WorldView's eighth band
-    between: tuple[str, ...] = ()  #: ids of the tiles between both sides
-    notes: tuple[str, ...] = ()  #: what was left out and why, and what may harm, one sentence each
+    whole: Chips  #: both, and for a refit the buffer between them
+    normalization: Normalization
+    bands: int  #: 3, or 4 with WorldView's band 8 (NIR2)
+    buffer_tiles: tuple[str, ...] = ()  #: ids of the tiles between both areas
+    notes: tuple[str, ...] = ()  #: what was left out and why, and warnings, one sentence each
 
     @property
     def train_tiles(self) -> tuple[str, ...]:
-        """Ids of the tiles with crops to train on."""
+        """Ids of the tiles with training crops."""
         return _tiles_of(self.train)
 
     @property
     def validation_tiles(self) -> tuple[str, ...]:
-        """Ids of the tiles with crops to check on."""
+        """Ids of the tiles with validation crops."""
         return _tiles_of(self.validation)
 
 
 def _tiles_of(chips: Chips) -> tuple[str, ...]:
-    return tuple(chips.scenes[n].tile for n in np.unique(chips.where[:, 0]))
+    return tuple(chips.samples[n].tile for n in np.unique(chips.origins[:, 0]))
 
 
 def read_dataset(
     tiles: Sequence[Tile],
-    recipe: Recipe,
+    config: DatasetConfig,
     seed: int,
     report: Report = silent,
-    scaling: Scaling | None = None,
+    normalization: Normalization | None = None,
     cache: Path | None = None,
     targets: tuple[str, ...] = ("inner",),
     refit: bool = False,
 ) -> Dataset:
-    """The crops of the labelled ones of these tiles, scaled and divided as `split` says; the same for the same seed.
+    """Read labelled tiles, split them spatially into training and validation, and normalize them.
 
-    Tiles are decoded once: into memory, or into memory-mapped files in the folder `cache` where memory is too small.
-    The target has these layers (models.registry.TARGETS). `scaling` is that of a run that goes on. Only for a
-    `refit` is what lies between both sides read. Tiles that cannot be read are left out and told; if that empties a
-    side, the rest is split anew. Raises TooFewTiles, UnreadableTiles, NoTrainingGround, CannotWrite, DiskFull.
+    Tiles are decoded once. Those that cannot be read are left out, with a note; if that leaves no training or no
+    validation tile, the remaining ones are split again. The result is the same for the same seed.
+
+    Args:
+        tiles: Candidate tiles; those without labels are left out.
+        config: Settings of resampling, normalization and crops.
+        seed: Random seed of the split.
+        report: Receives the progress.
+        normalization: That of the run that is resumed or continued; None fits it to the training tiles.
+        cache: Folder for memory-mapped pixels, if they are too large for memory.
+        targets: Layers of the target, see models.registry.TARGETS.
+        refit: Read the buffer tiles as well.
+
+    Raises:
+        TooFewTiles: No tile is labelled.
+        UnreadableTiles: No tile can be read.
+        SplitImpossible: There are no crops for one of both sides.
+        CannotWrite: The cache cannot be written.
+        DiskFull: The disk is full.
     """
-    usable = list({tile.id: tile for tile in tiles if tile.is_labelled}.values())
+    usable = list({tile.id: tile for tile in tiles if tile.is_labeled}.values())
     if not usable:
         raise TooFewTiles
     planned = split(usable, seed)
-    used = [tile for tile in usable if refit or tile.id not in planned.between]
-    wanted, recipe = recipe, _for_little_ground(recipe, [tile for tile in used if tile.id in planned.divided])
-    bands = recipe.bands or (4 if all(tile.eight_bands for tile in used) else 3)
-    scenes, problems = _read(used, recipe, bands, targets, report, cache if _is_large(used, recipe, bands) else None)
-    chips = Chips.of([*scenes.values()], recipe, targets)
-    parted = _of_what_is_there(planned, used, chips, seed)
-    train, validation = divide(chips, parted)
-    scaling = scaling or _scaling(recipe, [train.scenes[n] for n in np.unique(train.where[:, 0])])
-    for scene in train.scenes:
-        scene.scale(scaling)
-    crops = sum(_crops(scene, recipe) for scene in chips.scenes if scene.tile not in parted.between)
-    left_out = _left_out(tiles, usable, used, recipe.bands or bands == 4, crops - len(train) - len(validation))
-    smaller = [f"Crops have {recipe.chip} pixels: the ground is small."] if recipe != wanted else []
+    used = [tile for tile in usable if refit or tile.id not in planned.buffer]
+    full_chip, config = config.chip, _shrink_chips(config, [tile for tile in used if tile.id in planned.divided])
+    bands = config.bands or (4 if all(tile.eight_bands for tile in used) else 3)
+    samples, problems = _read(used, config, bands, targets, report, cache if _is_large(used, config, bands) else None)
+    chips = Chips.of([*samples.values()], config, targets)
+    tile_split = _split_readable(planned, used, chips, seed)
+    train, validation = divide(chips, tile_split)
+    normalization = normalization or _fit_normalization(config, train)
+    for sample in train.samples:
+        sample.normalize(normalization)
+    crops = sum(_grid_size(sample, config) for sample in chips.samples if sample.tile not in tile_split.buffer)
+    skipped = _skipped_notes(tiles, usable, used, config.bands or bands == 4, crops - len(train) - len(validation))
+    smaller = [f"Crop size reduced to {config.chip} px, because the area is small."] if config.chip != full_chip else []
     notes = (
         *problems,
         *smaller,
-        *left_out,
-        *_may_harm([tile for tile in used if tile.id in scenes], recipe),
-        *parted.notes,
-        *([_REFIT] if refit else []),
+        *skipped,
+        *_data_warnings([tile for tile in used if tile.id in samples], config),
+        *tile_split.notes,
+        *([_REFIT_NOTE] if refit else []),
     )
-    return Dataset(train, validation, chips, scaling, bands, parted.between, notes)
+    return Dataset(train, validation, chips, normalization, bands, tile_split.buffer, notes)
 
 
-def _of_what_is_there(planned: Split, used: Sequence[Tile], chips: Chips, seed: int) -> Split:
-    """The planned split without the tiles that have no crops; the rest split anew where that empties a side."""
-    shown = _tiles_of(chips)
-    parted = planned.only((*shown, *planned.between))
-    return parted if parted.has_both_sides else split([tile for tile in used if tile.id in shown], seed)
+def _split_readable(planned: Split, used: Sequence[Tile], chips: Chips, seed: int) -> Split:
+    """Remove tiles without crops from the planned split; if that leaves a side empty, split the others again."""
+    readable = _tiles_of(chips)
+    tile_split = planned.only((*readable, *planned.buffer))
+    return tile_split if tile_split.has_both_sides else split([tile for tile in used if tile.id in readable], seed)
 
 
-def _for_little_ground(recipe: Recipe, divided: Sequence[Tile]) -> Recipe:
-    """With crops so small that at least two lie beside each other in every tile that a line divides."""
-    if not recipe.gsd_m or not divided:
-        return recipe
-    shortest = min(min(tile.width, tile.height) * tile.gsd_m / recipe.gsd_m for tile in divided)
-    chip = int(max(SMALLEST, min(recipe.chip, shortest // 2 // SMALLEST * SMALLEST)))
-    return recipe if chip == recipe.chip else replace(recipe, chip=chip, step=chip // 2)
+def _shrink_chips(config: DatasetConfig, divided: Sequence[Tile]) -> DatasetConfig:
+    """Shrink the crops until at least two lie side by side in every tile that a line divides."""
+    if not config.gsd_m or not divided:
+        return config
+    shortest = min(min(tile.width, tile.height) * tile.gsd_m / config.gsd_m for tile in divided)
+    chip = int(max(MIN_CHIP, min(config.chip, shortest // 2 // MIN_CHIP * MIN_CHIP)))
+    return config if chip == config.chip else replace(config, chip=chip, step=chip // 2)
 
 
-def _is_large(tiles: Sequence[Tile], recipe: Recipe, bands: int) -> bool:
-    """Whether their decoded pixels have no room in memory."""
-    shrink = [tile.gsd_m / recipe.gsd_m if recipe.gsd_m else 1.0 for tile in tiles]
-    sizes = [
-        tile.width * tile.height * by**2 if recipe.gsd_m else recipe.size**2
-        for tile, by in zip(tiles, shrink, strict=True)
+def _is_large(tiles: Sequence[Tile], config: DatasetConfig, bands: int) -> bool:
+    """Tell if the resampled pixels of the tiles exceed the limit on memory."""
+    pixels = [
+        tile.width * tile.height * (tile.gsd_m / config.gsd_m) ** 2 if config.gsd_m else config.size**2
+        for tile in tiles
     ]
-    return sum(sizes) * bands * 4 > settings().max_scene_bytes
+    return sum(pixels) * bands * 4 > settings().max_scene_bytes
 
 
-def _crops(scene: Scene, recipe: Recipe) -> int:
-    """How many crops the grid cuts from a scene, shown or not."""
-    down, across = (len(recipe.offsets(side)) for side in scene.grid.shape)
-    return down * across
+def _grid_size(sample: Sample, config: DatasetConfig) -> int:
+    """Number of crops in the grid of a sample, with and without data."""
+    rows, columns = (len(config.offsets(side)) for side in sample.grid.shape)
+    return rows * columns
 
 
 def _read(
-    tiles: Sequence[Tile], recipe: Recipe, bands: int, targets: tuple[str, ...], report: Report, cache: Path | None
-) -> tuple[dict[str, Scene], list[str]]:
-    """The scenes by the tiles' ids, and a sentence for each tile that cannot be read; raises UnreadableTiles."""
-    scenes, problems = {}, []
+    tiles: Sequence[Tile],
+    config: DatasetConfig,
+    bands: int,
+    targets: tuple[str, ...],
+    report: Report,
+    cache: Path | None,
+) -> tuple[dict[str, Sample], list[str]]:
+    """Read samples by the ids of their tiles, and note the tiles that cannot be read; raises UnreadableTiles."""
+    samples, problems = {}, []
     for n, tile in enumerate(tiles):
-        report(n / len(tiles), f"reading {tile.id}, tile {n + 1} of {len(tiles)}")
+        report(n / len(tiles), f"Loading {tile.id}, tile {n + 1} of {len(tiles)}")
         try:
-            scene = read_scene(tile, recipe, bands, targets)
-            scenes[tile.id] = scene.on_disk(cache / f"{n}.npy") if cache else scene
+            sample = read_sample(tile, config, bands, targets)
+            samples[tile.id] = sample.on_disk(cache / f"{n}.npy") if cache else sample
         except DiskFull:
             raise
         except GroundplanError as error:
-            problems.append(f"{tile.id} was left out: {error}")
-    if not scenes:
+            problems.append(f"{tile.id} was skipped: {error}")
+    if not samples:
         raise UnreadableTiles(problem=problems[0])
-    return scenes, problems
+    return samples, problems
 
 
-def _scaling(recipe: Recipe, scenes: Sequence[Scene]) -> Scaling:
-    if recipe.scaling == "thesis":
-        return Scaling.thesis(scenes[0].full_scale)
-    return Scaling.percentiles(scenes)
+def _fit_normalization(config: DatasetConfig, train: Chips) -> Normalization:
+    samples = [train.samples[n] for n in np.unique(train.origins[:, 0])]
+    if config.normalization == "thesis":
+        return Normalization.divide_by_max(samples[0].full_scale)
+    return Normalization.from_percentiles(samples)
 
 
-def _left_out(
-    tiles: Sequence[Tile], usable: Sequence[Tile], used: Sequence[Tile], as_wished: int, crops: int
+def _skipped_notes(
+    tiles: Sequence[Tile], usable: Sequence[Tile], used: Sequence[Tile], as_configured: int, crops: int
 ) -> list[str]:
     notes = []
     unlabelled = len({tile.id for tile in tiles}) - len(usable)
-    with_eight = sum(tile.eight_bands is not None for tile in used)
+    eight_band = sum(tile.eight_bands is not None for tile in used)
     if unlabelled:
-        notes.append(f"{unlabelled} tiles without labels or image were left out.")
-    if with_eight and not as_wished:
-        notes.append(f"Only {with_eight} of {len(used)} tiles have eight bands: all are used with three channels.")
+        notes.append(f"Skipped {counted(unlabelled, 'tile')} without labels or image.")
+    if eight_band and not as_configured:
+        notes.append(f"Only {eight_band} of {len(used)} tiles have 8 bands, so that all are used as RGB (3 channels).")
     if crops:
-        notes.append(f"{crops} crops were left out: without a picture, or across the line between train and check.")
+        notes.append(f"{counted(crops, 'crop')} skipped (no data, or on the train/validation border).")
     return notes
 
 
-def _may_harm(read: Sequence[Tile], recipe: Recipe) -> Iterator[str]:
-    """A sentence about tiles squeezed into far fewer pixels, and one about pixels of several kinds."""
-    squeezed = SQUEEZED * recipe.size if not recipe.gsd_m else np.inf
-    large = [tile for tile in read if max(tile.width, tile.height) > squeezed]
+def _data_warnings(tiles: Sequence[Tile], config: DatasetConfig) -> Iterator[str]:
+    """Warn of tiles squeezed into far fewer pixels, and of mixed data types."""
+    longest = MAX_ASPECT_CHANGE * config.size if not config.gsd_m else np.inf
+    large = [tile for tile in tiles if max(tile.width, tile.height) > longest]
     if large:
-        most = max(large, key=lambda tile: max(tile.width, tile.height))
-        across, down = (most.gsd_m * side / recipe.size for side in (most.width, most.height))
-        others = f", and {len(large) - 1} more tiles likewise" if len(large) > 1 else ""
+        largest = max(large, key=lambda tile: max(tile.width, tile.height))
+        width_m, height_m = (largest.gsd_m * side / config.size for side in (largest.width, largest.height))
+        more_tiles = f", and {counted(len(large) - 1, 'more tile')} too" if len(large) > 1 else ""
         yield (
-            f"{most.title} was squeezed from {most.width} × {most.height} to {recipe.size} × {recipe.size} pixels of "
-            f"{across:.3g} × {down:.3g} m{others}. Cut such images into tiles to keep their detail."
+            f"{largest.title} was downsampled from {largest.width} × {largest.height} to {config.size} × {config.size} "
+            f"px of {width_m:.3g} × {height_m:.3g} m{more_tiles}. Split such images into tiles."
         )
-    kinds = sorted({tile.dtype for tile in read})
-    if len(kinds) > 1:
+    dtypes = sorted({tile.dtype for tile in tiles})
+    if len(dtypes) > 1:
         yield (
-            f"Pixels of {' and '.join(kinds)} are scaled alike, so that some tiles may show next to nothing. "
-            "Train on tiles of one kind."
+            f"Pixels of {' and '.join(dtypes)} are normalized together, so that some tiles may have very low contrast. "
+            "Train on tiles of one data type."
         )
 
 
-def divide(chips: Chips, parted: Split) -> tuple[Chips, Chips]:
-    """Train crops and validation crops, as the split of their tiles says; raises NoTrainingGround."""
+def divide(chips: Chips, tile_split: Split) -> tuple[Chips, Chips]:
+    """Divide crops into training and validation crops by the roles of their tiles; raises SplitImpossible."""
     if len(chips) == 0:
-        raise NoTrainingGround(detail="no pixel of them shows a picture")
-    # Tiles that show nothing have no crops and no role any more.
-    roles = np.array([parted.roles.get(scene.tile, "between") for scene in chips.scenes])[chips.where[:, 0]]
-    trained, checked = roles == "train", roles == "validation"
+        raise SplitImpossible(detail="they contain only no-data pixels")
+    # Tiles without valid data have no crops, and the split no longer has a role for them.
+    roles = np.array([tile_split.roles.get(sample.tile, "buffer") for sample in chips.samples])[chips.origins[:, 0]]
+    train, validation = roles == "train", roles == "validation"
     divided = np.flatnonzero(roles == "divided")
     if len(divided):
-        trained[divided], checked[divided] = _beside_a_line(chips.only(divided))
-    return chips.only(trained), chips.only(checked)
+        train[divided], validation[divided] = _split_by_line(chips.only(divided))
+    return chips.only(train), chips.only(validation)
 
 
-def _beside_a_line(chips: Chips) -> tuple[Where, Where]:
-    """Which crops lie before a line and train, and which behind it and validate; those across it do neither.
+def _split_by_line(chips: Chips) -> tuple[BoolMask, BoolMask]:
+    """Select the crops before a line for training and those behind it for validation; those across it are left out.
 
-    The line runs along the columns or the rows of the first tile, so that it parts the crops of a single tile cleanly,
-    with buildings on both sides if it can be. Raises NoTrainingGround.
+    The line runs along the columns or the rows of the first tile, so that it separates the crops of a single tile
+    cleanly, with buildings on both sides if possible. Raises SplitImpossible.
     """
-    left, top, right, bottom = shapely.bounds(chips.scenes[0].grid.to_pixels(chips.ground, LONLAT)).T
-    ways = [(*_best_line(low, high, chips.built), low, high) for low, high in ((left, right), (top, bottom))]
-    miss, line, low, high = min(ways, key=lambda way: way[0])
-    if miss == np.inf:
-        raise NoTrainingGround(detail="every crop overlaps every other")
-    return high <= line + HAIR_PX, low >= line - HAIR_PX
+    left, top, right, bottom = shapely.bounds(chips.samples[0].grid.to_pixels(chips.outlines, LONLAT)).T
+    sides = ((left, right), (top, bottom))
+    lines = [(*_best_line(low, high, chips.has_building), low, high) for low, high in sides]
+    cost, line, low, high = min(lines, key=lambda candidate: candidate[0])
+    if cost == np.inf:
+        raise SplitImpossible(detail="all crops overlap each other")
+    return high <= line + ROUNDING_PX, low >= line - ROUNDING_PX
 
 
-def _best_line(low: NDArray[np.float64], high: NDArray[np.float64], built: Where) -> tuple[float, float]:
-    """How far from the share a line keeps crops for the check, 1 more where a side has no buildings; and that line."""
+def _best_line(low: NDArray[np.float64], high: NDArray[np.float64], built: BoolMask) -> tuple[float, float]:
+    """Cost and place of the best line: deviation from the validation share, 1 more where a side has no buildings."""
     lines = np.unique(low)
-    crops, houses = (_on_both_sides(lines, low[part], high[part]) for part in (slice(None), built))
+    crops, built_crops = (_count_sides(lines, low[chosen], high[chosen]) for chosen in (slice(None), built))
     share = crops[1] / np.maximum(sum(crops), 1)
-    miss = np.where(np.all(crops, axis=0), np.abs(share - SHARE) + ~np.all(houses, axis=0), np.inf)
-    return float(miss.min()), float(lines[miss.argmin()])
+    cost = np.where(np.all(crops, axis=0), np.abs(share - VALIDATION_SHARE) + ~np.all(built_crops, axis=0), np.inf)
+    return float(cost.min()), float(lines[cost.argmin()])
 
 
-def _on_both_sides(
+def _count_sides(
     lines: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """How many crops lie before each line, and how many behind it."""
-    before = np.searchsorted(np.sort(high), lines + HAIR_PX, side="right")
-    return before, len(low) - np.searchsorted(np.sort(low), lines - HAIR_PX)
+    """Count the crops before each line, and those behind it."""
+    before = np.searchsorted(np.sort(high), lines + ROUNDING_PX, side="right")
+    return before, len(low) - np.searchsorted(np.sort(low), lines - ROUNDING_PX)

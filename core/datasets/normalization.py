@@ -7,11 +7,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-#: Share of the pixels below and above the percentile scale, in percent.
+#: Percentiles of the pixel values that become 0 and 1.
 PERCENTILES = (2.0, 98.0)
 
 
-#: Every n-th pixel is looked at, so that no more than about so many are.
+#: Maximum number of pixels the percentiles are computed from; of more, every n-th is taken.
 SAMPLED_PIXELS = 4_000_000
 
 
@@ -20,24 +20,38 @@ class MaskedImage(Protocol):
 
     @property
     def pixels(self) -> NDArray[np.float32]:
-        """Pixel values, (rows, cols, bands)."""
+        """Pixel values.
+
+        Returns:
+            (rows, cols, bands) float32.
+        """
 
     @property
     def valid(self) -> NDArray[np.bool_]:
-        """(rows, cols), False where there is no data."""
+        """Valid-data mask.
+
+        Returns:
+            (rows, cols) bool, False where there is no data.
+        """
 
 
 @dataclass(frozen=True)
-class Scaling:
-    """What becomes 0 and what becomes 1 in each band."""
+class Normalization:
+    """Pixel values that become 0 and 1, for each band."""
 
     low: tuple[float, ...]
     high: tuple[float, ...]
 
     def apply(self, pixels: NDArray) -> NDArray[np.float32]:
-        """(…, bands) of any dtype to float32; kept within -1 to 2, so that one broken sensor value stays harmless.
+        """Normalize pixel values, clipped to -1 to 2, so that one broken sensor value stays harmless.
 
-        What is no number becomes 0: a single one would spread through a network until every weight were none.
+        NaN becomes 0: a single one would spread through a network until every weight is NaN.
+
+        Args:
+            pixels: (…, bands) of any dtype.
+
+        Returns:
+            (…, bands) float32.
         """
         low, high = np.array(self.low, np.float32), np.array(self.high, np.float32)
         span = np.where(high > low, high - low, 1)
@@ -45,21 +59,21 @@ class Scaling:
         return np.nan_to_num(scaled, copy=False)
 
     @classmethod
-    def thesis(cls, full_scale: tuple[float, ...]) -> "Scaling":
-        """By the largest value of the dtype: /255 and /65535."""
+    def divide_by_max(cls, full_scale: tuple[float, ...]) -> "Normalization":
+        """Divide by the largest value of the dtype, 255 or 65,535."""
         return cls((0.0,) * len(full_scale), full_scale)
 
     @classmethod
-    def percentiles(cls, scenes: Sequence[MaskedImage]) -> "Scaling":
-        """From the 2nd to the 98th percentile of the finite pixels with a picture, over all scenes together."""
-        every = 1 + sum(scene.valid.size for scene in scenes) // SAMPLED_PIXELS
-        seen = np.concatenate([scene.pixels[scene.valid][::every] for scene in scenes])
-        low, high = zip(*map(_ends, seen.T), strict=True)
+    def from_percentiles(cls, samples: Sequence[MaskedImage]) -> "Normalization":
+        """Fit to the 2nd and 98th percentile of the finite, valid pixels of all samples together."""
+        step = 1 + sum(sample.valid.size for sample in samples) // SAMPLED_PIXELS
+        pixels = np.concatenate([sample.pixels[sample.valid][::step] for sample in samples])
+        low, high = zip(*map(_percentiles, pixels.T), strict=True)
         return cls(low, high)
 
 
-def _ends(band: NDArray[np.float32]) -> tuple[float, float]:
-    """What becomes 0 and 1 in one band, a row of pixels; 0 and 1 themselves where it has no finite ones."""
+def _percentiles(band: NDArray[np.float32]) -> tuple[float, float]:
+    """Low and high percentile of the values of a band, (n,); 0 and 1 if none is finite."""
     finite = band[np.isfinite(band)]
     low, high = np.percentile(finite, PERCENTILES) if len(finite) else (0.0, 1.0)
     return float(low), float(high)

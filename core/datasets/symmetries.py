@@ -1,23 +1,36 @@
-"""The eight symmetries of the square (dihedral group D4): flips and quarter turns."""
+"""D4 symmetries of a window (the dihedral group of the square): flips and quarter turns."""
 
 from numpy.typing import NDArray
 
-#: Of the square.
+#: Number of symmetries of the square.
 SYMMETRIES = 8
 
 
-def turned(window: NDArray, symmetry: int) -> NDArray:
-    """One of the square's eight symmetries of (rows, columns, …), as a view.
+def apply_d4(window: NDArray, symmetry: int) -> NDArray:
+    """Apply a D4 symmetry: bit 1 flips the rows, bit 2 the columns, bit 4 then transposes.
 
-    Bit 1 mirrors the rows, bit 2 the columns, bit 4 then swaps both.
+    Args:
+        window: (rows, cols, …).
+        symmetry: Number of the symmetry, 0 to 7.
+
+    Returns:
+        A view of the window.
     """
     window = window[::-1] if symmetry & 1 else window
     window = window[:, ::-1] if symmetry & 2 else window
     return window.swapaxes(0, 1) if symmetry & 4 else window
 
 
-def unturned(window: NDArray, symmetry: int) -> NDArray:
-    """What `turned` was given, as a view."""
+def invert_d4(window: NDArray, symmetry: int) -> NDArray:
+    """Undo `apply_d4`.
+
+    Args:
+        window: (rows, cols, …), as `apply_d4` returned it.
+        symmetry: Number of the symmetry, 0 to 7.
+
+    Returns:
+        A view of the original window.
+    """
     window = window.swapaxes(0, 1) if symmetry & 4 else window
     window = window[:, ::-1] if symmetry & 2 else window
     return window[::-1] if symmetry & 1 else window

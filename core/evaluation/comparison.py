@@ -1,4 +1,4 @@
-"""Runs beside each other: what they were trained with, how good they are, and what one finds that the other misses."""
+"""Comparison of training runs: settings, scores, learning curves, and buildings found by one run only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -8,17 +8,16 @@ import numpy as np
 import pandas as pd
 
 from core.catalog.tile_labels import read_tile_labels
-from core.evaluation.evaluate import evaluate, interval
+from core.evaluation.evaluate import bootstrap_interval, evaluate
 from core.geo.geojson import feature_collection
 from core.geo.grid import LONLAT
 from core.geo.vector import Footprints
-from core.inference.tile_prediction import UNSEEN, Predicted
-from core.postprocessing.config import Shaping
-from core.postprocessing.thresholds import tuning_of
-from core.runs.metadata import About, title_of
+from core.inference.tile_prediction import TRAINING_ROLES, TilePrediction
+from core.postprocessing.thresholds import load_thresholds
+from core.runs.metadata import RunMetadata, display_name
 from core.runs.run import Run
 
-#: What became of a building between one run and another.
+#: Change of a building between run A and run B: found only by B, only by A, by both, or by neither.
 Change = Literal["gained", "lost", "both", "neither"]
 _COLUMNS = (
     "run", "name", "tags", "network", "tiles", "epochs", "minutes", "f1", "low", "high", "ap", "mpx_s", "parameters",
@@ -26,115 +25,122 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def table(runs: Sequence[Run]) -> pd.DataFrame:
-    """A row a run: see _COLUMNS.
+def run_table(runs: Sequence[Run]) -> pd.DataFrame:
+    """Build a table with a row per run and the columns _COLUMNS.
 
-    f1 is that of its own validation ground, low and high its interval by bootstrap over the tiles there, ap the average
-    precision there; NaN where nobody knows.
+    `f1` and `ap` (average precision) are measured on the run's own validation area, `low` and `high` are the bootstrap
+    interval of F1 over its tiles; NaN where unknown.
     """
     return pd.DataFrame([_row(run) for run in runs], columns=list(_COLUMNS))
 
 
 def _row(run: Run) -> dict[str, Any]:
-    record, tuning, metrics = run.record, tuning_of(run), run.metrics()
-    low, high = interval([tuple(counts) for _, *counts in tuning.tiles]) or (np.nan, np.nan)  # type: ignore[misc]
+    record, thresholds, metrics = run.record, load_thresholds(run), run.metrics()
+    low, high = bootstrap_interval([tuple(counts) for _, *counts in thresholds.tiles]) or (np.nan, np.nan)  # type: ignore[misc]
     return {
-        "run": run.name, "name": title_of(run), "tags": list(About.of(run).tags), "network": network_of(run),
+        "run": run.name, "name": display_name(run), "tags": list(RunMetadata.of(run).tags), "network": network_of(run),
         "tiles": len(record.train_tiles), "epochs": run.epochs_done, "minutes": metrics["seconds"].sum() / 60,
-        "f1": np.nan if tuning.f1 is None else tuning.f1, "low": low, "high": high,
-        "ap": np.nan if tuning.ap is None else tuning.ap,
-        "mpx_s": metrics["images_s"].mean() * run.config.recipe.chip**2 / 1e6,
+        "f1": np.nan if thresholds.f1 is None else thresholds.f1, "low": low, "high": high,
+        "ap": np.nan if thresholds.ap is None else thresholds.ap,
+        "mpx_s": metrics["images_s"].mean() * run.config.dataset.chip**2 / 1e6,
         "parameters": record.parameters, "megabytes": run.weights().stat().st_size / 1e6,
         "created": run.created,
     }  # fmt: skip
 
 
 def network_of(run: Run) -> str:
-    """The network with what was chosen of it: unet (width 16, copies 3)."""
+    """Format the network with its options: unet (width 16, copies 3)."""
     options = ", ".join(f"{name} {value}" for name, value in run.config.options.items())
     return f"{run.config.network} ({options})" if options else run.config.network
 
 
-def differences(runs: Sequence[Run]) -> pd.DataFrame:
-    """A row a setting that is not the same in all of these runs, a column a run; empty where they are alike."""
-    settings = {run.name: _flat(asdict(run.config)) for run in runs}
+def config_differences(runs: Sequence[Run]) -> pd.DataFrame:
+    """Build a table with a row per setting that differs between the runs and a column per run."""
+    settings = {run.name: _flatten(asdict(run.config)) for run in runs}
     frame = pd.DataFrame(settings).astype(str)
     return frame[frame.nunique(axis=1) > 1] if len(frame) else frame
 
 
-def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
-            found |= _flat(value, f"{before}{name}.")
+            flat |= _flatten(value, f"{prefix}{name}.")
         else:
-            found[f"{before}{name}"] = value
-    found.pop("name", None)
-    return found
+            flat[f"{prefix}{name}"] = value
+    flat.pop("name", None)
+    return flat
 
 
-def curves(runs: Sequence[Run]) -> pd.DataFrame:
-    """Columns run, epoch, minutes and the measures of all runs, for one plot."""
-    parts = []
+def learning_curves(runs: Sequence[Run]) -> pd.DataFrame:
+    """Concatenate the metrics of all runs, with the columns run, epoch and minutes, for one plot."""
+    frames = []
     for run in runs:
         metrics = run.metrics()
-        parts.append(metrics.assign(run=title_of(run), minutes=metrics["seconds"].cumsum() / 60))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["run", "epoch", "minutes"])
+        frames.append(metrics.assign(run=display_name(run), minutes=metrics["seconds"].cumsum() / 60))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["run", "epoch", "minutes"])
 
 
-def changes(one: Predicted, other: Predicted) -> tuple[Footprints, list[Change]]:
-    """The buildings of a tile that both runs predicted, on the ground, and what became of each from one to the other.
+def building_changes(prediction_a: TilePrediction, prediction_b: TilePrediction) -> tuple[Footprints, list[Change]]:
+    """Compare two runs on a tile: the ground-truth buildings and the change of each from run A to run B.
 
     Raises NoLabels and what reading them raises.
     """
-    labels = read_tile_labels(one.tile)
-    hits = [_found(found) for found in (one, other)]
-    words: dict[tuple[bool, bool], Change] = {
+    labels = read_tile_labels(prediction_a.tile)
+    hits = []
+    for prediction in (prediction_a, prediction_b):
+        score = prediction.score()
+        assert score is not None  # the tile has labels: they were read above
+        hits.append(score.truth.hit)
+    kind_of: dict[tuple[bool, bool], Change] = {
         (False, True): "gained", (True, False): "lost", (True, True): "both", (False, False): "neither",
     }  # fmt: skip
-    kinds = [words[bool(a), bool(b)] for a, b in zip(*hits, strict=True)]
-    return Footprints.of(labels.ground, labels.grid.crs), kinds
+    kinds = [kind_of[bool(hit_a), bool(hit_b)] for hit_a, hit_b in zip(*hits, strict=True)]
+    return Footprints.of(labels.map_footprints, labels.grid.crs), kinds
 
 
-def _found(one: Predicted, shaping: Shaping | None = None) -> np.ndarray:
-    score = one.score(shaping)
-    assert score is not None
-    return score.truth.hit
-
-
-def changes_geojson(one: Predicted, other: Predicted) -> bytes:
-    """The same in longitude and latitude, with words for people."""
-    footprints, kinds = changes(one, other)
-    rows = [
-        {"verdict": kind, "words": f"{_WORDS[kind]} · {area:.0f} m²"}
+def changes_geojson(prediction_a: TilePrediction, prediction_b: TilePrediction) -> bytes:
+    """Encode the changes as GeoJSON for the map, with a tooltip."""
+    footprints, kinds = building_changes(prediction_a, prediction_b)
+    properties = [
+        {"verdict": kind, "words": f"{_CHANGE_LABELS[kind]} · {area:.0f} m²"}
         for kind, area in zip(kinds, footprints.area_m2, strict=True)
     ]
-    return feature_collection(footprints.to_crs(LONLAT).geometries, rows)
+    return feature_collection(footprints.to_crs(LONLAT).geometries, properties)
 
 
-_WORDS: Mapping[Change, str] = {
-    "gained": "only the second finds it", "lost": "only the first finds it", "both": "both find it",
-    "neither": "neither finds it",
+_CHANGE_LABELS: Mapping[Change, str] = {
+    "gained": "Found only by run B", "lost": "Found only by run A", "both": "Found by both runs",
+    "neither": "Missed by both runs",
 }  # fmt: skip
 
 
-def _who_trained(left: Predicted, right: Predicted) -> str:
-    names = [name for name, one in (("left", left), ("right", right)) if one.seen_before != UNSEEN]
-    return "both" if len(names) == 2 else "".join(names) or "neither"
+def _role_labels(prediction_a: TilePrediction, prediction_b: TilePrediction) -> str:
+    sides = (("left", prediction_a), ("right", prediction_b))
+    trained = [side for side, prediction in sides if prediction.training_role in TRAINING_ROLES]
+    return "both" if len(trained) == 2 else "".join(trained) or "neither"
 
 
-def scored_together(one: Run, other: Run, found: Sequence[tuple[Predicted, Predicted]]) -> pd.DataFrame:
-    """A row a tile that both predicted, the largest change first.
+def compare_tiles(run_a: Run, run_b: Run, pairs: Sequence[tuple[TilePrediction, TilePrediction]]) -> pd.DataFrame:
+    """Score two runs on tiles that both have predicted, the tile with most changes first.
 
-    Columns: tile, F1 of each under its name, buildings gained and lost, and who has trained on the tile (left: `one`).
+    Args:
+        run_a: First run.
+        run_b: Second run.
+        pairs: Predictions of run A and of run B for each tile.
+
+    Returns:
+        Columns tile, F1 under the name of each run, buildings gained and lost, and which run was trained on the tile
+        (left is run A).
     """
     rows = []
-    for first, second in found:
-        kinds = changes(first, second)[1]
-        scores = [evaluate([each]).total.f1 for each in (first, second)]
+    for prediction_a, prediction_b in pairs:
+        kinds = building_changes(prediction_a, prediction_b)[1]
+        scores = [evaluate([prediction]).total.f1 for prediction in (prediction_a, prediction_b)]
         rows.append(
-            {"tile": first.tile.id, one.name: scores[0], other.name: scores[1], "gained": kinds.count("gained"),
-             "lost": kinds.count("lost"), "trained on": _who_trained(first, second)}
+            {"tile": prediction_a.tile.id, run_a.name: scores[0], run_b.name: scores[1],
+             "gained": kinds.count("gained"), "lost": kinds.count("lost"),
+             "trained on": _role_labels(prediction_a, prediction_b)}
         )  # fmt: skip
-    frame = pd.DataFrame(rows, columns=["tile", one.name, other.name, "gained", "lost", "trained on"])
+    frame = pd.DataFrame(rows, columns=["tile", run_a.name, run_b.name, "gained", "lost", "trained on"])
     return frame.iloc[(frame["gained"] + frame["lost"]).to_numpy().argsort(kind="stable")[::-1]]

@@ -1,1 +1,1 @@
-"""Exports: footprints, rasters, models, reports."""
+"""Exports: footprints, rasters, models, datasets, reports."""

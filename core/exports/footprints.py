@@ -1,4 +1,4 @@
-"""The footprints of a run over several tiles, in one file."""
+"""Footprint export: predictions of a run over several tiles, in one file."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -6,67 +6,89 @@ from pathlib import Path
 import geopandas as gpd
 import pandas as pd
 
-from core.catalog.tile import Tile
+from core.catalog.tile import Tile, attributions
 from core.errors import InvalidSetting, NothingPredicted
 from core.geo.grid import LONLAT
-from core.geo.raster import describe
+from core.geo.raster import read_info
 from core.geo.vector import Footprints
-from core.geo.vector_writers import Origin, check_format, suffix_of, write_footprints, write_spacenet
-from core.inference.tile_prediction import Predicted, all_predicted
-from core.postprocessing.config import Shaping
-from core.postprocessing.thresholds import tuning_of
+from core.geo.vector_writers import Provenance, check_format, suffix_of, write_footprints, write_spacenet
+from core.inference.tile_prediction import TilePrediction, all_predictions
+from core.postprocessing.config import VectorizeConfig
+from core.postprocessing.thresholds import load_thresholds
 from core.progress import Report, silent
 from core.review.decisions import Review
 from core.runs.run import Run
 
-#: Which footprints may be taken home.
-KINDS: Mapping[str, Callable[[Predicted, Shaping], Footprints]] = {
-    "raw": lambda one, shaping: one.footprints(shaping),
-    "square": lambda one, shaping: one.footprints(shaping.changed(square=True)),
-    "accepted": lambda one, _: Review.of(one.folder).accepted,
+#: Kinds of footprints to export: as predicted, regularized, or accepted in review.
+KINDS: Mapping[str, Callable[[TilePrediction, VectorizeConfig], Footprints]] = {
+    "raw": lambda prediction, config: prediction.footprints(config),
+    "square": lambda prediction, config: prediction.footprints(config.with_changes(regularize=True)),
+    "accepted": lambda prediction, _: Review.of(prediction.folder).accepted,
 }
 
 
 def write_area(
     run: Run, tiles: Sequence[Tile], out: Path, kind: str = "raw", report: Report = silent,
-    shaping: Shaping | None = None,
+    config: VectorizeConfig | None = None,
 ) -> int:  # fmt: skip
-    """Writes what the run has predicted of these tiles, each footprint with its tile; how many there are.
+    """Export the predicted footprints of several tiles to one file, each with the ID of its tile.
 
-    They are shaped as the run was tuned where nothing else is said.
+    Where tiles overlap, a building may occur twice: once from each image.
 
-    Where two tiles share ground, a building may be there twice: once from each picture. Raises NothingPredicted,
-    InvalidSetting, and what write_footprints raises.
+    Args:
+        run: The run that predicted the tiles.
+        tiles: Tiles; those without a prediction are skipped.
+        out: File to write; its suffix names the format.
+        kind: A key of KINDS: raw, regularized, or accepted in review.
+        report: Called with the progress.
+        config: Post-processing settings; by default the optimized ones of the run.
+
+    Returns:
+        Number of footprints.
+
+    Raises:
+        NothingPredicted: No tile has a prediction.
+        InvalidSetting: The kind is unknown.
     """
     check_format(out)
     if kind not in KINDS:
-        raise InvalidSetting(setting="which footprints", value=kind, detail=f"they are {', '.join(KINDS)}")
-    found = all_predicted(run, tiles)
-    if not found:
+        raise InvalidSetting(setting="the footprints", value=kind, detail=f"must be one of {', '.join(KINDS)}")
+    predictions = all_predictions(run, tiles)
+    if not predictions:
         raise NothingPredicted(run=run.name)
-    parts = _parts(found, KINDS[kind], shaping or tuning_of(run).shaping, report)
+    config = config or load_thresholds(run).vectorize
+    footprints_by_tile = _predicted_footprints(predictions, KINDS[kind], config, report)
     if suffix_of(out) == ".csv":
-        return _write_csv(parts, out)
-    frames = [footprints.to_crs(LONLAT).frame.assign(image=one.tile.id) for one, footprints in parts]
-    together = gpd.GeoDataFrame(pd.concat(frames, ignore_index=True), crs=LONLAT)
-    together["id"] = range(1, len(together) + 1)
-    licences = "; ".join(dict.fromkeys(one.tile.attribution for one in found if one.tile.attribution))
-    days = {describe(one.tile.image).taken for one in found}
+        return _write_csv(footprints_by_tile, out)
+    frames = [
+        footprints.to_crs(LONLAT).frame.assign(image=prediction.tile.id)
+        for prediction, footprints in footprints_by_tile
+    ]
+    merged = gpd.GeoDataFrame(pd.concat(frames, ignore_index=True), crs=LONLAT)
+    merged["id"] = range(1, len(merged) + 1)
+    licenses = "; ".join(attributions(prediction.tile for prediction in predictions))
+    days = {read_info(prediction.tile.image).acquired for prediction in predictions}
     day = days.pop() if len(days) == 1 else ""
-    write_footprints(Footprints(together), out, None, Origin("", run.name, run.config.network, day, licences))
-    return len(together)
+    write_footprints(Footprints(merged), out, None, Provenance("", run.name, run.config.network, day, licenses))
+    return len(merged)
 
 
-def _parts(
-    found: Sequence[Predicted], kind: Callable[[Predicted, Shaping], Footprints], shaping: Shaping, report: Report
-) -> Iterator[tuple[Predicted, Footprints]]:
-    for n, one in enumerate(found):
-        report(n / len(found), one.tile.id)
-        yield one, kind(one, shaping)
+def _predicted_footprints(
+    predictions: Sequence[TilePrediction],
+    kind: Callable[[TilePrediction, VectorizeConfig], Footprints],
+    config: VectorizeConfig,
+    report: Report,
+) -> Iterator[tuple[TilePrediction, Footprints]]:
+    for n, prediction in enumerate(predictions):
+        report(n / len(predictions), prediction.tile.id)
+        yield prediction, kind(prediction, config)
 
 
-def _write_csv(parts: Iterable[tuple[Predicted, Footprints]], out: Path) -> int:
-    """SpaceNet's: pixels have a meaning within their own tile only."""
-    rows = [(footprints, describe(one.tile.image).grid, one.tile.id) for one, footprints in parts]
+def _write_csv(footprints_by_tile: Iterable[tuple[TilePrediction, Footprints]], out: Path) -> int:
+    """Write a SpaceNet CSV, whose pixel coordinates refer to the tile of each footprint."""
+    rows = [
+        (footprints, read_info(prediction.tile.image).grid, prediction.tile.id)
+        for prediction, footprints in footprints_by_tile
+    ]
     write_spacenet(rows, out)
     return sum(len(footprints) for footprints, _, _ in rows)

@@ -1,4 +1,4 @@
-"""What a network is, for people (a model card) and for catalogues (a STAC item with the extension MLM)."""
+"""Model card (Mitchell et al. 2019) and STAC item with the MLM extension."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,14 +8,16 @@ from typing import Any
 import shapely
 
 from core.catalog.tile import Tile
-from core.postprocessing.thresholds import tuning_of
+from core.postprocessing.thresholds import load_thresholds
 from core.runs.run import Run
 from models.registry import NETWORKS
 
 _MLM = "https://stac-extensions.github.io/mlm/v1.4.0/schema.json"
 _FILE = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
 _BANDS = ("red", "green", "blue", "nir2")
-#: Of each file: media type, how it was made, what it is.
+#: Maximum number of training tiles listed by name.
+_LISTED = 12
+#: File name to media type, MLM artifact type and title.
 _ASSETS = {
     "model.onnx": ("application/octet-stream; framework=onnx", "onnx", "ONNX for QGIS (Deepness), channels first"),
     "model.tflite": ("application/octet-stream; framework=tflite", "tflite", "LiteRT"),
@@ -25,45 +27,56 @@ _ASSETS = {
 
 
 def model_card(run: Run) -> str:
-    """Mitchell et al.: Model cards for model reporting (FAT* 2019), as short as it can be; Markdown."""
-    record, tuning = run.record, tuning_of(run)
-    scored = "not scored" if tuning.f1 is None else f"F1 {tuning.f1:.3f} at IoU 0.5 (TopCoder rule)"
-    since = " The network has learned from that ground since." if run.refitted else ""
-    where = ", ".join(record.validation_tiles) or "nothing"
-    across, down = record.gsd_m
+    """Model card in Markdown, after Mitchell et al., Model Cards for Model Reporting (FAT* 2019)."""
+    record, thresholds = run.record, load_thresholds(run)
+    config = thresholds.vectorize
+    scored = "not scored" if thresholds.f1 is None else f"F1 {thresholds.f1:.3f} at IoU 0.5 (TopCoder rule)"
+    refit_note = " The model was then refitted on these tiles as well." if run.refitted else ""
+    validation_tiles = ", ".join(record.validation_tiles) or "none"
+    gsd_x, gsd_y = record.gsd_m
+    unlisted = len(record.train_tiles) - _LISTED
+    train_tiles = ", ".join(record.train_tiles[:_LISTED]) + (f" and {unlisted} more" if unlisted > 0 else "")
     return f"""# {record.config.name or run.name}
 
-Building footprints from pictures from above; `{record.config.network}`, {record.parameters:,} parameters, trained with
+Building footprints from satellite imagery; `{record.config.network}`, {record.parameters:,} parameters, trained with
 Groundplan on {record.created[:10]}.
 
 | | |
 |---|---|
-| input | {record.bands} bands ({", ".join(_BANDS[: record.bands])}), {across:.3g} × {down:.3g} m a pixel |
-| output | probability of "building"{_second(run)} |
-| began with | {record.pretrained or "random weights"} |
-| trained on | {len(record.train_tiles)} tiles: {_some(record.train_tiles)} |
-| validated on | {where} |
-| score there | {scored}, with thresholds found on the same tiles.{since} |
-| thresholds | building from {tuning.shaping.threshold:g}, smallest {tuning.shaping.min_area_m2:g} m² |
-| device | {record.device} |
-| packages | {", ".join(f"{name} {version}" for name, version in record.versions.items())} |
-| seed | {record.config.seed} |
+| Input | {record.bands} bands ({", ".join(_BANDS[: record.bands])}), {gsd_x:.3g} × {gsd_y:.3g} m/pixel |
+| Output | probability of "building"{_distance_output(run)} |
+| Initial weights | {record.pretrained or "random"} |
+| Training tiles | {len(record.train_tiles)}: {train_tiles} |
+| Validation tiles | {validation_tiles} |
+| Validation score | {scored}, thresholds tuned on the same tiles.{refit_note} |
+| Post-processing | probability threshold {config.threshold:g}, minimum area {config.min_area_m2:g} m² |
+| Device | {record.device} |
+| Packages | {", ".join(f"{name} {version}" for name, version in record.versions.items())} |
+| Random seed | {record.config.seed} |
 
-**Limits.** It knows the ground it was trained on. Elsewhere, at another resolution or season, look at what it finds
-before anything depends on it. Pixels and labels of the tiles have licences of their own, which bind what is made of
-them.
+**Limitations.** The model is fitted to the areas it was trained on. Check its predictions before using them for other
+areas, resolutions or seasons. The licenses of the training images and labels also apply to derived data.
 """
 
 
 def stac_item(run: Run, folder: Path, tiles: Sequence[Tile] = ()) -> dict[str, Any]:
-    """The item of a network whose files lie in a folder; without tiles it has no place."""
+    """Describe a model as a STAC item with the Machine Learning Model (MLM) extension.
+
+    Args:
+        run: The run.
+        folder: Folder with the exported files.
+        tiles: Training tiles, for the extent; without any it has no geometry.
+
+    Returns:
+        The item as plain values.
+    """
     record = run.record
-    ground = shapely.union_all([tile.footprint for tile in tiles]) if tiles else None
-    place = (
-        {"geometry": shapely.geometry.mapping(ground), "bbox": list(ground.bounds)} if ground else {"geometry": None}
+    extent = shapely.union_all([tile.footprint for tile in tiles]) if tiles else None
+    geometry = (
+        {"geometry": shapely.geometry.mapping(extent), "bbox": list(extent.bounds)} if extent else {"geometry": None}
     )
     return {
-        "type": "Feature", "stac_version": "1.0.0", "stac_extensions": [_MLM, _FILE], "id": run.name, **place,
+        "type": "Feature", "stac_version": "1.0.0", "stac_extensions": [_MLM, _FILE], "id": run.name, **geometry,
         "properties": {"datetime": record.created, **_properties(run)},
         "links": [], "assets": {name: _asset(folder / name, name) for name in _ASSETS if (folder / name).is_file()},
     }  # fmt: skip
@@ -73,7 +86,7 @@ def _properties(run: Run) -> dict[str, Any]:
     record, network = run.record, NETWORKS[run.config.network]
     scaling = [
         {"type": "min-max", "minimum": low, "maximum": high}
-        for low, high in zip(record.scaling.low, record.scaling.high, strict=True)
+        for low, high in zip(record.normalization.low, record.normalization.high, strict=True)
     ]
     shape = {"dim_order": ["batch", "height", "width", "bands"], "data_type": "float32"}
     return {
@@ -86,17 +99,17 @@ def _properties(run: Run) -> dict[str, Any]:
         "mlm:hyperparameters": {"seed": record.config.seed, "minutes": record.config.minutes},
         "mlm:input": [
             {
-                "name": "pixels in the image's own values", "bands": list(_BANDS[: record.bands]),
+                "name": "pixel values as in the image", "bands": list(_BANDS[: record.bands]),
                 "input": {"shape": [-1, -1, -1, record.bands], **shape}, "value_scaling": scaling,
             }
         ],
         "mlm:output": [
             {
-                "name": f"probability{_second(run)}", "tasks": ["semantic-segmentation"],
-                "result": {"shape": [-1, -1, -1, network.layers], **shape},
+                "name": f"probability{_distance_output(run)}", "tasks": ["semantic-segmentation"],
+                "result": {"shape": [-1, -1, -1, network.prediction_layers], **shape},
                 "classification:classes": [
-                    {"value": 0, "name": "background", "description": "no building"},
-                    {"value": 1, "name": "building", "description": "a building, seen from above"},
+                    {"value": 0, "name": "background", "description": "not a building"},
+                    {"value": 1, "name": "building", "description": "building footprint"},
                 ],
             }
         ],
@@ -113,9 +126,5 @@ def _asset(path: Path, name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _second(run: Run) -> str:
-    return ", and metres to the nearest wall" if NETWORKS[run.config.network].tells_distance else ""
-
-
-def _some(names: Sequence[str], most: int = 12) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def _distance_output(run: Run) -> str:
+    return ", and distance to the nearest building edge (m)" if NETWORKS[run.config.network].predicts_distance else ""

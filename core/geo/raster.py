@@ -1,6 +1,6 @@
-"""The only door for rasters: opening, reading and writing GeoTIFF. Every failure is one sentence.
+"""Raster I/O: the only module that opens GeoTIFFs. Every failure raises an error of core.errors.
 
-Only GeoTIFF comes in, named so to GDAL: a VRT called tile.tif would read any file of this machine.
+GDAL is limited to its GeoTIFF driver: a VRT called tile.tif could read any file of this machine.
 """
 
 import errno
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -25,37 +26,39 @@ from rasterio.transform import from_bounds
 from rasterio.warp import reproject as warp
 from rasterio.windows import Window
 
-from core.atomic_files import replacing
+from core.atomic_files import atomic_write
 from core.errors import (
     BlocksTooLarge,
     CannotRead,
+    ExternalReference,
     MissingBand,
     NoSuchPath,
-    NotARaster,
-    OffTheMap,
+    OutsideWebMercator,
     RasterTooLarge,
     RasterWithoutCRS,
-    RefersElsewhere,
     TruncatedRaster,
-    UnusualPixels,
+    UnsupportedDtype,
+    UnsupportedRaster,
 )
 from core.geo.grid import WEB_MERCATOR, Grid, crs_from, reproject
+from core.geo.windows import PixelWindow
 from core.settings import settings
-from core.types import Pixels, Where
+from core.types import BoolMask, Pixels
 
-# We refuse rasters without a georeference ourselves, by name.
+# Rasters without a georeference raise RasterWithoutCRS instead.
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
-#: Bytes of a block of pixels, which is unpacked as a whole even where one pixel of it is asked for; larger ones only
-#: in files of a quarter of their size, so that they were not made to burst.
-LARGEST_BLOCK, _PACKED = 64_000_000, 4
+#: Maximum decoded size of a block, which is decompressed as a whole even to read a single pixel.
+MAX_BLOCK_BYTES = 64_000_000
+#: A larger block is accepted up to this many times the size of the file: then it is no decompression bomb.
+_MAX_COMPRESSION = 4
 
-#: What `check_magic` is to be given of a file.
+#: Bytes of the beginning of a file that `check_magic` needs.
 MAGIC_BYTES = 16
-#: Domains of the metadata tag in which GDAL looks for the names of other files, of this machine or of the network.
-_REFERRING = {"OVERVIEWS", "PROXYOVERVIEWREQUEST", "GEOLOCATION"}
+#: Metadata domains in which GDAL looks for the names of other files, local or remote.
+_REFERENCE_DOMAINS = {"OVERVIEWS", "PROXYOVERVIEWREQUEST", "GEOLOCATION"}
 _MAGIC = {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
-_OTHERS = {
+_OTHER_FORMATS = {
     b"\xff\xd8\xff": "a JPEG",
     b"\x89PNG": "a PNG",
     b"<VRT": "a VRT",
@@ -66,40 +69,52 @@ _OTHERS = {
 
 @dataclass(frozen=True)
 class RasterInfo:
-    """What a file's header says."""
+    """Header of a raster file."""
 
     path: Path
     grid: Grid
     bands: int
     dtype: str
     nodata: float | None
-    taken: str = ""  #: YYYY-MM-DD, where GDAL's metadata of satellites has it
+    acquired: str = ""  #: YYYY-MM-DD, from GDAL's IMAGERY metadata; empty without
 
 
 @dataclass(frozen=True)
 class Raster:
-    """Pixels (bands, rows, columns) with their georeference."""
+    """Pixels (bands, rows, cols) with their georeference."""
 
     pixels: Pixels
     grid: Grid
     nodata: float | None = None
 
     @property
-    def valid(self) -> Where:
-        """Where there is a picture: some band is finite and not no-data (0 where the file declares none)."""
-        return where_valid(self.pixels, self.nodata)
+    def valid(self) -> BoolMask:
+        """Return the valid mask, see valid_mask.
+
+        Returns:
+            (rows, cols) bool.
+        """
+        return valid_mask(self.pixels, self.nodata)
 
 
-def where_valid(pixels: Pixels, nodata: float | None) -> Where:
-    """Where some band of (bands, rows, columns) is finite and not no-data (0 where none is declared)."""
+def valid_mask(pixels: Pixels, nodata: float | None) -> BoolMask:
+    """Compute the valid mask: pixels with a band that is finite and not no-data.
+
+    Args:
+        pixels: (bands, rows, cols).
+        nodata: No-data value; 0 if None is declared.
+
+    Returns:
+        (rows, cols) bool.
+    """
     blank = np.equal(pixels, 0 if nodata is None else nodata)
     if pixels.dtype.kind == "f":
         blank |= ~np.isfinite(pixels)
-    valid: Where = ~np.all(blank, axis=0)
+    valid: BoolMask = ~np.all(blank, axis=0)
     return valid
 
 
-def _refuse_other_formats(path: Path) -> None:
+def _check_format(path: Path) -> None:
     if not path.is_file():
         raise NoSuchPath(name=path)
     try:
@@ -111,46 +126,42 @@ def _refuse_other_formats(path: Path) -> None:
 
 
 def check_magic(head: bytes, name: Path | str) -> None:
-    """Raises NotARaster where a file does not begin as a TIFF does, whatever its name says."""
+    """Raise UnsupportedRaster if a file does not begin as a TIFF, whatever its name."""
     if head[:4] not in _MAGIC:
-        found = next((what for magic, what in _OTHERS.items() if head.startswith(magic)), "an unknown format")
-        raise NotARaster(name=name, found="an empty file" if not head else found)
+        matches = (description for magic, description in _OTHER_FORMATS.items() if head.startswith(magic))
+        format_name = next(matches, "an unknown format")
+        raise UnsupportedRaster(name=name, found="an empty file" if not head else format_name)
 
 
 @contextmanager
 def open_raster(path: Path) -> Iterator[DatasetReader]:
-    """The dataset, for reading windows.
+    """Open a raster to read windows.
 
-    Raises NoSuchPath, CannotRead, NotARaster for other formats, TruncatedRaster where GDAL cannot read what the header
-    promises, RefersElsewhere, UnusualPixels, and RasterTooLarge or BlocksTooLarge before anything is unpacked.
+    Raises NoSuchPath, CannotRead, UnsupportedRaster for other formats, TruncatedRaster if GDAL cannot read what the
+    header promises, ExternalReference, UnsupportedDtype, and RasterTooLarge or BlocksTooLarge before decompression.
     """
-    _refuse_other_formats(path)
+    _check_format(path)
     try:
         with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"), rasterio.open(path, driver="GTiff") as dataset:
-            _refuse_references(path, dataset)
+            tag = next((name for name in dataset.tag_namespaces() if name.upper() in _REFERENCE_DOMAINS), None)
+            if tag is not None:  # before all else: GDAL follows such tags when it looks for overviews
+                raise ExternalReference(name=path, tag=tag)
             _check_declared(path, dataset)
             yield dataset
-    # In places GDAL's own words come through, and where they quote the file they are not always text.
+    # Some errors of GDAL are not translated by rasterio, and their text may quote undecodable bytes of the file.
     except (RasterioError, CPLE_BaseError, UnicodeDecodeError) as error:
         raise TruncatedRaster(name=path) from error
 
 
-def _refuse_references(path: Path, dataset: DatasetReader) -> None:
-    """Must be the first that is asked of a dataset: GDAL follows such a tag when it looks for overviews."""
-    found = next((name for name in dataset.tag_namespaces() if name.upper() in _REFERRING), None)
-    if found is not None:
-        raise RefersElsewhere(name=path, tag=found)
-
-
 def _check_declared(path: Path, dataset: DatasetReader) -> None:
-    """Only what the header says is looked at: 200 KB of packed zeros can declare 9.6 GB."""
+    """Raise by the header alone: 200 KB of compressed zeros can declare 9.6 GB."""
     if any(dtype.startswith("complex") for dtype in dataset.dtypes):
-        raise UnusualPixels(name=path, found="complex numbers")
+        raise UnsupportedDtype(name=path, found="complex numbers")
     _check_size(path, dataset, dataset.width * dataset.height * dataset.count, "MAX_DECLARED_BYTES")
     rows, columns = dataset.block_shapes[0]
-    together = dataset.count if dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL" else 1
-    size = rows * columns * together * _sample_bytes(dataset)
-    limit = max(LARGEST_BLOCK, _PACKED * path.stat().st_size)
+    bands_per_block = dataset.count if dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL" else 1
+    size = rows * columns * bands_per_block * _sample_bytes(dataset)
+    limit = max(MAX_BLOCK_BYTES, _MAX_COMPRESSION * path.stat().st_size)
     if size > limit:
         raise BlocksTooLarge(name=path, size=f"{size / 1e6:,.0f} MB", limit=f"{limit / 1e6:,.0f} MB")
 
@@ -160,7 +171,10 @@ def _sample_bytes(dataset: DatasetReader) -> int:
 
 
 def grid_of(dataset: DatasetReader, path: Path) -> Grid:
-    """The dataset's georeference; raises RasterWithoutCRS, also where it leads nowhere on earth, and OffTheMap."""
+    """Return the georeference of a dataset.
+
+    Raises RasterWithoutCRS, also for a georeference that is nowhere on earth, and OutsideWebMercator.
+    """
     if dataset.crs is None or dataset.transform.is_identity:
         raise RasterWithoutCRS(name=path)
     try:
@@ -175,22 +189,22 @@ def grid_of(dataset: DatasetReader, path: Path) -> Grid:
 
 
 def check_on_map(grid: Grid, path: Path) -> None:
-    """Raises OffTheMap where no web map can show a grid."""
+    """Raise OutsideWebMercator if no web map can show the grid."""
     if not grid.is_on_map:
-        raise OffTheMap(name=path)
+        raise OutsideWebMercator(name=path)
 
 
-def describe(path: Path) -> RasterInfo:
-    """The header of a file, without reading pixels."""
+def read_info(path: Path) -> RasterInfo:
+    """Read the header of a file, without pixels."""
     with open_raster(path) as dataset:
-        grid, taken = grid_of(dataset, path), dataset.tags(ns="IMAGERY").get("ACQUISITIONDATETIME", "")
-        return RasterInfo(path, grid, dataset.count, dataset.dtypes[0], dataset.nodata, _day(taken))
+        grid, acquired = grid_of(dataset, path), dataset.tags(ns="IMAGERY").get("ACQUISITIONDATETIME", "")
+        return RasterInfo(path, grid, dataset.count, dataset.dtypes[0], dataset.nodata, _date(acquired))
 
 
-def _day(text: str) -> str:
-    """The date of a moment; nothing where that is none. TIFFTAG_DATETIME is no such moment, but that of processing."""
+def _date(timestamp: str) -> str:
+    """Return the date of an ISO timestamp, "" if it is none. TIFFTAG_DATETIME would be the time of processing."""
     try:
-        return f"{datetime.fromisoformat(text):%Y-%m-%d}"
+        return f"{datetime.fromisoformat(timestamp):%Y-%m-%d}"
     except ValueError:
         return ""
 
@@ -201,28 +215,46 @@ def read(
     shape: tuple[int, int] | None = None,
     resampling: Resampling = Resampling.bilinear,
 ) -> Raster:
-    """All pixels, or `bands` (counted from 1), resampled to `shape` (rows, columns) where given.
+    """Read a raster, resampled to a shape.
 
-    Raises RasterTooLarge when the decoded array would exceed the limit, MissingBand, and what open_raster raises.
+    Args:
+        path: The GeoTIFF.
+        bands: Bands counted from 1, all by default.
+        shape: (rows, cols) of the result, those of the file by default.
+        resampling: Method where the shape differs.
+
+    Raises:
+        RasterTooLarge: The decoded array exceeds the limit of the settings.
+        MissingBand: The file has fewer bands.
+        GroundplanError: Any error of open_raster.
     """
     with open_raster(path) as dataset:
-        wanted = bands or tuple(range(1, dataset.count + 1))
-        check_bands(path, dataset, wanted)
+        indices = bands or tuple(range(1, dataset.count + 1))
+        check_bands(path, dataset, indices)
         rows, columns = shape or dataset.shape
-        _check_size(path, dataset, rows * columns * len(wanted), "MAX_RASTER_BYTES")
-        pixels = dataset.read(wanted, out_shape=(len(wanted), rows, columns), resampling=resampling)
+        _check_size(path, dataset, rows * columns * len(indices), "MAX_RASTER_BYTES")
+        pixels = dataset.read(indices, out_shape=(len(indices), rows, columns), resampling=resampling)
         return Raster(pixels, grid_of(dataset, path).resized(columns, rows), dataset.nodata)
 
 
-def check_bands(path: Path, dataset: DatasetReader, wanted: tuple[int, ...]) -> None:
-    """Raises MissingBand where the dataset does not have all these bands, counted from 1."""
-    for band in wanted:
+def check_bands(path: Path, dataset: DatasetReader, bands: tuple[int, ...]) -> None:
+    """Raise MissingBand unless a dataset has all bands.
+
+    Args:
+        path: File of the dataset, for the error.
+        dataset: The open dataset.
+        bands: Bands counted from 1.
+
+    Raises:
+        MissingBand: A band is missing.
+    """
+    for band in bands:
         if not 1 <= band <= dataset.count:
             raise MissingBand(name=path, found=dataset.count, wanted=band)
 
 
 def _check_size(path: Path, dataset: DatasetReader, samples: int, variable: str) -> None:
-    """Raises RasterTooLarge where so many samples take more bytes than a setting allows."""
+    """Raise RasterTooLarge if the samples take more bytes than a setting allows."""
     size, limit = samples * _sample_bytes(dataset), getattr(settings(), variable.lower())
     if size > limit:
         raise RasterTooLarge(
@@ -233,22 +265,27 @@ def _check_size(path: Path, dataset: DatasetReader, samples: int, variable: str)
         )
 
 
-def read_window(dataset: DatasetReader, box: tuple[int, int, int, int], shape: tuple[int, int]) -> Pixels:
-    """A part of an open dataset; box is (column, row, width, height) and lies inside the raster.
+def read_window(dataset: DatasetReader, window: PixelWindow) -> Pixels:
+    """Read a window of an open dataset.
 
-    Returns (bands, *shape), bilinear where the shape differs from the box.
+    Args:
+        dataset: The open dataset.
+        window: The pixels to read, inside the raster.
+
+    Returns:
+        (bands, rows, cols) of the window, in the dtype of the file.
     """
-    # Never boundless: rasterio would make a VRT of it, and the guard has taken that driver away.
-    return dataset.read(window=Window(*box), out_shape=(dataset.count, *shape), resampling=Resampling.bilinear)
+    # Not boundless: rasterio would make a VRT, and GDAL_GUARD disables that driver.
+    return dataset.read(window=Window(window.column, window.row, window.width, window.height))
 
 
 def web_mercator_grid(grid: Grid) -> Grid:
-    """The grid in Web Mercator, as browser maps draw it, that holds all of a grid at about its resolution."""
+    """Return the Web Mercator grid that covers a grid at about its resolution, as browser maps draw it."""
     pixel = grid.transform
     if grid.crs == WEB_MERCATOR and pixel.b == pixel.d == 0 and pixel.a > 0 > pixel.e:
         return grid
-    # Not rasterio's calculate_default_transform: it makes a VRT, and the guard has taken that driver away.
-    rim = reproject(np.array([grid.rim]), grid.crs, WEB_MERCATOR)[0]
+    # Not rasterio's calculate_default_transform: it makes a VRT, and GDAL_GUARD disables that driver.
+    rim = reproject(np.array([grid.outline]), grid.crs, WEB_MERCATOR)[0]
     west, south, east, north = rim.bounds
     side = (rim.area / (grid.width * grid.height)) ** 0.5
     width, height = max(1, round((east - west) / side)), max(1, round((north - south) / side))
@@ -256,49 +293,63 @@ def web_mercator_grid(grid: Grid) -> Grid:
 
 
 def to_web_mercator(raster: Raster, resampling: Resampling = Resampling.nearest) -> Raster:
-    """The raster warped onto its web_mercator_grid; outside its ground it is 0."""
+    """Warp a raster to its web_mercator_grid; pixels outside are 0."""
     grid, target = raster.grid, web_mercator_grid(raster.grid)
     if grid == target:
         return raster
-    out = np.zeros((len(raster.pixels), *target.shape), raster.pixels.dtype)
+    warped = np.zeros((len(raster.pixels), *target.shape), raster.pixels.dtype)
     warp(
-        raster.pixels, out, src_transform=grid.transform, src_crs=grid.crs.to_wkt(),
+        raster.pixels, warped, src_transform=grid.transform, src_crs=grid.crs.to_wkt(),
         dst_transform=target.transform, dst_crs=WEB_MERCATOR.to_wkt(), resampling=resampling,
     )  # fmt: skip
-    return Raster(out, target, raster.nodata)
+    return Raster(warped, target, raster.nodata)
 
 
 @contextmanager
 def writer(
     path: Path, grid: Grid, bands: int, dtype: str, nodata: float | None = None, attribution: str = ""
 ) -> Iterator[DatasetWriter]:
-    """A GeoTIFF (compressed without loss, tiled when large) to be written by windows; it appears once it is whole.
+    """Write a GeoTIFF by windows: losslessly compressed, tiled if large; it appears once it is complete.
 
-    The attribution is its TIFFTAG_COPYRIGHT.
+    Args:
+        path: Path of the file.
+        grid: Georeference.
+        bands: Number of bands.
+        dtype: NumPy name of the data type.
+        nodata: No-data value.
+        attribution: Written as TIFFTAG_COPYRIGHT.
     """
     large = max(grid.shape) > 2048
     layout = {"tiled": True, "blockxsize": 512, "blockysize": 512} if large else {}
-    packing: dict[str, Any] = {"compress": "lzw"}
+    compression: dict[str, Any] = {"compress": "lzw"}
     if dtype == "float32":
-        # LZW makes real numbers larger than they are; taken as differences they shrink by a fifth.
-        packing = {"compress": "deflate", "zlevel": 1, "predictor": 3}
-        if large:  # where deflate would take as long as the network
-            packing = {"compress": "zstd", "zstd_level": 1, "predictor": 3, "num_threads": "all_cpus"}
-    with replacing(path) as part:
+        # LZW enlarges floats; with the floating-point predictor deflate shrinks them by a fifth.
+        compression = {"compress": "deflate", "zlevel": 1, "predictor": 3}
+        if large:  # deflate would take as long as the network
+            compression = {"compress": "zstd", "zstd_level": 1, "predictor": 3, "num_threads": "all_cpus"}
+    with atomic_write(path) as temporary:
         with rasterio.open(
-            part, "w", driver="GTiff", width=grid.width, height=grid.height, count=bands, dtype=dtype,
-            crs=grid.crs.to_wkt(), transform=grid.transform, nodata=nodata, **packing, **layout,
+            temporary, "w", driver="GTiff", width=grid.width, height=grid.height, count=bands, dtype=dtype,
+            crs=grid.crs.to_wkt(), transform=grid.transform, nodata=nodata, **compression, **layout,
         ) as dataset:  # fmt: skip
             if attribution:
                 dataset.update_tags(TIFFTAG_COPYRIGHT=attribution)
             yield dataset
-        check_whole(part)
+        check_complete(temporary)
 
 
 @contextmanager
 def scratch_writer(path: Path, grid: Grid, bands: int, dtype: str, nodata: float | None) -> Iterator[DatasetWriter]:
-    """A tiled GeoTIFF that only lives until another is made of it: written and read fast, larger than it could be."""
-    # Without being told, GDAL takes the fourth band of bytes for transparency.
+    """Write a tiled temporary GeoTIFF, fast to write and read rather than small.
+
+    Args:
+        path: Path of the file.
+        grid: Georeference.
+        bands: Number of bands.
+        dtype: NumPy name of the data type.
+        nodata: No-data value.
+    """
+    # By default GDAL takes the fourth uint8 band for alpha.
     photometric = "rgb" if bands == 3 else "minisblack"
     with rasterio.open(
         path, "w", driver="GTiff", width=grid.width, height=grid.height, count=bands, dtype=dtype,
@@ -309,26 +360,34 @@ def scratch_writer(path: Path, grid: Grid, bands: int, dtype: str, nodata: float
         yield dataset
 
 
-def check_whole(part: Path) -> None:
-    """Raises OSError where a file just written is not whole.
+def check_complete(path: Path) -> None:
+    """Raise OSError if a file just written is incomplete.
 
-    GDAL writes the last blocks when it closes a file, and nobody hears when that fails: look where each one ends.
+    GDAL writes the last blocks when it closes a file and ignores errors, so the end of each block is compared with the
+    size of the file.
     """
     try:
-        with rasterio.open(part, driver="GTiff") as dataset:
-            ends = [_end_of_block(dataset, *block) for block, _ in dataset.block_windows(1)]
+        with rasterio.open(path, driver="GTiff") as dataset:
+            blocks = [f"{column}_{row}" for (row, column), _ in dataset.block_windows(1)]
+            offsets = [int(dataset.get_tag_item(f"BLOCK_OFFSET_{block}", "TIFF", 1)) for block in blocks]
+            sizes = [int(dataset.get_tag_item(f"BLOCK_SIZE_{block}", "TIFF", 1)) for block in blocks]
     except (RasterioError, TypeError) as error:
         raise OSError(errno.EIO, "it ended too early") from error
-    if max(ends) > part.stat().st_size:
+    if max(map(add, offsets, sizes)) > path.stat().st_size:
         raise OSError(errno.EIO, "it ended too early")
 
 
-def _end_of_block(dataset: DatasetReader, row: int, column: int) -> int:
-    return sum(int(dataset.get_tag_item(f"BLOCK_{fact}_{column}_{row}", "TIFF", 1)) for fact in ("OFFSET", "SIZE"))
-
-
 def write(path: Path, raster: Raster, attribution: str = "") -> Path:
-    """The raster as GeoTIFF (LZW; float32 deflate with predictor 3), in one piece or not at all."""
+    """Write a raster as GeoTIFF (LZW; float32 deflate with predictor 3), as a whole or not at all.
+
+    Args:
+        path: Path of the file.
+        raster: Pixels and georeference.
+        attribution: Written as TIFFTAG_COPYRIGHT.
+
+    Returns:
+        `path`.
+    """
     bands = len(raster.pixels)
     with writer(path, raster.grid, bands, str(raster.pixels.dtype), raster.nodata, attribution) as dataset:
         dataset.write(raster.pixels)

@@ -1,4 +1,4 @@
-"""Windows of pixels."""
+"""Pixel windows of a grid."""
 
 from dataclasses import dataclass
 
@@ -6,25 +6,30 @@ from core.geo.grid import Grid
 
 
 @dataclass(frozen=True)
-class Box:
-    """A part of a grid; may lie partly outside."""
+class PixelWindow:
+    """Rectangle of pixels of a grid; may lie partly outside."""
 
     column: int
     row: int
     width: int
     height: int
 
-    def widened(self, by: int) -> "Box":
-        """With a halo all around."""
-        return Box(self.column - by, self.row - by, self.width + 2 * by, self.height + 2 * by)
+    @property
+    def bounds(self) -> tuple[int, int, int, int]:
+        """First column and row, and the ones after the last."""
+        return self.column, self.row, self.column + self.width, self.row + self.height
 
-    def within(self, grid: Grid) -> "Box":
-        """The part inside the grid."""
+    def expand(self, margin: int) -> "PixelWindow":
+        """Add a halo on all sides."""
+        return PixelWindow(self.column - margin, self.row - margin, self.width + 2 * margin, self.height + 2 * margin)
+
+    def clip(self, whole: "Grid | PixelWindow") -> "PixelWindow":
+        """Crop to a grid, or to a window that begins at its first pixel."""
         column, row = max(self.column, 0), max(self.row, 0)
-        width, height = min(self.column + self.width, grid.width), min(self.row + self.height, grid.height)
-        return Box(column, row, width - column, height - row)
+        width, height = min(self.column + self.width, whole.width), min(self.row + self.height, whole.height)
+        return PixelWindow(column, row, width - column, height - row)
 
-    def slices(self, box: "Box") -> tuple[slice, slice]:
-        """Its rows and columns of an array of a box around it."""
-        row, column = self.row - box.row, self.column - box.column
+    def slices(self, outer: "PixelWindow") -> tuple[slice, slice]:
+        """Return the slices of rows and columns in an array of the surrounding window `outer`."""
+        row, column = self.row - outer.row, self.column - outer.column
         return slice(row, row + self.height), slice(column, column + self.width)

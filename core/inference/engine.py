@@ -1,7 +1,7 @@
-"""What computes a run's network when it predicts: Keras, or OpenVINO where that is installed and there is no GPU.
+"""Inference engines: Keras, or OpenVINO where it is installed and there is no GPU.
 
-An engine takes a window with its halo, (rows, columns, bands) in the image's own values, and gives its inner part,
-(rows, columns, 1 or 2): the probability of "building", and the metres to the nearest wall where the network tells them.
+An engine takes a window with its halo, (rows, cols, bands) in the values of the image, and returns its inner part,
+(rows, cols, 1 or 2): probability of "building", and signed distance to the nearest boundary [m] where it is predicted.
 """
 
 import warnings
@@ -15,39 +15,51 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from core.datasets.symmetries import SYMMETRIES, turned, unturned
+from core.datasets.symmetries import SYMMETRIES, apply_d4, invert_d4
 from core.errors import DamagedRun, InvalidSetting
 from core.runs.run import Run
 from core.runtime.keras_backend import silent_stderr, start_keras
-from models.registry import build, build_for_windows
+from models.registry import build, build_inference
 
 if TYPE_CHECKING:
     import keras
 
 Engine: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-#: auto: OpenVINO in 32 bits where it is installed and Keras has no GPU.
+#: auto: OpenVINO in float32 where it is installed and Keras has no GPU.
 ENGINES = ("auto", "keras", "openvino", "openvino-bf16")
 
 
-def engine_of(run: Run, name: str = "auto", in_turns: bool = False) -> Engine:
-    """The run's network with its weights, ready for windows; `in_turns` the mean over the square's eight symmetries.
+def load_engine(run: Run, name: str = "auto", tta: bool = False) -> Engine:
+    """Load the inference engine of a run.
 
-    Raises NoSuchRun, DamagedRun, and InvalidSetting for an engine that is unknown or not installed.
+    Args:
+        run: A trained run.
+        name: One of ENGINES.
+        tta: Whether predictions are averaged over the eight D4 symmetries (test-time augmentation).
+
+    Returns:
+        The engine with the weights of the run.
+
+    Raises:
+        NoSuchRun: There is no such run.
+        DamagedRun: Its weights cannot be read.
+        InvalidSetting: The engine is unknown or not installed.
     """
-    chosen = _chosen(name)
-    engine = _keras(run) if chosen == "keras" else _openvino(run, chosen)
-    return turning(engine) if in_turns else engine
+    kind = _resolve(name)
+    engine = _keras(run) if kind == "keras" else _compiled(run, run.weights().stat().st_mtime_ns, kind)
+    return with_tta(engine) if tta else engine
 
 
-def _chosen(name: str) -> str:
+def _resolve(name: str) -> str:
+    """Choose the engine that "auto" stands for on this machine."""
     if name not in ENGINES:
-        raise InvalidSetting(setting="engine", value=name, detail=f"it is one of {', '.join(ENGINES)}")
+        raise InvalidSetting(setting="the engine", value=name, detail=f"must be one of {', '.join(ENGINES)}")
     installed = find_spec("openvino") is not None
     if name == "auto":
         return "openvino" if installed and _is_tensorflow_without_gpu() else "keras"
     if name.startswith("openvino") and not installed:
-        detail = "it is not installed (pip install -r requirements-openvino.txt)"
-        raise InvalidSetting(setting="engine", value=name, detail=detail)
+        detail = "OpenVINO is not installed (pip install -r requirements-openvino.txt)"
+        raise InvalidSetting(setting="the engine", value=name, detail=detail)
     return name
 
 
@@ -60,18 +72,18 @@ def _is_tensorflow_without_gpu() -> bool:
     return keras.backend.backend() == "tensorflow" and not Device.of_keras().is_gpu
 
 
-def turning(engine: Engine) -> Engine:
-    """The mean of what an engine says of a window and of its seven other turns."""
+def with_tta(engine: Engine) -> Engine:
+    """Average an engine over the eight D4 symmetries of each window (test-time augmentation)."""
 
     def mean(window: NDArray[np.float32]) -> NDArray[np.float32]:
-        answers = (unturned(engine(np.ascontiguousarray(turned(window, n))), n) for n in range(SYMMETRIES))
-        return np.asarray(sum(answers) / np.float32(SYMMETRIES))
+        predictions = (invert_d4(engine(np.ascontiguousarray(apply_d4(window, n))), n) for n in range(SYMMETRIES))
+        return np.asarray(sum(predictions) / np.float32(SYMMETRIES))
 
     return mean
 
 
 def _keras(run: Run) -> Engine:
-    model = load_for_windows(run)
+    model = load_inference_network(run)
 
     def compute(window: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(model.predict_on_batch(window[None])[0])
@@ -79,28 +91,23 @@ def _keras(run: Run) -> Engine:
     return compute
 
 
-def _openvino(run: Run, name: str) -> Engine:
-    weights = run.weights()
-    return _compiled(run, weights.stat().st_mtime_ns, name)
-
-
 @lru_cache(maxsize=1)
 def _compiled(run: Run, _changed_ns: int, name: str) -> Engine:
-    """Translated by way of files that go away again, and compiled for this processor and every size of window."""
+    """Export to OpenVINO and compile for this processor, once for each window size."""
     import openvino
 
     core, compiled = openvino.Core(), dict[tuple[int, ...], Any]()
     with TemporaryDirectory() as folder:
         file = str(Path(folder) / "network.xml")
         with silent_stderr():
-            load_for_windows(run).export(file, format="openvino", verbose=False)
+            load_inference_network(run).export(file, format="openvino", verbose=False)
         network = core.read_model(file)
     hint = {"INFERENCE_PRECISION_HINT": {"openvino": "f32", "openvino-bf16": "bf16"}[name]}
 
     def compute(window: NDArray[np.float32]) -> NDArray[np.float32]:
         shape = (1, *window.shape)
         if shape not in compiled:
-            compiled.clear()  # windows of a scene are of one size
+            compiled.clear()  # all windows of an image have one size
             sized = network.clone()
             sized.reshape(list(shape))
             compiled[shape] = core.compile_model(sized, "CPU", hint).create_infer_request()
@@ -112,43 +119,43 @@ def _compiled(run: Run, _changed_ns: int, name: str) -> Engine:
 
 
 def load_network(run: Run) -> "keras.Model":
-    """The run's network with its weights, the last one kept for the next image; raises NoSuchRun, DamagedRun."""
+    """Load the network of a run, cached for the next image; raises NoSuchRun, DamagedRun."""
     weights, config = run.weights(), run.config
     start_keras()
     try:
         options = tuple(sorted(config.options.items()))
-        return _loaded(weights, weights.stat().st_mtime_ns, config.network, run.record.bands, options)
+        return _load_weights(weights, weights.stat().st_mtime_ns, config.network, run.record.bands, options)
     except (ValueError, UserWarning) as error:
-        raise DamagedRun(name=run.path, detail="its weights do not fit its network") from error
+        raise DamagedRun(name=run.path, detail="its weights do not match its model") from error
 
 
 @lru_cache(maxsize=1)
-def _loaded(
+def _load_weights(
     weights: Path, _changed_ns: int, network: str, bands: int, options: tuple[tuple[str, Any], ...]
 ) -> "keras.Model":
     model = build(network, bands, **dict(options))
     with warnings.catch_warnings():
-        # Layers that the file does not know would keep their fresh weights, with no more than a warning.
+        # Keras only warns about layers missing in the file, which would keep their random weights.
         warnings.filterwarnings("error", message="Skipping", category=UserWarning)
         model.load_weights(weights)
     return model
 
 
-def load_for_windows(run: Run) -> "keras.Model":
-    """The same network for windows of an image's own pixels; raises NoSuchRun, DamagedRun."""
+def load_inference_network(run: Run) -> "keras.Model":
+    """Load the network of a run for windows of raw pixels, normalization included; raises NoSuchRun, DamagedRun."""
     model = load_network(run)
-    return _windowed(run, run.weights().stat().st_mtime_ns, model)
+    return _valid_windows(run, run.weights().stat().st_mtime_ns, model)
 
 
 @lru_cache(maxsize=1)
-def _windowed(run: Run, _changed_ns: int, model: "keras.Model") -> "keras.Model":
+def _valid_windows(run: Run, _changed_ns: int, model: "keras.Model") -> "keras.Model":
     import keras
 
-    from models.layers import Scaled
+    from models.layers import PercentileNormalization
 
     record = run.record
-    windowed = build_for_windows(record.config.network, record.bands, **record.config.options)
-    windowed.set_weights(model.get_weights())
+    network = build_inference(record.config.network, record.bands, **record.config.options)
+    network.set_weights(model.get_weights())
     pixels = keras.Input((None, None, record.bands), name="pixels")
-    scaled = Scaled(record.scaling.low, record.scaling.high, dtype="float32")(pixels)
-    return keras.Model(pixels, windowed(scaled), name="of_pixels")
+    normalized = PercentileNormalization(record.normalization.low, record.normalization.high, dtype="float32")(pixels)
+    return keras.Model(pixels, network(normalized), name="of_pixels")

@@ -1,7 +1,7 @@
-"""A large prediction while it is made: strips of finished rows on disk, from which an interrupted one goes on.
+"""Partial results of a large prediction: finished row bands on disk, from which an interrupted one resumes.
 
-A folder beside the result holds `rows.f32`, the layers row by row as far as they are finished, what the last strip
-leaves to the next, and `state.json`, which says how many strips are whole and what they belong to.
+A folder beside the result holds `rows.f32` (the finished rows), the overlap of the last row band, and `state.json`
+(the number of finished row bands, and what they belong to).
 """
 
 import hashlib
@@ -15,40 +15,59 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from core.atomic_files import replacing, writing
+from core.atomic_files import atomic_write, translating_errors
 
 
 @dataclass
-class Strips:
-    """Rows of layers on disk, written strip by strip."""
+class PartialPrediction:
+    """Predicted rows on disk, appended one row band at a time."""
 
     folder: Path
-    key: str  #: what they are a prediction of, by what: another one's strips are of no use
-    shape: tuple[int, int, int]  #: (rows, columns, layers) of the whole
-    done: int = 0  #: strips that are whole
+    key: str  #: hash of everything the prediction depends on
+    shape: tuple[int, int, int]  #: (rows, cols, layers) of the whole
+    finished: int = 0  #: row bands on disk
 
     @property
-    def carried(self) -> NDArray[np.float32] | None:
-        """What the last strip leaves to the next; None before the first."""
-        return np.load(self._carried(self.done)) if self.done else None
+    def overlap_rows(self) -> NDArray[np.float32] | None:
+        """Weighted sums of the rows that the next row band overlaps; None before the first.
 
-    def put(self, first: int, rows: NDArray[np.float32], carried: NDArray[np.float32]) -> None:
-        """Writes a strip from its first row on; `carried` is what the next one needs of it.
-
-        Raises CannotWrite, DiskFull.
+        Returns:
+            (rows, cols, layers) float32.
         """
-        with writing(self._rows), self._rows.open("r+b" if self.done else "wb") as file:
+        return np.load(self._overlap_file(self.finished)) if self.finished else None
+
+    def append_rows(self, first: int, rows: NDArray[np.float32], overlap: NDArray[np.float32]) -> None:
+        """Write a row band.
+
+        Args:
+            first: Its first row.
+            rows: (rows, cols, layers) float32, final.
+            overlap: (rows, cols, layers) float32 that the next row band adds to.
+
+        Raises:
+            CannotWrite: The folder cannot be written.
+            DiskFull: The disk is full.
+        """
+        with translating_errors(self._rows), self._rows.open("r+b" if self.finished else "wb") as file:
             file.seek(first * self._row_bytes)
             file.write(np.ascontiguousarray(rows).data)
-        with replacing(self._carried(self.done + 1)) as part, part.open("wb") as file:
-            np.save(file, carried)
-        self.done += 1
-        with replacing(self._state) as part:
-            part.write_bytes(orjson.dumps({"key": self.key, "done": self.done}))
-        self._carried(self.done - 1).unlink(missing_ok=True)
+        with atomic_write(self._overlap_file(self.finished + 1)) as temporary, temporary.open("wb") as file:
+            np.save(file, overlap)
+        self.finished += 1
+        with atomic_write(self._state) as temporary:
+            temporary.write_bytes(orjson.dumps({"key": self.key, "done": self.finished}))
+        self._overlap_file(self.finished - 1).unlink(missing_ok=True)
 
     def read(self, first: int, count: int) -> NDArray[np.float32]:
-        """(count, columns, layers): rows that are finished."""
+        """Read finished rows.
+
+        Args:
+            first: The first row.
+            count: Number of rows.
+
+        Returns:
+            (count, cols, layers) float32.
+        """
         values = count * self.shape[1] * self.shape[2]
         return np.fromfile(self._rows, "<f4", values, offset=first * self._row_bytes).reshape(count, *self.shape[1:])
 
@@ -64,14 +83,14 @@ class Strips:
     def _state(self) -> Path:
         return self.folder / "state.json"
 
-    def _carried(self, done: int) -> Path:
-        return self.folder / f"carried-{done}.npy"
+    def _overlap_file(self, finished: int) -> Path:
+        return self.folder / f"carried-{finished}.npy"
 
-    def find(self) -> int:
-        """How many strips an interrupted prediction of the same has left; 0 where there was none."""
+    def count_finished(self) -> int:
+        """Count the row bands of an interrupted prediction with the same key; 0 if there is none."""
         try:
             state = orjson.loads(self._state.read_bytes())
-            if state["key"] == self.key and self._carried(int(state["done"])).is_file():
+            if state["key"] == self.key and self._overlap_file(int(state["done"])).is_file():
                 return int(state["done"])
         except (OSError, ValueError, KeyError, TypeError):
             pass
@@ -79,22 +98,28 @@ class Strips:
 
 
 @contextmanager
-def strips(out: Path, told: object, shape: tuple[int, int, int]) -> Iterator[Strips]:
-    """The strips of a prediction that will lie in `out`; `told` is everything that it depends on, as plain values.
+def open_partial(out: Path, cache_key: object, shape: tuple[int, int, int]) -> Iterator[PartialPrediction]:
+    """Open the partial results of a prediction; they stay on disk if it fails after its first row band.
 
-    Where the same prediction was interrupted, its strips are there. They are left where this one fails after its first.
+    Args:
+        out: File of the whole prediction.
+        cache_key: Everything the prediction depends on, as plain values.
+        shape: (rows, cols, layers) of the whole.
+
+    Yields:
+        Partial results, with those of an interrupted prediction of the same key.
     """
-    key = hashlib.sha256(orjson.dumps([told, shape], option=orjson.OPT_SORT_KEYS)).hexdigest()
-    found = Strips(out.with_name(f".{out.name}.strips"), key, shape)
-    found.done = found.find()
-    if not found.done:
-        shutil.rmtree(found.folder, ignore_errors=True)
-    for left in found.folder.glob(".*"):  # what a kill has left of files that never became whole
-        left.unlink(missing_ok=True)
+    key = hashlib.sha256(orjson.dumps([cache_key, shape], option=orjson.OPT_SORT_KEYS)).hexdigest()
+    partial = PartialPrediction(out.with_name(f".{out.name}.strips"), key, shape)
+    partial.finished = partial.count_finished()
+    if not partial.finished:
+        shutil.rmtree(partial.folder, ignore_errors=True)
+    for temporary in partial.folder.glob(".*"):  # left by a killed process
+        temporary.unlink(missing_ok=True)
     whole = False
     try:
-        yield found
+        yield partial
         whole = True
     finally:
-        if whole or not found.done:
-            shutil.rmtree(found.folder, ignore_errors=True)
+        if whole or not partial.finished:
+            shutil.rmtree(partial.folder, ignore_errors=True)

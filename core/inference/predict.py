@@ -1,4 +1,4 @@
-"""A run's network over a whole image of any size: large windows, no seams, memory that does not grow with the image."""
+"""Prediction of a whole image of any size: sliding windows without seams, in memory that does not grow with it."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
@@ -13,60 +13,60 @@ import orjson
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from core.atomic_files import replacing, writing
+from core.atomic_files import atomic_write, translating_errors
 from core.catalog.tile import Tile
 from core.catalog.tile_labels import read_tile_labels
-from core.datasets.samples import check_same_ground
+from core.datasets.samples import check_same_extent
 from core.errors import TooFewBands
 from core.geo import raster
 from core.geo.grid import Grid
 from core.geo.vector import Footprints
-from core.geo.vector_writers import Origin, write_footprints
-from core.geo.windows import Box
-from core.inference.blending import Canvas
-from core.inference.engine import Engine, engine_of
-from core.inference.partial_results import Strips, strips
-from core.inference.sliding_window import Picture, open_picture, windows
+from core.geo.vector_writers import Provenance, write_footprints
+from core.geo.windows import PixelWindow
+from core.inference.blending import OverlapBlender
+from core.inference.engine import Engine, load_engine
+from core.inference.partial_results import PartialPrediction, open_partial
+from core.inference.sliding_window import SceneReader, iter_windows, open_scene
 from core.metrics.spacenet import DEFAULT_RULE, Score, score
-from core.postprocessing.config import Shaping
-from core.postprocessing.thresholds import second_look, tuning_of
-from core.postprocessing.vectorize import footprints_of
+from core.postprocessing.config import VectorizeConfig
+from core.postprocessing.thresholds import load_thresholds, rescorer_for
+from core.postprocessing.vectorize import vectorize_layers
 from core.progress import Report, silent
 from core.runs.run import Run
-from core.runtime.prefetch import ahead
+from core.runtime.prefetch import prefetch
 from core.settings import settings
-from core.types import Where
+from core.types import BoolMask
 from models.registry import NETWORKS, Network
 
-#: Share of the progress that the network takes; the rest is outlines, files and score.
+#: Share of the progress that inference takes; the rest is vectorization, files and score.
 NETWORK = 0.9
-#: In a prediction's folder: which weights made it.
-_NOTE = "weights.sha256"
-#: Rows that are copied at once.
+#: File in the folder of a prediction with the hash of the weights.
+_WEIGHTS_FILE = "weights.sha256"
+#: Rows copied at once.
 _ROWS = 512
-_Input = tuple[NDArray[np.float32], Where]
+_Input = tuple[NDArray[np.float32], BoolMask]
 
 
 @dataclass(frozen=True)
-class How:
-    """How a network is asked, beside its weights."""
+class InferenceOptions:
+    """Settings of inference."""
 
     engine: str = "auto"  #: see core.inference.engine.ENGINES
-    turned: bool = False  #: the mean over the eight symmetries of every window, at eight times the cost
+    tta: bool = False  #: test-time augmentation over the eight D4 symmetries, eight times the cost
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a run says of each pixel, on disk as a float32 GeoTIFF; 0 without a picture.
+    """Predicted layers on disk: a float32 GeoTIFF, 0 where there is no data.
 
-    The first band is the probability of "building", 0 to 1; the second, of networks that tell it, the distance to the
-    nearest wall in metres, positive inside.
+    Band 1 is the probability of "building", 0 to 1. Band 2, of networks that predict it, is the signed distance to the
+    nearest boundary [m], positive inside.
     """
 
     path: Path
-    grid: Grid  #: the image's ground in the run's pixels
+    grid: Grid  #: extent of the image in pixels of the run's GSD
     run: Run
-    image: Path
+    info: raster.RasterInfo  #: header of the image
 
 
 def predict(
@@ -75,58 +75,84 @@ def predict(
     out: Path,
     report: Report = silent,
     attribution: str = "",
-    how: How | None = None,
+    options: InferenceOptions | None = None,
 ) -> Prediction:
-    """Writes what a run says of an image (and the file of its eight bands, where the run has 4 channels) to `out`, with
-    the attribution of its pixels.
+    """Predict an image with the network of a run and write the layers to `out`.
 
-    The image is resampled to the run's ground sample distance in each axis. A large one that was interrupted goes on
-    where it was. Raises NoSuchRun, DamagedRun, TooFewBands, DifferentGround, InvalidSetting, CannotWrite, DiskFull, and
-    what reading the image raises.
+    The image is resampled to the GSD of the run in each axis. An interrupted prediction of a large image resumes.
+
+    Args:
+        run: A trained run.
+        images: The image, and the file of its eight bands, which runs with 4 channels need.
+        out: GeoTIFF to write.
+        report: Called with the progress.
+        attribution: Attribution of the image, written to the file.
+        options: Inference engine and test-time augmentation.
+
+    Returns:
+        The prediction.
+
+    Raises:
+        NoSuchRun: There is no such run.
+        DamagedRun: Its weights cannot be read.
+        TooFewBands: The run needs the eighth band.
+        ExtentMismatch: The file of eight bands has another extent.
+        InvalidSetting: The engine is unknown or not installed.
+        CannotWrite: `out` cannot be written.
+        DiskFull: The disk is full.
     """
-    how = how or How()
-    check_channels(run, images)
-    report(0.0, "building the network")
+    options = options or InferenceOptions()
     network = NETWORKS[run.config.network]
-    grid = raster.describe(images[0]).grid.at_gsd(run.record.gsd_m)
-    rows = [list(row) for _, row in groupby(windows(grid, network.stride, network.core), lambda box: box.row)]
-    with open_picture(*images, run.record.bands, grid) as picture:
-        pass_ = _Pass(run, network, picture, engine_of(run, how.engine, how.turned), report, sum(map(len, rows)))
+    info = raster.read_info(images[0])
+    check_channels(run, info, images[1])
+    report(0.0, "Loading the model")
+    grid = info.grid.at_gsd(run.record.gsd_m)
+    rows = [
+        list(row)
+        for _, row in groupby(iter_windows(grid, network.stride, network.max_window), lambda window: window.row)
+    ]
+    with open_scene(*images, run.record.bands, grid) as scene:
+        sliding_pass = _SlidingWindowPass(
+            run, network, scene, load_engine(run, options.engine, options.tta), report, sum(map(len, rows))
+        )
         if len(rows) == 1:
-            with raster.writer(out, grid, network.layers, "float32", attribution=attribution) as file:
-                _write(file, 0, pass_.strip(rows[0], None).finished)
-            return Prediction(out, grid, run, images[0])
-        told = [weights_hash(run), *map(_identity, images), how.engine, how.turned]
-        with strips(out, told, (*grid.shape, network.layers)) as done:
-            whole = done.folder / out.name  # what a kill leaves of it goes away with the strips
-            with raster.writer(whole, grid, network.layers, "float32", attribution=attribution) as file:
-                _strip_by_strip(pass_, rows, done, file)
-            with writing(out):
+            with raster.writer(out, grid, network.prediction_layers, "float32", attribution=attribution) as file:
+                _write(file, 0, sliding_pass.predict_row(rows[0], None).finished)
+            return Prediction(out, grid, run, info)
+        cache_key = [weights_hash(run), *map(_file_identity, images), options.engine, options.tta]
+        with open_partial(out, cache_key, (*grid.shape, network.prediction_layers)) as partial:
+            whole = partial.folder / out.name  # removed with the folder if the process is killed
+            with raster.writer(whole, grid, network.prediction_layers, "float32", attribution=attribution) as file:
+                _predict_rows(sliding_pass, rows, partial, file)
+            with translating_errors(out):
                 whole.replace(out)
-    return Prediction(out, grid, run, images[0])
+    return Prediction(out, grid, run, info)
 
 
-def _strip_by_strip(pass_: "_Pass", rows: list[list[Box]], done: Strips, file: Any) -> None:
-    """What is left of the rows of windows; a thread writes one strip into the file while the next is computed."""
-    left, grid, blend = rows[done.done :], pass_.picture.grid, pass_.network.blend
+def _predict_rows(
+    sliding_pass: "_SlidingWindowPass", rows: list[list[PixelWindow]], partial: PartialPrediction, file: Any
+) -> None:
+    """Predict the remaining rows of windows; a thread writes each row band while the next is computed."""
+    remaining, grid, blend = rows[partial.finished :], sliding_pass.scene.grid, sliding_pass.network.blend
     with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(_copy, done, file, left[0][0].row - blend if left else grid.height)
-        for row in left:
-            canvas = pass_.strip(row, done.carried)
-            done.put(canvas.top, canvas.finished, canvas.rest)
-            coming.result()
-            coming = thread.submit(_write, file, canvas.top, canvas.finished)
-        coming.result()
+        finished_rows = remaining[0][0].row - blend if remaining else grid.height
+        writing = thread.submit(_copy_finished, partial, file, finished_rows)
+        for row in remaining:
+            blender = sliding_pass.predict_row(row, partial.overlap_rows)
+            partial.append_rows(blender.top, blender.finished, blender.remaining)
+            writing.result()
+            writing = thread.submit(_write, file, blender.top, blender.finished)
+        writing.result()
 
 
-def _copy(done: Strips, file: Any, rows: int) -> None:
-    """Writes the first so many rows, which an interrupted prediction has left."""
+def _copy_finished(partial: PartialPrediction, file: Any, rows: int) -> None:
+    """Copy the rows that an interrupted prediction left."""
     for first in range(0, rows, _ROWS):
-        _write(file, first, done.read(first, min(_ROWS, rows - first)))
+        _write(file, first, partial.read(first, min(_ROWS, rows - first)))
 
 
-def _identity(image: Path | None) -> list[Any]:
-    """What tells a file from another one of its name."""
+def _file_identity(image: Path | None) -> list[Any]:
+    """Path, time and size of a file, to tell it from another one of its name."""
     return [str(image.resolve()), image.stat().st_mtime_ns, image.stat().st_size] if image else []
 
 
@@ -135,131 +161,186 @@ def _write(file: Any, first: int, rows: NDArray[np.float32]) -> None:
 
 
 @dataclass
-class _Pass:
-    """One way over a picture, window by window."""
+class _SlidingWindowPass:
+    """Sliding-window prediction of one image."""
 
     run: Run
     network: Network
-    picture: Picture
+    scene: SceneReader
     engine: Engine
     report: Report
     count: int  #: windows in all
 
-    def strip(self, row: list[Box], carried: NDArray[np.float32] | None) -> Canvas:
-        """What the network says of one row of windows; the next one is read meanwhile."""
-        canvas = Canvas(self.picture.grid, row[0], self.network.blend, carried)
-        across = -(-self.picture.grid.width // row[0].width)
-        with closing(ahead(self._input, row)) as inputs:
-            for n, (core, (pixels, valid)) in enumerate(zip(row, inputs, strict=True)):
-                number = core.row // core.height * across + n
-                self.report(number / self.count, f"window {number + 1} of {self.count}")
-                canvas.add(core, _window(self.engine, pixels, valid, self.network.layers))
-        return canvas
+    def predict_row(self, row: list[PixelWindow], overlap: NDArray[np.float32] | None) -> OverlapBlender:
+        """Predict one row of windows; the next window is read meanwhile.
 
-    def _input(self, core: Box) -> _Input:
-        """What the network is given for a window, (rows, columns, bands) with the halo, and where it has a picture."""
-        told = core.widened(self.network.blend)
-        box = told.widened(self.network.halo)
-        pixels, valid = self.picture.read(box)
-        return pixels, valid[told.slices(box)]
+        Args:
+            row: Windows of the row.
+            overlap: Weighted sums of the row above, (rows, cols, layers) float32; None at the first row.
+
+        Returns:
+            The blended row.
+        """
+        blender = OverlapBlender(self.scene.grid, row[0], self.network.blend, overlap)
+        columns = -(-self.scene.grid.width // row[0].width)
+        with closing(prefetch(self._read_input, row)) as inputs:
+            for n, (inner, (pixels, valid)) in enumerate(zip(row, inputs, strict=True)):
+                number = inner.row // inner.height * columns + n
+                self.report(number / self.count, f"Predicting window {number + 1} of {self.count}")
+                blender.add(inner, _predict_window(self.engine, pixels, valid, self.network.prediction_layers))
+        return blender
+
+    def _read_input(self, inner: PixelWindow) -> _Input:
+        """Read the input of a window, (rows, cols, bands) with the halo, and where its prediction is valid."""
+        predicted = inner.expand(self.network.blend)
+        window = predicted.expand(self.network.halo)
+        pixels, valid = self.scene.read(window)
+        return pixels, valid[predicted.slices(window)]
 
 
-def _window(engine: Engine, pixels: NDArray[np.float32], valid: Where, layers: int) -> NDArray[np.float32]:
-    """(rows, columns, layers) of a window without its halo, 0 where there is no picture."""
+def _predict_window(engine: Engine, pixels: NDArray[np.float32], valid: BoolMask, layers: int) -> NDArray[np.float32]:
+    """Predict a window, (rows, cols, layers) without its halo, 0 where there is no data."""
     if not valid.any():
         return np.zeros((*valid.shape, layers), np.float32)
-    said = engine(pixels)
-    return said if valid.all() else np.where(valid[..., None], said, np.float32(0))
+    prediction = engine(pixels)
+    return prediction if valid.all() else np.where(valid[..., None], prediction, np.float32(0))
 
 
-def check_channels(run: Run, images: tuple[Path, Path | None]) -> None:
-    """Raises TooFewBands where the run needs the eighth band and there is none, DifferentGround for another tile's."""
-    image, eight_bands = images
+def check_channels(run: Run, info: raster.RasterInfo, eight_bands: Path | None) -> None:
+    """Check that the files have the bands of a run.
+
+    Args:
+        run: A trained run.
+        info: Header of the image.
+        eight_bands: File of its eight bands.
+
+    Raises:
+        TooFewBands: The run needs the eighth band and there is no such file.
+        ExtentMismatch: The file has another extent than the image.
+    """
     if run.record.bands == 4 and eight_bands is None:
-        raise TooFewBands(tile=image, found=3, run=run.name, wanted=4)
+        raise TooFewBands(tile=info.path, found=3, run=run.name, wanted=4)
     if run.record.bands == 4 and eight_bands is not None:
-        check_same_ground(image, eight_bands)
+        check_same_extent(info, eight_bands)
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a prediction gives a person to take home; the files lie in one folder."""
+class TileResult:
+    """Result of the prediction of a tile; its files are in one folder."""
 
     prediction: Prediction
     footprints: Footprints
-    score: Score | None  #: None where the tile has no labels
+    score: Score | None  #: None for a tile without labels
 
 
-def predict_tile(run: Run, tile: Tile, folder: Path, report: Report = silent, how: How | None = None) -> Found:
-    """Probability, footprints and, for a labelled tile, the score, as files in `folder`.
+def predict_tile(
+    run: Run, tile: Tile, folder: Path, report: Report = silent, options: InferenceOptions | None = None
+) -> TileResult:
+    """Predict a tile: probability, footprints and, for a labeled tile, the score.
 
-    Writes probability.tif, footprints.geojson, footprints.gpkg, score.json, and at last which weights made them; raises
-    what `predict` raises, NoImage.
+    Args:
+        run: A trained run.
+        tile: A tile with its image on this machine, which is opened twice.
+        folder: Gets probability.tif, footprints.geojson, footprints.gpkg, score.json and, last, weights.sha256.
+        report: Called with the progress.
+        options: Inference engine and test-time augmentation.
+
+    Returns:
+        Prediction, footprints and score.
+
+    Raises:
+        NoImage: The tile has no image. Also everything that `predict` raises.
     """
-    out, note, weights = folder / "probability.tif", folder / _NOTE, weights_hash(run)
-    note.unlink(missing_ok=True)
+    out, weights_file, weights = folder / "probability.tif", folder / _WEIGHTS_FILE, weights_hash(run)
+    weights_file.unlink(missing_ok=True)
     images = tile.image, tile.eight_bands
-    prediction = predict(run, images, out, lambda share, doing: report(NETWORK * share, doing), tile.attribution, how)
-    report(NETWORK, "tracing the footprints")
-    found = outlines(prediction)
+    prediction = predict(
+        run, images, out, lambda share, doing: report(NETWORK * share, doing), tile.attribution, options
+    )
+    report(NETWORK, "Vectorizing footprints")
+    footprints = vectorize_prediction(prediction)
     for name in ("footprints.geojson", "footprints.gpkg"):
-        write_footprints(found, folder / name, prediction.grid, origin_of(run, tile))
-    points = score_tile(found, tile) if tile.is_labelled else None
+        provenance = provenance_of(run, tile, prediction.info)
+        write_footprints(footprints, folder / name, prediction.grid, provenance)
+    points = score_tile(footprints, tile, prediction.info.grid) if tile.is_labeled else None
     if points is not None:
-        _write_score(folder / "score.json", points, run, tile)
-    with replacing(note) as part:  # last: where it is missing, the prediction is not whole
-        part.write_text(weights)
-    report(1.0, f"{len(found)} footprints")
-    return Found(prediction, found, points)
+        record = {"rule": DEFAULT_RULE.name, "tile_was": run.role_of(tile.id), **points.as_dict()}
+        with atomic_write(folder / "score.json") as file:
+            file.write_bytes(orjson.dumps(record))
+    with atomic_write(weights_file) as file:  # last: without it the prediction is incomplete
+        file.write_text(weights)
+    report(1.0, f"{len(footprints)} footprints")
+    return TileResult(prediction, footprints, points)
 
 
-def origin_of(run: Run, tile: Tile) -> Origin:
-    """Where a run's footprints of a tile come from."""
-    taken = raster.describe(tile.image).taken
-    return Origin(tile.id, run.name, run.config.network, taken, tile.attribution)
+def provenance_of(run: Run, tile: Tile, info: raster.RasterInfo) -> Provenance:
+    """Describe the provenance of predicted footprints.
 
+    Args:
+        run: The run that predicted them.
+        tile: The tile they lie on.
+        info: Header of its image.
 
-def outlines(prediction: Prediction, shaping: Shaping | None = None) -> Footprints:
-    """The footprints, shaped as the run was tuned to where nothing else is said."""
-    return shaped(prediction.path, prediction.run, shaping)
-
-
-def shaped(probability: Path, run: Run, shaping: Shaping | None = None) -> Footprints:
-    """The footprints of a run's prediction in a file; their confidence is calibrated as the run was tuned.
-
-    Raises what reading the file raises.
+    Returns:
+        Tile, run, network, acquisition date and attribution.
     """
-    tuning = tuning_of(run)
-    shaping = shaping or tuning.shaping
-    return footprints_of(probability, shaping, look=second_look(tuning, shaping.judged))
+    return Provenance(tile.id, run.name, run.config.network, info.acquired, tile.attribution)
 
 
-def score_tile(found: Footprints, tile: Tile) -> Score:
-    """Against the tile's labels, on the ground; raises NoLabels and what reading them raises."""
-    labels = read_tile_labels(tile)
-    truth = Footprints.of(labels.ground, labels.grid.crs)
-    return score(truth, found, DEFAULT_RULE, pixel_area=labels.grid.gsd_m**2)
+def vectorize_prediction(prediction: Prediction, config: VectorizeConfig | None = None) -> Footprints:
+    """Vectorize a prediction, by default with the thresholds of its run."""
+    return vectorize_as(prediction.path, prediction.run, config)
 
 
-def _write_score(path: Path, points: Score, run: Run, tile: Tile) -> None:
-    with replacing(path) as file:
-        file.write_bytes(orjson.dumps({"rule": DEFAULT_RULE.name, "tile_was": run.taught(tile.id), **points.as_dict()}))
+def vectorize_as(probability: Path, run: Run, config: VectorizeConfig | None = None) -> Footprints:
+    """Vectorize a probability raster with the calibration of a run.
+
+    Args:
+        probability: Raster that the run predicted.
+        run: The run.
+        config: Post-processing settings; by default the optimized ones of the run.
+
+    Returns:
+        Footprints with calibrated or rescored confidence.
+    """
+    thresholds = load_thresholds(run)
+    config = config or thresholds.vectorize
+    return vectorize_layers(probability, config, rescorer=rescorer_for(thresholds, config.rescore))
+
+
+def score_tile(footprints: Footprints, tile: Tile, image_grid: Grid | None = None) -> Score:
+    """Score footprints against the labels of their tile by the SpaceNet rule.
+
+    Args:
+        footprints: Predicted buildings, in any CRS.
+        tile: A tile with labels.
+        image_grid: Grid of the tile's image, where it is known already; else it is read from the file.
+
+    Returns:
+        Counts, and the match of every building.
+
+    Raises:
+        NoLabels: The tile has no labels.
+    """
+    labels = read_tile_labels(tile, image_grid)
+    truth = Footprints.of(labels.map_footprints, labels.grid.crs)
+    return score(truth, footprints, DEFAULT_RULE, pixel_area=labels.grid.gsd_m**2)
 
 
 def weights_hash(run: Run) -> str:
-    """SHA-256 of the weights the run predicts with at present; raises NoSuchRun, DamagedRun."""
+    """Hash the weights that the run predicts with (SHA-256); raises NoSuchRun, DamagedRun."""
     with run.weights().open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def made_with(folder: Path) -> str | None:
-    """The `weights_hash` of the weights that made the prediction in a folder; None where there is no whole one."""
+def stored_weights_hash(folder: Path) -> str | None:
+    """Read the `weights_hash` of a complete prediction in a folder; None if there is none."""
     try:
-        return (folder / _NOTE).read_text()
+        return (folder / _WEIGHTS_FILE).read_text()
     except OSError:
         return None
 
 
 def prediction_folder(run: Run, tile: str) -> Path:
-    """Where the files of a run's prediction of a tile lie."""
+    """Folder of the prediction of a tile by a run."""
     return settings().predictions / run.name / Path(tile).name

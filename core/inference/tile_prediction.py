@@ -1,4 +1,4 @@
-"""What a run predicted for a tile, as it lies on disk: layers, and what follows from them as they are shaped."""
+"""Tile predictions on disk: the probability raster of a run and a tile, and what is derived from it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,20 +9,22 @@ from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
 from core.errors import NoSuchPrediction
 from core.geo.vector import Footprints
-from core.inference.predict import prediction_folder, score_tile, shaped
+from core.inference.predict import prediction_folder, score_tile, vectorize_as
 from core.metrics.spacenet import Score
-from core.postprocessing.config import Shaping
-from core.postprocessing.thresholds import Tuning, tuning_of
+from core.postprocessing.config import VectorizeConfig
+from core.postprocessing.thresholds import Thresholds, load_thresholds
 from core.runs.run import Run
 from core.settings import settings
 from models.registry import NETWORKS
 
-#: Of a tile that a run has not trained on.
-UNSEEN = "not trained on"
+#: Names of a tile's role in training (Run.role_of), as pages and reports show them.
+ROLE_NAMES = {"train": "training", "validation": "validation", "both": "training and validation", "new": "unseen"}
+#: Those of tiles that the run was trained on, in part or whole: their scores are optimistic.
+TRAINING_ROLES = frozenset({ROLE_NAMES["train"], ROLE_NAMES["both"]})
 
 
 @dataclass(frozen=True)
-class Predicted:
+class TilePrediction:
     """The probability of a tile by a run; everything else is derived from it."""
 
     run: Run
@@ -36,57 +38,56 @@ class Predicted:
 
     @property
     def exists(self) -> bool:
-        """Whether the tile was predicted by this run."""
+        """Tell whether the run has predicted the tile."""
         return self.probability.is_file()
 
     @property
-    def seen_before(self) -> str:
-        """Whether the run trained on the tile: a score on such a tile says little."""
-        words = {"both": "in part trained on", "train": "trained on"}
-        return words.get(self.run.taught(self.tile.id), UNSEEN)
+    def training_role(self) -> str:
+        """Role of the tile in the training of the run; scores on training tiles are optimistic."""
+        return ROLE_NAMES[self.run.role_of(self.tile.id)]
 
     @property
-    def tuning(self) -> Tuning:
-        """What was found for the run on its validation ground."""
-        return tuning_of(self.run)
+    def thresholds(self) -> Thresholds:
+        """Optimized thresholds of the run."""
+        return load_thresholds(self.run)
 
-    def footprints(self, shaping: Shaping | None = None) -> Footprints:
-        """Buildings in the CRS of the tile, with confidence; shaped as the run was tuned where nothing else is said."""
+    def footprints(self, config: VectorizeConfig | None = None) -> Footprints:
+        """Predicted buildings in the CRS of the tile, with confidence; by default with the thresholds of the run."""
         changed = self.probability.stat().st_mtime_ns
-        return _footprints(self.probability, changed, self.run, shaping or self.tuning.shaping)
+        return _footprints(self.probability, changed, self.run, config or self.thresholds.vectorize)
 
-    def score(self, shaping: Shaping | None = None) -> Score | None:
-        """By SpaceNet's rule; None where the tile has no labels."""
-        return score_tile(self.footprints(shaping), self.tile) if self.tile.is_labelled else None
+    def score(self, config: VectorizeConfig | None = None) -> Score | None:
+        """Score by the SpaceNet rule; None for a tile without labels."""
+        return score_tile(self.footprints(config), self.tile) if self.tile.is_labeled else None
 
     @property
-    def tells_distance(self) -> bool:
-        """Whether the second band is the distance to the nearest wall."""
-        return NETWORKS[self.run.config.network].tells_distance
+    def has_distance(self) -> bool:
+        """Tell whether the second band is the signed distance to the nearest boundary."""
+        return NETWORKS[self.run.config.network].predicts_distance
 
 
 @lru_cache(maxsize=64)
-def _footprints(probability: Path, _changed: int, run: Run, shaping: Shaping) -> Footprints:
-    return shaped(probability, run, shaping)
+def _footprints(probability: Path, _changed: int, run: Run, config: VectorizeConfig) -> Footprints:
+    return vectorize_as(probability, run, config)
 
 
-def predicted(run: str, tile: str) -> Predicted:
-    """The place of a prediction, made or not; raises NoSuchTile."""
-    found = Run(settings().runs / Path(run).name)
-    return Predicted(found, read_catalog().tile(tile), prediction_folder(found, tile))
+def tile_prediction(run: str, tile: str) -> TilePrediction:
+    """Refer to a prediction by the names of run and tile, whether it exists or not; raises NoSuchTile."""
+    named_run = Run(settings().runs / Path(run).name)
+    return TilePrediction(named_run, read_catalog().tile(tile), prediction_folder(named_run, tile))
 
 
-def all_predicted(run: Run, tiles: Sequence[Tile]) -> list[Predicted]:
-    """What the run has predicted of these tiles; one look at its folder, however many tiles there are."""
+def all_predictions(run: Run, tiles: Sequence[Tile]) -> list[TilePrediction]:
+    """List the predictions of a run for tiles, with one listing of its folder however many tiles there are."""
     folder = settings().predictions / run.name
-    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    found = (Predicted(run, tile, prediction_folder(run, tile.id)) for tile in tiles if tile.id in there)
-    return [one for one in found if one.exists]
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    predictions = (TilePrediction(run, tile, prediction_folder(run, tile.id)) for tile in tiles if tile.id in names)
+    return [prediction for prediction in predictions if prediction.exists]
 
 
-def find(run: str, tile: str) -> Predicted:
-    """A prediction that was made; raises NoSuchTile, NoSuchPrediction."""
-    found = predicted(run, tile)
-    if not found.exists:
+def find(run: str, tile: str) -> TilePrediction:
+    """Return an existing prediction; raises NoSuchTile, NoSuchPrediction."""
+    prediction = tile_prediction(run, tile)
+    if not prediction.exists:
         raise NoSuchPrediction(run=run, tile=tile)
-    return found
+    return prediction

@@ -1,1 +1,1 @@
-"""The job queue on disk, the worker that claims jobs, one process a job. Knows no task."""
+"""Job queue on disk, the worker that claims jobs, and one process per job. Imports no task."""

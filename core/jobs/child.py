@@ -1,4 +1,4 @@
-"""The old name of `core.jobs.runner`: clusters submitted to by version 0.6 start `python -m core.jobs.child`."""
+"""Former name of `core.jobs.runner`: Ray jobs submitted by version 0.6 run `python -m core.jobs.child`."""
 
 import sys
 

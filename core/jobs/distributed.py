@@ -1,7 +1,7 @@
-"""One training on several machines: Ray Train starts a process on each, and all of them do the task together.
+"""Distributed training with Ray Train: one process per machine, all running the same task.
 
-The job's own process (core/jobs/runner.py) only starts them and waits. Worker 0 is the chief: it alone writes the run
-and the progress. Should a machine go down, Ray Train starts the processes again, and the training goes on from its last
+The process of the job (core/jobs/runner.py) only starts them and waits. Worker 0 is the chief: only it writes the run
+and the progress. If a machine goes down, Ray Train restarts the processes, and the training resumes from its last
 checkpoint. Ray and TensorFlow are imported inside functions.
 """
 
@@ -15,53 +15,60 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import GroundplanError, InvalidSetting, NodesFailed
-from core.jobs.failures import sentence_for
+from core.jobs.failures import failure_message
 from core.jobs.folder import JobFolder
 from core.jobs.job import Resources
-from core.progress import Finish, Report, silent
+from core.progress import Report, StopRequested, silent
 from core.runtime.keras_backend import silent_stderr
 
-#: The job's number, in the environment of whatever core.jobs.launchers.ray starts.
-JOB = "GROUNDPLAN_JOB"
-#: A line of a worker's log comes once, whole, and without colours; machines that are not free yet are waited for, where
-#: Ray would write a traceback into the log every minute.
+#: Environment variable with the job ID; core.jobs.launchers.ray sets it for the processes it starts.
+JOB_VARIABLE = "GROUNDPLAN_JOB"
+#: Log lines of workers appear once, complete and without colors. Ray waits up to a day for busy machines; by default
+#: it writes a traceback to the log every minute.
 _ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
     "RAY_DEDUP_LOGS": "0",
     "RAY_COLOR_PREFIX": "0",
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "86400",
 }
-#: How often the processes are started again after a machine was lost.
+#: Maximum number of restarts after the loss of a machine.
 _RESTARTS = 3
-#: Seconds between two agreements on whether to finish.
-_AGREE_S = 1.0
+#: Target interval between two broadcasts of the stop decision [s].
+_CONSENSUS_S = 1.0
 
 
-def on_nodes(work: str, params: Mapping[str, Any], report: Report, _finish: Finish) -> None:
-    """Does a task, "module:function", on params["nodes"] machines with params["gpus"] GPUs each.
+def run_distributed(task: str, params: Mapping[str, Any], report: Report, _finish: StopRequested) -> None:
+    """Run a task on params["nodes"] machines with params["gpus"] GPUs each.
 
-    The function is called with strategy (a tf.distribute.Strategy) and chief (bool) besides the usual.
-    Raises InvalidSetting where this is no job of a Ray cluster, NodesFailed with what the task itself says of it.
+    Args:
+        task: The task, "module:function"; it also gets strategy (a tf.distribute.Strategy) and chief (bool).
+        params: Parameters of the job.
+        report: Called with the progress.
+        _finish: Not used: each process reads the request from the job folder.
+
+    Raises:
+        InvalidSetting: The job does not run on a Ray cluster.
+        NodesFailed: The task failed, with its message.
     """
-    asked = Resources.of(params)
-    if JOB not in os.environ:
-        detail = "several machines need a Ray cluster (GROUNDPLAN_LAUNCHER=ray, docs/CLUSTER.md)"
-        raise InvalidSetting(setting="the number of machines", value=asked.nodes, detail=detail)
+    resources = Resources.of(params)
+    if JOB_VARIABLE not in os.environ:
+        detail = "training on several machines needs a Ray cluster (GROUNDPLAN_LAUNCHER=ray, docs/cluster.md)"
+        raise InvalidSetting(setting="the number of machines", value=resources.nodes, detail=detail)
     os.environ |= _ENVIRONMENT
-    with silent_stderr():  # it imports TensorFlow
+    with silent_stderr():  # ray.train.tensorflow imports TensorFlow, which logs on import
         import ray
         from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
         from ray.train.tensorflow import TensorflowTrainer
 
-    folder = JobFolder.of(int(os.environ[JOB]))
-    report(0.0, f"waiting for {asked} of the cluster, and starting there")
+    folder = JobFolder.of(int(os.environ[JOB_VARIABLE]))
+    report(0.0, f"Waiting for {resources} of the cluster, then starting")
     ray.init(address="auto", logging_level=logging.WARNING)
     trainer = TensorflowTrainer(
-        _on_one,
-        train_loop_config={"work": work, "params": dict(params)},
+        _run_on_node,
+        train_loop_config={"task": task, "params": dict(params)},
         scaling_config=ScalingConfig(
-            num_workers=asked.nodes, use_gpu=asked.gpus > 0,
-            resources_per_worker={"CPU": 1, **({"GPU": asked.gpus} if asked.gpus else {})},
+            num_workers=resources.nodes, use_gpu=resources.gpus > 0,
+            resources_per_worker={"CPU": 1, **({"GPU": resources.gpus} if resources.gpus else {})},
             placement_strategy="SPREAD",
         ),
         run_config=RunConfig(
@@ -71,14 +78,14 @@ def on_nodes(work: str, params: Mapping[str, Any], report: Report, _finish: Fini
     try:
         trainer.fit()
     except TrainingFailedError as error:
-        raise NodesFailed(detail=folder.error() or sentence_for(error)) from error
-    if said := folder.error():
-        raise NodesFailed(detail=said)
+        raise NodesFailed(detail=folder.error() or failure_message(error)) from error
+    if message := folder.error():
+        raise NodesFailed(detail=message)
 
 
-def _on_one(order: dict[str, Any]) -> None:
-    """What each process does. An error of the task's own is not tried again: the next start sees its sentence."""
-    folder = JobFolder.of(int(os.environ[JOB]))
+def _run_on_node(config: dict[str, Any]) -> None:
+    """Run the task in one process. An error of the task is not retried: a restart finds its message and returns."""
+    folder = JobFolder.of(int(os.environ[JOB_VARIABLE]))
     if folder.error():
         return
     importlib.import_module("pyogrio")  # before TensorFlow: see core.runtime.keras_backend
@@ -87,53 +94,51 @@ def _on_one(order: dict[str, Any]) -> None:
 
     logging.getLogger("tensorflow").setLevel(logging.WARNING)
     chief = get_context().get_world_rank() == 0
-    # First of all that TensorFlow does: how processes reach each other is settled when it wakes.
+    # Must precede all other use of TensorFlow: collective communication is set up when the runtime initializes.
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    module, function = order["work"].split(":")
-    work = getattr(importlib.import_module(module), function)
+    module, function = config["task"].split(":")
+    task = getattr(importlib.import_module(module), function)
+    # Errors by which TensorFlow reports the loss of another process: not a failure of this one.
+    collateral = tf.errors.UnavailableError | tf.errors.AbortedError | tf.errors.CancelledError
     with ExitStack() as stack:
         report = stack.enter_context(folder.reporting()) if chief else silent
         try:
-            work(order["params"], report, _Agreement(folder, chief), strategy=strategy, chief=chief)
+            task(config["params"], report, _StopConsensus(folder, chief), strategy=strategy, chief=chief)
         except Exception as error:
-            if not _is_of_others(error) and not folder.error():
-                folder.fail(str(error) if isinstance(error, GroundplanError) else sentence_for(error))
+            if not isinstance(error, collateral) and not folder.error():
+                folder.fail(str(error) if isinstance(error, GroundplanError) else failure_message(error))
             raise
 
 
 @dataclass
-class _Agreement:
-    """A Finish that says the same in all processes at the same step: were one to end alone, the others would wait.
+class _StopConsensus:
+    """Stop decision that is equal in all processes at the same step; if one stopped alone, the others would hang.
 
-    The chief's word counts. It also says after how many steps they ask again, so that it is about once in _AGREE_S.
+    The chief decides and broadcasts the decision, together with the number of steps until the next broadcast, which
+    follows about once in _CONSENSUS_S.
     """
 
     folder: JobFolder
     chief: bool
-    said: bool = False
-    steps: int = 1  #: between two agreements
-    left: int = 1  #: steps until the next
-    since: float = 0.0  #: monotonic time of the last
+    stop: bool = False
+    steps: int = 1  #: between two broadcasts
+    steps_left: int = 1  #: until the next broadcast
+    last_broadcast: float = 0.0  #: monotonic time
 
     def __call__(self) -> bool:
-        """Asked once a step."""
-        self.left -= 1
-        if self.left == 0 and not self.said:
-            self._agree()
-        return self.said
+        """Decide whether to stop; called once per step."""
+        self.steps_left -= 1
+        if self.steps_left == 0 and not self.stop:
+            self._broadcast()
+        return self.stop
 
-    def _agree(self) -> None:
+    def _broadcast(self) -> None:
         from ray.train.collective import broadcast_from_rank_zero
 
         now = time.monotonic()
-        passed, self.since = now - self.since, now
-        wanted = min(max(round(self.steps * _AGREE_S / max(passed, 1e-3)), 1), 2 * self.steps)
-        self.said, self.steps = broadcast_from_rank_zero((self.folder.is_to_finish(), wanted) if self.chief else None)
-        self.left = self.steps
-
-
-def _is_of_others(error: Exception) -> bool:
-    """Whether TensorFlow says that another process is gone, which is no fault of this one's."""
-    import tensorflow as tf
-
-    return isinstance(error, tf.errors.UnavailableError | tf.errors.AbortedError | tf.errors.CancelledError)
+        elapsed, self.last_broadcast = now - self.last_broadcast, now
+        target_steps = min(max(round(self.steps * _CONSENSUS_S / max(elapsed, 1e-3)), 1), 2 * self.steps)
+        self.stop, self.steps = broadcast_from_rank_zero(
+            (self.folder.finish_requested(), target_steps) if self.chief else None
+        )
+        self.steps_left = self.steps

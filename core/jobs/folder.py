@@ -1,13 +1,13 @@
-"""A job's folder: all that its process and the rest of the house tell each other, on this machine or a shared disk.
+"""Job folder: files exchanged between a job's process, its worker and the pages, on a local or shared disk.
 
-    job.json               what to do, and which attempt may do it; written before each start
-    finish                 is there once the job is asked to end soon and keep what it has
-    process-<attempt>.json which process does it
-    progress.json          how far it is
-    error.txt              why it failed
-    log.txt                what it printed, over all its attempts
+    job.json               specification and the attempt that may run; written before each start
+    finish                 exists once the job is asked to finish early and keep its results
+    process-<attempt>.json identity of the process that runs the attempt
+    progress.json          latest progress
+    error.txt              error message
+    log.txt                output of all attempts
 
-All but log.txt are replaced whole, so that a reader never meets half a file.
+All files but log.txt are replaced atomically, so a reader never sees a partial file.
 """
 
 import json
@@ -21,7 +21,8 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from core.atomic_files import replacing
+from core.atomic_files import atomic_write
+from core.compat import from_stored, to_stored
 from core.errors import CannotRead, CannotWrite, DiskFull, NoSuchJob
 from core.jobs.job import Job
 from core.jobs.process import Process
@@ -30,17 +31,17 @@ from core.settings import settings
 
 #: Seconds between two writes of progress.json.
 REPORT_S = 0.25
-#: Bytes of the log that are read for its tail.
+#: Maximum number of bytes read for the tail of the log.
 _TAIL_BYTES = 64 * 1024
-#: No attempt has this number.
-_NOBODY = -1
-#: Colours and cursor movements of a terminal, and other signs that say nothing in a browser.
-_TERMINAL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+#: Attempt number of a revoked specification; no attempt has it.
+_NO_ATTEMPT = -1
+#: Terminal escape sequences (colors, cursor movements) and other control characters, of no use in a browser.
+_CONTROL_SEQUENCES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
-class Order:
-    """What a job's process is to do, and which start may do it: no other one writes anything more."""
+class JobSpec:
+    """Specification of a job for its process, with the only attempt that may still write."""
 
     task: str
     params: dict[str, Any]
@@ -55,100 +56,97 @@ class JobFolder:
 
     @classmethod
     def of(cls, job_id: int) -> "JobFolder":
-        """The folder of that job; it need not exist yet."""
+        """Folder of a job; it may not exist yet."""
         return cls(settings().data / "jobs" / str(job_id))
 
     @property
     def log(self) -> Path:
-        """What the job printed, over all its attempts."""
+        """Log of the job, over all its attempts."""
         return self.path / "log.txt"
 
     def prepare(self, job: Job) -> None:
-        """Makes the folder ready for this attempt, and ends what is left of earlier ones on this machine.
+        """Prepare the folder for an attempt and kill processes of earlier attempts on this machine.
 
-        In this order: from job.json on no process of an earlier attempt works on, on whatever machine. The log is kept,
-        but by the first attempt. Raises DiskFull, CannotWrite.
+        job.json comes first: once it is written, no process of an earlier attempt continues, on any machine. The log
+        is kept, except by the first attempt. Raises DiskFull, CannotWrite.
         """
-        self._give(Order(job.task, job.params, job.attempt))
-        self._end_all()
+        self._write_spec(JobSpec(job.task, job.params, job.attempt))
+        self._kill_processes()
+        stale = [self.path / name for name in ("progress.json", "error.txt", "finish")]
         try:
-            for left in self._left_by_others(job.attempt):
-                shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+            if job.attempt == 1:  # a deleted queue may have used the same job ID
+                stale = [path for path in self.path.iterdir() if path.name != "job.json"]
+            for path in stale:
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         except OSError as error:
             raise CannotWrite(name=self.path, detail=error.strerror or str(error)) from error
 
-    def order(self) -> Order:
-        """What is to be done; raises NoSuchJob where the folder is gone, CannotRead."""
+    def spec(self) -> JobSpec:
+        """Read the specification; raises NoSuchJob if the folder is missing, CannotRead."""
         try:
-            return Order(**json.loads((self.path / "job.json").read_text()))
+            return JobSpec(**json.loads((self.path / "job.json").read_text()))
         except FileNotFoundError as error:
             raise NoSuchJob(job=self.path.name) from error
         except (OSError, ValueError, TypeError) as error:
             raise CannotRead(name=self.path / "job.json", detail=getattr(error, "strerror", None) or error) from error
 
     def revoke(self) -> None:
-        """Takes the order back: whoever still works on it ends, here at once, on other machines within seconds."""
+        """Revoke the specification: its processes end, on this machine at once, on others within seconds."""
         with suppress(NoSuchJob, CannotRead, DiskFull, CannotWrite):
-            order = self.order()
-            self._give(Order(order.task, order.params, _NOBODY))
-        self._end_all()
+            spec = self.spec()
+            self._write_spec(JobSpec(spec.task, spec.params, _NO_ATTEMPT))
+        self._kill_processes()
 
-    def sign_in(self, attempt: int) -> None:
-        """Called by the job's process before it begins, so that it can be ended; raises DiskFull, CannotWrite."""
-        with replacing(self.path / f"process-{attempt}.json") as part:
-            part.write_text(json.dumps(asdict(Process.this())))
+    def claim(self, attempt: int) -> None:
+        """Record the calling process as that of the attempt, so it can be killed; raises DiskFull, CannotWrite."""
+        with atomic_write(self.path / f"process-{attempt}.json") as temporary:
+            temporary.write_text(json.dumps(to_stored(Process.this())))
 
-    def _give(self, order: Order) -> None:
-        with replacing(self.path / "job.json") as part:
-            part.write_text(json.dumps(asdict(order)))
+    def _write_spec(self, spec: JobSpec) -> None:
+        with atomic_write(self.path / "job.json") as temporary:
+            temporary.write_text(json.dumps(asdict(spec)))
 
-    def _end_all(self) -> None:
+    def _kill_processes(self) -> None:
         for record in self.path.glob("process-*.json"):
             with suppress(OSError, ValueError, TypeError):
-                Process(**json.loads(record.read_text())).kill()
+                Process(**from_stored(Process, json.loads(record.read_text()))).kill()
                 record.unlink()
 
-    def _left_by_others(self, attempt: int) -> list[Path]:
-        """What this attempt must not find. The first one: anything, since a queue that is gone had given its number."""
-        if attempt == 1:
-            return [path for path in self.path.iterdir() if path.name != "job.json"]
-        return [self.path / name for name in ("progress.json", "error.txt", "finish")]
-
-    def ask_to_finish(self) -> None:
-        """Asks the job to end soon and to keep what it has; raises DiskFull, CannotWrite."""
-        with replacing(self.path / "finish"):
+    def request_finish(self) -> None:
+        """Ask the job to finish early and keep its results; raises DiskFull, CannotWrite."""
+        with atomic_write(self.path / "finish"):
             pass
 
-    def is_to_finish(self) -> bool:
-        """Whether it was asked to."""
+    def finish_requested(self) -> bool:
+        """Tell whether the job was asked to finish early."""
         return (self.path / "finish").exists()
 
     def remove(self) -> None:
-        """Deletes the folder and all that is in it."""
+        """Delete the folder with its content."""
         shutil.rmtree(self.path, ignore_errors=True)
 
     def progress(self) -> Progress | None:
-        """How far the job is, the remaining seconds counted from now; None before it first reported."""
+        """Read the progress, with the remaining seconds counted from now; None before the first report."""
         try:
             facts = json.loads((self.path / "progress.json").read_text())
             passed = max(0.0, time.time() - facts.pop("updated"))
-            said = Progress(**facts)
+            progress = Progress(**facts)
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
-        remaining = None if said.remaining_s is None else max(0.0, said.remaining_s - passed)
-        return Progress(said.share, said.doing, remaining)
+        remaining = None if progress.remaining_s is None else max(0.0, progress.remaining_s - passed)
+        return Progress(progress.share, progress.doing, remaining)
 
     def error(self) -> str | None:
-        """Why the job failed, in the job's own words."""
+        """Read the error message of the job."""
         try:
             return (self.path / "error.txt").read_text().strip() or None
         except OSError:
             return None
 
     def fail(self, sentence: str) -> None:
-        """Leaves the reason for the worker to find; raises DiskFull or CannotWrite."""
-        with replacing(self.path / "error.txt") as part:
-            part.write_text(sentence)
+        """Write the error message for the worker; raises DiskFull, CannotWrite."""
+        with atomic_write(self.path / "error.txt") as temporary:
+            temporary.write_text(sentence)
 
     def tail(self, lines: int = 40) -> list[str]:
         """The last lines of the log, as a terminal would show them; at most the last 64 KB are read."""
@@ -158,40 +156,41 @@ class JobFolder:
                 text = file.read(_TAIL_BYTES).decode(errors="replace")
         except OSError:
             return []
-        # A progress bar writes over its line: what follows the last carriage return is what is seen.
-        shown = [line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.rstrip().split("\n")]
-        return [_TERMINAL.sub("", line) for line in shown if line][-lines:]
+        # A progress bar overwrites its line: a terminal shows what follows the last carriage return.
+        log_lines = [line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.rstrip().split("\n")]
+        return [_CONTROL_SEQUENCES.sub("", line) for line in log_lines if line][-lines:]
 
     @contextmanager
     def reporting(self) -> Iterator[Report]:
-        """A Report whose latest word is in progress.json within REPORT_S seconds, and at the end.
+        """Progress callback whose latest report is in progress.json within REPORT_S seconds, and at the end.
 
-        A thread writes it: work that reports ten thousand times a second is not slowed, and its last word is not lost.
+        A thread writes the file: a task that reports ten thousand times a second is not slowed down, and its last
+        report is not lost.
         """
-        watch, over = Stopwatch(), Event()
+        watch, ended = Stopwatch(), Event()
         latest: Progress | None = None
 
         def report(share: float, doing: str) -> None:
             nonlocal latest
             latest = watch.at(min(max(share, 0.0), 1.0), doing)
 
-        def keep() -> None:
+        def write_latest() -> None:
             written, last = None, False
             while not last:
-                last = over.wait(REPORT_S)
+                last = ended.wait(REPORT_S)
                 if latest is not None and latest is not written:
                     written = latest
                     self._write(latest)
 
-        writer = Thread(target=keep, name="progress", daemon=True)
+        writer = Thread(target=write_latest, name="progress", daemon=True)
         writer.start()
         try:
             yield report
         finally:
-            over.set()
+            ended.set()
             writer.join()
 
     def _write(self, progress: Progress) -> None:
-        # Progress is a courtesy: a full disk ends the job only where its own work needs the room.
-        with suppress(DiskFull, CannotWrite), replacing(self.path / "progress.json") as part:
-            part.write_text(json.dumps(asdict(progress) | {"updated": time.time()}))
+        # A full disk must not fail the job here, only where its own files need the space.
+        with suppress(DiskFull, CannotWrite), atomic_write(self.path / "progress.json") as temporary:
+            temporary.write_text(json.dumps(asdict(progress) | {"updated": time.time()}))

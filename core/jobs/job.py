@@ -1,4 +1,4 @@
-"""A job, and where it is on its way. core/jobs/queue.py draws the way."""
+"""Job and its state; core/jobs/queue.py shows the transitions between states."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,7 +10,7 @@ LOW, NORMAL, HIGH = -1, 0, 1
 
 
 class State(StrEnum):
-    """Where a job is on its way."""
+    """State of a job in the queue."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -20,60 +20,60 @@ class State(StrEnum):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing will change any more."""
+        """Tell whether the state is final."""
         return self not in (State.QUEUED, State.RUNNING)
 
 
 @dataclass(frozen=True)
 class Job:
-    """One piece of work, as the queue knew it when it was asked. Times are UTC."""
+    """Row of the job queue at the time of the query. Times are UTC."""
 
     id: int
     task: str
-    params: dict[str, Any]  #: what the task is given; anything JSON can say
-    title: str  #: for people
+    params: dict[str, Any]  #: parameters of the task; any JSON values
+    title: str  #: shown to users
     state: State
     priority: int  #: LOW, NORMAL or HIGH; higher ones start first
-    attempt: int  #: starts so far, the present one included
-    stalls: int  #: starts in a row that ended by silence
+    attempt: int  #: number of starts, including the current one
+    losses: int  #: consecutive attempts that ended by a heartbeat timeout or a lost run
     created: datetime
-    started: datetime | None  #: of the present attempt
+    started: datetime | None  #: of the current attempt
     finished: datetime | None
-    worker: str | None  #: who runs it, or ran it to its end
-    heartbeat: float | None  #: when that worker was last heard of, in seconds of process.now()
+    worker: str | None  #: worker that runs the job or ran it to its end
+    heartbeat: float | None  #: last heartbeat of that worker, process.now() [s]
     stop_requested: bool
-    keep: bool  #: the stop keeps what there is
-    error: str | None  #: a sentence for people, where it failed
+    keep: bool  #: the job finishes early and keeps its results
+    error: str | None  #: message of a failed job
 
 
 @dataclass(frozen=True)
 class WorkerStatus:
-    """What a worker last said of itself."""
+    """Last status that a worker reported."""
 
     name: str
     device: str | None  #: for example "GPU NVIDIA H200"; None until it is known
-    busy_with: int | None  #: the id of its job, or of one of them
-    seen: datetime
-    alive: bool  #: seen within SILENCE_S
+    busy_with: int | None  #: ID of its job, or of one of them
+    last_seen: datetime
+    alive: bool  #: last heartbeat within HEARTBEAT_TIMEOUT_S
 
 
 @dataclass(frozen=True)
 class Resources:
     """GPUs and machines of one job."""
 
-    gpus: int = 0  #: of each node
-    nodes: int = 1  #: machines that work on it together
+    gpus: int = 0  #: per node
+    nodes: int = 1  #: machines that run the job together
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> "Resources":
-        """What the params of a job ask for."""
+        """Read the requested resources from the parameters of a job."""
         return cls(**{name: int(params[name]) for name in ("gpus", "nodes") if name in params})
 
     def as_params(self) -> dict[str, int]:
-        """For a job's params: only what differs from the usual."""
+        """Convert to job parameters, without default values."""
         return {key: value for key, value in asdict(self).items() if value != getattr(Resources, key)}
 
     def __str__(self) -> str:
-        """For people, such as "2 machines with a CPU"."""
-        each = f"{self.gpus} GPU{'s' if self.gpus > 1 else ''}" if self.gpus else "a CPU"
-        return f"{self.nodes} machines with {each}" if self.nodes > 1 else each
+        """Description for users, such as "2 machines with a CPU"."""
+        per_node = f"{self.gpus} GPU{'s' if self.gpus > 1 else ''}" if self.gpus else "a CPU"
+        return f"{self.nodes} machines with {per_node}" if self.nodes > 1 else per_node

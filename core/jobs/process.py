@@ -1,7 +1,7 @@
-"""Process identity (PID, start time, boot id) and the monotonic clock that heartbeats are measured by.
+"""Process identity (PID, start time, boot ID) and the monotonic clock of heartbeats.
 
-CLOCK_MONOTONIC starts anew with the machine and is the same for all its processes, so a moment is stored together with
-the id of its boot. PIDs are reused; PID, start time and boot together are not.
+CLOCK_MONOTONIC restarts with the machine and is the same for all its processes, so a time is stored together with its
+boot ID. PIDs are reused; the triple of PID, start time and boot ID is not.
 """
 
 import os
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-#: Seconds that a killed process is waited for; the system may still be writing for it.
+#: Maximum wait for the end of a killed process, which may still be in a write to disk [s].
 _DYING_S = 5.0
 
 
 @cache
 def boot_id() -> str:
-    """Which start of which machine this is; one and the same word where the system has none (macOS)."""
+    """Boot ID of this machine; a constant on systems without boot IDs (macOS)."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -26,12 +26,12 @@ def boot_id() -> str:
 
 
 def now() -> float:
-    """Seconds since this boot."""
+    """Seconds since boot, by the monotonic clock."""
     return time.monotonic()
 
 
 def _stat(pid: int) -> tuple[str, int] | None:
-    """State and start (clock ticks since boot) of a process; None where there is none, or no /proc."""
+    """Process state and start time (clock ticks since boot); None without such a process or without /proc."""
     try:
         facts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -41,25 +41,25 @@ def _stat(pid: int) -> tuple[str, int] | None:
 
 @dataclass(frozen=True)
 class Process:
-    """One process of this machine, or of another one."""
+    """Identity of a process, on this machine or another."""
 
     pid: int
-    began: int  #: clock ticks since boot
+    started: int  #: clock ticks since boot
     boot: str
 
     @classmethod
     def this(cls) -> "Process":
-        """The calling one."""
-        found = _stat(os.getpid())
-        return cls(os.getpid(), found[1] if found else 0, boot_id())
+        """Identity of the calling process."""
+        stat = _stat(os.getpid())
+        return cls(os.getpid(), stat[1] if stat else 0, boot_id())
 
     def is_running(self) -> bool:
-        """Whether it is a process of this machine that has not ended."""
-        found = _stat(self.pid)
-        return self.boot == boot_id() and found is not None and found[0] not in "ZX" and found[1] == self.began
+        """Tell whether the process runs on this machine."""
+        stat = _stat(self.pid)
+        return self.boot == boot_id() and stat is not None and stat[0] not in "ZX" and stat[1] == self.started
 
     def kill(self) -> None:
-        """Ends it at once, and its process group where it leads one; frozen ones, too. Waits until it has ended."""
+        """Kill the process, with its process group if it is the leader, and wait for its end; works on stopped ones."""
         if not self.is_running():
             return
         with suppress(ProcessLookupError, PermissionError):

@@ -1,14 +1,14 @@
-"""The queue of jobs: one SQLite file that the pages, workers and commands of one machine share.
+"""Job queue in one SQLite file, shared by the pages, workers and commands of one machine.
 
     submit ──▶ queued ──claim──▶ running ──finish──▶ done, failed or stopped
                 │ ▲ ▲               │                     │
-                │ │ └───────────────┤ release: its worker leaves, its cluster is away, or it cannot be started now
-                │ │                 └ stall: its worker fell silent, or its run is lost; failed after MOST_STALLS
-                │ └──────────────────────── retry ────────┘ not where it is done
+                │ │ └───────────────┤ release: worker shutdown, unreachable cluster, or temporary start failure
+                │ │                 └ loss: heartbeat timeout, or run lost; failed after MAX_LOSSES in a row
+                │ └──────────────────────── retry ────────┘ only failed or stopped
                 └─request_stop─▶ stopped      a running job is only marked: its worker ends it
 
-docs/JOBS.md explains every arrow. A running job is leased to one worker, and only that worker may finish it. A lease
-ends by silence, never by duration, and no time of day decides anything (core/jobs/process.py).
+docs/jobs.md explains every transition. A running job is leased to one worker, and only that worker may finish it. A
+lease expires by heartbeat timeout, never by duration, measured with the monotonic clock (core/jobs/process.py).
 Every call opens its own connection, so a Queue may be shared by threads and processes.
 """
 
@@ -19,16 +19,18 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from core.atomic_files import is_full
+from core.compat import stored_name
 from core.errors import (
     CannotWrite,
     DamagedQueue,
     DiskFull,
-    JobIsNotWaiting,
-    JobIsRunning,
+    JobNotQueued,
+    JobRunning,
     LeaseLost,
     NewerQueue,
     NoSuchJob,
@@ -39,59 +41,67 @@ from core.jobs import process, sql
 from core.jobs.folder import JobFolder
 from core.jobs.job import HIGH, LOW, NORMAL, Job, State, WorkerStatus
 
-__all__ = ["HIGH", "LOW", "MOST_STALLS", "NORMAL", "SILENCE_S", "STALLED", "Job", "Queue", "State", "WorkerStatus"]
+__all__ = [
+    "HEARTBEAT_TIMEOUT_S",
+    "HIGH",
+    "LOST_TOO_OFTEN",
+    "LOW",
+    "MAX_LOSSES",
+    "NORMAL",
+    "Job",
+    "Queue",
+    "State",
+    "WorkerStatus",
+]
 
-#: Seconds without a heartbeat after which a worker counts as gone: its job runs elsewhere before 30 are over.
-SILENCE_S = 28.0
-#: Starts in a row that may end by silence: a job that takes its worker down each time must not do so for ever.
-MOST_STALLS = 5
-STALLED = (
-    f"The job was lost {MOST_STALLS} times in a row: each time what ran it ended without a word. Most likely its "
-    "machine has too little memory for it. Look at the log and the machine, then try it again."
+#: Heartbeat timeout of a worker [s]: its job runs elsewhere within 30 s.
+HEARTBEAT_TIMEOUT_S = 28.0
+#: Consecutive losses after which a job fails: a job that takes its worker down each time must not do so forever.
+MAX_LOSSES = 5
+LOST_TOO_OFTEN = (
+    f"The job was lost {MAX_LOSSES} times in a row: its process ended without an error message. Most likely the "
+    "machine does not have enough memory. Check the log and the machine, then retry the job."
 )
-#: Seconds to wait for another program's write to end.
+#: Maximum wait for the write lock of another program [s].
 BUSY_S = 10.0
-#: What SQLite says where the file may be as good as it ever was.
-_THE_SYSTEM_REFUSED = (
+#: SQLite errors of the operating system, after which the file itself may be intact.
+_SYSTEM_ERRORS = (
     sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM,
 )  # fmt: skip
-#: Seconds for which a worker that is gone is still listed.
-_REMEMBERED_S = 86_400.0
-
-
-def _when(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+#: Time for which an inactive worker stays listed [s].
+_LISTED_S = 86_400.0
 
 
 def _job(row: sqlite3.Row) -> Job:
-    facts = {field.name: row[field.name] for field in fields(Job)}
-    times = {name: _when(facts[name]) for name in ("created", "started", "finished")}
+    facts = {field.name: row[stored_name(Job, field.name)] for field in fields(Job)}
+    seconds = {name: facts[name] for name in ("created", "started", "finished")}
+    times = {name: None if at is None else datetime.fromtimestamp(at, UTC) for name, at in seconds.items()}
     switches = {name: bool(facts[name]) for name in ("stop_requested", "keep")}
     return Job(**facts | times | switches | {"params": json.loads(facts["params"]), "state": State(facts["state"])})
 
 
-def _moment() -> dict[str, Any]:
+def _clock() -> dict[str, Any]:
     return {"time": time.time(), "now": process.now(), "boot": process.boot_id()}
 
 
-def _sentence(path: Path, error: sqlite3.DatabaseError) -> Exception:
-    """What SQLite's error means for people."""
+def _translate_error(path: Path, error: sqlite3.DatabaseError) -> Exception:
+    """Translate an SQLite error to a Groundplan error."""
     code = getattr(error, "sqlite_errorcode", None)
-    if code is None:  # a mistake in this file, not in the database
+    if code is None:  # a programming error, not one of the database
         return error
-    match code & 0xFF:  # the rest of the code is detail
+    match code & 0xFF:  # primary result code
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_PROTOCOL:
             return QueueBusy(name=path)
         case sqlite3.SQLITE_FULL:
             return DiskFull(name=path)
-        case code if code in _THE_SYSTEM_REFUSED:  # and rarely says that a full disk is why
+        case code if code in _SYSTEM_ERRORS:  # rarely tells that a full disk is the cause
             return DiskFull(name=path) if is_full(path.parent) else CannotWrite(name=path, detail=str(error))
         case _:
             return DamagedQueue(name=path)
 
 
-def _log_ahead(database: sqlite3.Connection) -> None:
-    """Many programs may make the queue at once, and SQLite does not wait for a change to WAL."""
+def _use_wal(database: sqlite3.Connection) -> None:
+    """Switch to WAL mode, with retries: SQLite's busy timeout does not cover this change."""
     patience = process.now() + BUSY_S
     while True:
         try:
@@ -105,7 +115,7 @@ def _log_ahead(database: sqlite3.Connection) -> None:
 
 @dataclass(frozen=True)
 class Queue:
-    """The queue in the file `path`, which is made when it is first used.
+    """Job queue in an SQLite file, which is created on first use.
 
     Every call may raise QueueBusy, DamagedQueue, NewerQueue, DiskFull or CannotWrite.
     """
@@ -119,174 +129,205 @@ class Queue:
             with closing(sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)) as database:
                 database.row_factory = sqlite3.Row
                 database.execute("PRAGMA synchronous = FULL")
-                self._bring_up_to_date(database)
+                self._migrate(database)
                 yield database
         except sqlite3.DatabaseError as error:
-            raise _sentence(self.path, error) from error
-        except MemoryError as error:  # what Python makes of SQLITE_NOMEM
-            raise CannotWrite(name=self.path, detail="there is too little memory") from error
+            raise _translate_error(self.path, error) from error
+        except MemoryError as error:  # Python's translation of SQLITE_NOMEM
+            raise CannotWrite(name=self.path, detail="not enough memory") from error
         except (FileExistsError, NotADirectoryError, PermissionError) as error:
             raise CannotWrite(name=self.path, detail=str(error.strerror)) from error
 
-    def _bring_up_to_date(self, database: sqlite3.Connection) -> None:
-        def taken() -> int:
+    def _migrate(self, database: sqlite3.Connection) -> None:
+        def version() -> int:
             return int(database.execute("PRAGMA user_version").fetchone()[0])
 
-        if taken() > len(sql.STEPS):
+        if version() > len(sql.MIGRATIONS):
             raise NewerQueue(name=self.path)
-        if taken() < len(sql.STEPS):
-            _log_ahead(database)
+        if version() < len(sql.MIGRATIONS):
+            _use_wal(database)
             database.execute("BEGIN IMMEDIATE")
-            for statement in (one for step in sql.STEPS[taken() :] for one in step):  # another may have been faster
+            # Another process may have migrated meanwhile, so the version is read again.
+            for statement in chain.from_iterable(sql.MIGRATIONS[version() :]):
                 database.execute(statement)
-            database.execute(f"PRAGMA user_version = {len(sql.STEPS)}")
+            database.execute(f"PRAGMA user_version = {len(sql.MIGRATIONS)}")
             database.execute("COMMIT")
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
-        """One transaction; an exception closes the connection, which undoes it."""
+        """Write transaction; an exception closes the connection, which rolls it back."""
         with self._open() as database:
             database.execute("BEGIN IMMEDIATE")
             yield database
             database.execute("COMMIT")
 
     def submit(self, task: str, params: dict[str, Any], title: str = "", priority: int = NORMAL) -> Job:
-        """A new job, behind all others of its priority."""
+        """Append a job behind all others of its priority.
+
+        Args:
+            task: Name of a registered task.
+            params: Parameters of the task, as JSON.
+            title: Title shown to users.
+            priority: HIGH, NORMAL or LOW.
+
+        Returns:
+            The queued job.
+        """
         facts = {"task": task, "params": json.dumps(params), "title": title or task, "priority": priority}
         with self._write() as database:
-            return _job(database.execute(sql.SUBMIT, facts | _moment()).fetchall()[0])
+            return _job(database.execute(sql.SUBMIT, facts | _clock()).fetchall()[0])
 
     def get(self, job_id: int) -> Job:
-        """The job as it is now; raises NoSuchJob."""
+        """Read a job; raises NoSuchJob."""
         with self._open() as database:
             return self._get(database, job_id)
 
     def _get(self, database: sqlite3.Connection, job_id: int) -> Job:
-        # Text, because a number from an address bar may be larger than SQLite's integers.
+        # As text: a number from a URL may exceed the integers of SQLite.
         row = database.execute("SELECT * FROM jobs WHERE id = ?", (str(job_id),)).fetchone()
         if row is None:
             raise NoSuchJob(job=job_id)
         return _job(row)
 
     def jobs(self, limit: int = 50, task: str | None = None) -> list[Job]:
-        """The latest jobs, newest first; only those of one task where it is named."""
+        """List the latest jobs, newest first, optionally of one task."""
         with self._open() as database:
             return [_job(row) for row in database.execute(sql.LATEST, {"task": task, "limit": limit})]
 
     def waiting(self) -> list[Job]:
-        """The queued jobs in the order in which they will start."""
+        """List the queued jobs in the order of their start."""
         with self._open() as database:
             return [_job(row) for row in database.execute(sql.WAITING)]
 
     def running(self) -> list[Job]:
-        """The running jobs, newest first, however many are newer."""
+        """List all running jobs, newest first."""
         with self._open() as database:
             return [_job(row) for row in database.execute(sql.RUNNING)]
 
     def count(self, state: State) -> int:
-        """How many jobs are in this state."""
+        """Count the jobs in a state."""
         with self._open() as database:
             return int(database.execute("SELECT count(*) FROM jobs WHERE state = ?", (state,)).fetchone()[0])
 
-    def move(self, job_id: int, to: int) -> None:
-        """Gives a queued job another place among the waiting, 0 being the next to start, and that place's priority.
+    def move(self, job_id: int, position: int) -> None:
+        """Move a queued job to another position (0 is next), where it takes the priority of that position.
 
-        Raises NoSuchJob, JobIsNotWaiting. A place behind the last is the last.
+        A position beyond the end is the last. Raises NoSuchJob, JobNotQueued.
         """
         with self._write() as database:
             job, rows = self._get(database, job_id), database.execute(sql.WAITING).fetchall()
             if job.state is not State.QUEUED:
-                raise JobIsNotWaiting(job=job_id, state=job.state)
-            to = min(max(to, 0), len(rows) - 1)
+                raise JobNotQueued(job=job_id, state=job.state)
+            position = min(max(position, 0), len(rows) - 1)
             order = [row["id"] for row in rows if row["id"] != job.id]
-            order.insert(to, job.id)
+            order.insert(position, job.id)
             places = zip(sorted(row["place"] for row in rows), order, strict=True)
             database.executemany("UPDATE jobs SET place = ? WHERE id = ?", places)
-            database.execute("UPDATE jobs SET priority = ? WHERE id = ?", (rows[to]["priority"], job.id))
+            database.execute("UPDATE jobs SET priority = ? WHERE id = ?", (rows[position]["priority"], job.id))
 
-    def prioritise(self, job_id: int, priority: int) -> None:
-        """Gives a queued job another priority; among its like the one asked for first starts first.
+    def prioritize(self, job_id: int, priority: int) -> None:
+        """Change the priority of a queued job; jobs of equal priority keep their order.
 
-        Raises NoSuchJob, JobIsNotWaiting.
+        Raises NoSuchJob, JobNotQueued.
         """
         with self._write() as database:
             job = self._get(database, job_id)
             if job.state is not State.QUEUED:
-                raise JobIsNotWaiting(job=job_id, state=job.state)
+                raise JobNotQueued(job=job_id, state=job.state)
             database.execute("UPDATE jobs SET priority = ? WHERE id = ?", (priority, job.id))
 
     def claim(self, worker: str) -> Job | None:
-        """The first of the waiting jobs, now leased to the worker; no two workers get the same."""
+        """Lease the next queued job to a worker, atomically; None if the queue is empty."""
         with self._write() as database:
-            rows = database.execute(sql.CLAIM, {"worker": worker} | _moment()).fetchall()
+            rows = database.execute(sql.CLAIM, {"worker": worker} | _clock()).fetchall()
         return _job(rows[0]) if rows else None
 
-    def beat(self, worker: str, job_id: int | None = None, device: str | None = None) -> None:
-        """Says that the worker lives, and with it a job it holds. A device once told is remembered."""
+    def heartbeat(self, worker: str, job_id: int | None = None, device: str | None = None) -> None:
+        """Record a heartbeat of a worker, and of the job it holds.
+
+        Args:
+            worker: Name of the worker.
+            job_id: The job it holds.
+            device: Its device; None keeps the stored one.
+        """
         facts = {"worker": worker, "id": job_id, "device": device}
         with self._write() as database:
-            moment = _moment()  # only now: waiting for other programs is no silence
-            database.execute(sql.SEEN, facts | moment)
-            database.execute(sql.BEAT, facts | moment)
+            clock = _clock()  # after the lock: waiting for it must not age the heartbeat
+            database.execute(sql.UPSERT_WORKER, facts | clock)
+            database.execute(sql.HEARTBEAT, facts | clock)
 
-    def held(self, job_id: int, worker: str) -> Job | None:
-        """The job as it is now, or None where the worker no longer holds it."""
+    def held_job(self, job_id: int, worker: str) -> Job | None:
+        """Read a job leased to a worker; None if the worker has lost the lease."""
         with self._open() as database:
             row = database.execute(sql.HELD, {"id": job_id, "worker": worker}).fetchone()
         return _job(row) if row else None
 
     def finish(self, job_id: int, worker: str, state: State, error: str | None = None) -> Job:
-        """Ends a job the worker holds, as done, failed or stopped; raises LeaseLost where it does not hold it."""
+        """End a job that the worker holds.
+
+        Args:
+            job_id: The job.
+            worker: Name of the worker.
+            state: DONE, FAILED or STOPPED.
+            error: Message of a failed job.
+
+        Returns:
+            The ended job.
+
+        Raises:
+            LeaseLost: The worker does not hold the job.
+        """
         if not state.is_over:
             raise ValueError(f"a job cannot end as {state}")
         facts = {"id": job_id, "worker": worker, "state": state, "error": error}
         with self._write() as database:
-            rows = database.execute(sql.FINISH, facts | _moment()).fetchall()
+            rows = database.execute(sql.FINISH, facts | _clock()).fetchall()
         if not rows:
             raise LeaseLost(job=job_id, worker=worker)
         return _job(rows[0])
 
     def release(self, job_id: int, worker: str) -> Job:
-        """Puts a job the worker holds back into its place (or ends it, where a stop was asked); raises LeaseLost."""
-        return self._give_up(job_id, worker, lost=False)
+        """Requeue a job held by the worker at its place, or stop it if that was requested; raises LeaseLost."""
+        return self._return_lease(job_id, worker, lost=False)
 
-    def stall(self, job_id: int, worker: str) -> Job:
-        """The same where its run is lost through no fault of its own; MOST_STALLS in a row are a failure."""
-        return self._give_up(job_id, worker, lost=True)
+    def mark_lost(self, job_id: int, worker: str) -> Job:
+        """Requeue a job whose run was lost; it fails after MAX_LOSSES losses in a row. Raises LeaseLost."""
+        return self._return_lease(job_id, worker, lost=True)
 
-    def forgive(self, job_id: int, worker: str) -> None:
-        """Forgets the earlier stalls of a job the worker holds, whose present start tells that they were not its."""
+    def reset_losses(self, job_id: int, worker: str) -> None:
+        """Reset the losses of a job held by the worker, once its attempt has proved stable."""
         with self._write() as database:
-            database.execute(sql.FORGIVE, {"id": job_id, "worker": worker})
+            database.execute(sql.RESET_LOSSES, {"id": job_id, "worker": worker})
 
-    def requeue_stalled(self, after_s: float = SILENCE_S) -> list[Job]:
-        """Takes running jobs from workers silent for longer than `after_s` seconds; returns what became of them."""
+    def requeue_lost(self, after_s: float = HEARTBEAT_TIMEOUT_S) -> list[Job]:
+        """Requeue the running jobs of workers without a heartbeat for `after_s` seconds; returns these jobs."""
         with self._write() as database:
-            silent = database.execute(sql.SILENT, {"silence": after_s} | _moment()).fetchall()
-            return [self._put_back(database, _job(row), lost=True) for row in silent]
+            silent = database.execute(sql.LOST, {"silence": after_s} | _clock()).fetchall()
+            return [self._requeue(database, _job(row), lost=True) for row in silent]
 
-    def _give_up(self, job_id: int, worker: str, lost: bool) -> Job:
+    def _return_lease(self, job_id: int, worker: str, lost: bool) -> Job:
         with self._write() as database:
             row = database.execute(sql.HELD, {"id": job_id, "worker": worker}).fetchone()
             if row is None:
                 raise LeaseLost(job=job_id, worker=worker)
-            return self._put_back(database, _job(row), lost)
+            return self._requeue(database, _job(row), lost)
 
-    def _put_back(self, database: sqlite3.Connection, job: Job, lost: bool) -> Job:
-        state, error, stalls = State.QUEUED, None, job.stalls + 1 if lost else 0
-        if job.stop_requested and not job.keep:  # what is to be kept is put in order by one more start
+    def _requeue(self, database: sqlite3.Connection, job: Job, lost: bool) -> Job:
+        state, error, losses = State.QUEUED, None, job.losses + 1 if lost else 0
+        if job.stop_requested and not job.keep:  # with keep, one more attempt completes the results
             state = State.STOPPED
-        elif stalls >= MOST_STALLS:
-            state, error = State.FAILED, STALLED
+        elif losses >= MAX_LOSSES:
+            state, error = State.FAILED, LOST_TOO_OFTEN
         if state.is_over:
             JobFolder.of(job.id).revoke()
-        facts = {"id": job.id, "state": state, "error": error, "stalls": stalls, "over": state.is_over}
-        return _job(database.execute(sql.PUT_BACK, facts | _moment()).fetchall()[0])
+        facts = {"id": job.id, "state": state, "error": error, "stalls": losses, "over": state.is_over}
+        return _job(database.execute(sql.REQUEUE, facts | _clock()).fetchall()[0])
 
     def request_stop(self, job_id: int, keep: bool = False) -> Job:
-        """Stops a queued job at once, asks the worker of a running one; a job that is over stays as it is.
+        """Stop a queued job at once, or ask the worker of a running one; a job that is over is left unchanged.
 
-        With `keep` it ends soon, with what there is. A stop without it is stronger, whichever comes first.
+        With `keep` the job finishes early and keeps its results. A stop without `keep` takes precedence, regardless of
+        the order of the requests.
         """
         with self._write() as database:
             job = self._get(database, job_id)
@@ -294,15 +335,16 @@ class Queue:
             ends = job.state is State.QUEUED and not (keep and job.attempt)
             facts = {"id": job.id, "keep": keep, "state": State.STOPPED if ends else job.state}
             if not job.state.is_over:
-                database.execute(sql.STOP, facts | _moment())
+                database.execute(sql.STOP, facts | _clock())
         if ends:
             JobFolder.of(job.id).revoke()
         return self.get(job_id)
 
     def retry(self, job_id: int) -> Job:
-        """Queues a job that failed or was stopped again, behind all others; raises NoSuchJob, NothingToRetry.
+        """Requeue a failed or stopped job behind all others; raises NoSuchJob, NothingToRetry.
 
-        What was made of its last order does not count any more: a run that ended well would be taken for the new one's.
+        The specification of its last attempt is revoked: otherwise a Ray job that still succeeds would count as the new
+        attempt.
         """
         with self._write() as database:
             job = self._get(database, job_id)
@@ -312,23 +354,29 @@ class Queue:
             return _job(database.execute(sql.RETRY, {"id": job.id}).fetchall()[0])
 
     def workers(self) -> list[WorkerStatus]:
-        """The workers seen within a day and since the machine started, by name."""
+        """List the workers with a heartbeat within the last day and since boot, by name."""
         now = process.now()
         with self._open() as database:
-            rows = database.execute(sql.WORKERS, {"boot": process.boot_id(), "since": now - _REMEMBERED_S}).fetchall()
+            rows = database.execute(sql.WORKERS, {"boot": process.boot_id(), "since": now - _LISTED_S}).fetchall()
         return [
-            WorkerStatus(name, device, busy, datetime.now(UTC) - timedelta(seconds=now - seen), now - seen <= SILENCE_S)
-            for name, device, busy, seen in rows
+            WorkerStatus(
+                name,
+                device,
+                busy,
+                datetime.now(UTC) - timedelta(seconds=now - last_seen),
+                now - last_seen <= HEARTBEAT_TIMEOUT_S,
+            )
+            for name, device, busy, last_seen in rows
         ]
 
-    def sign_off(self, worker: str) -> None:
-        """Forgets a worker that leaves in good order."""
+    def remove_worker(self, worker: str) -> None:
+        """Remove a worker that shuts down."""
         with self._write() as database:
             database.execute("DELETE FROM workers WHERE name = ?", (worker,))
 
     def delete(self, job_id: int) -> None:
-        """Removes a job that is not running (its folder is JobFolder.remove's); raises NoSuchJob, JobIsRunning."""
+        """Delete a job that is not running (JobFolder.remove deletes its folder); raises NoSuchJob, JobRunning."""
         with self._write() as database:
             if self._get(database, job_id).state is State.RUNNING:
-                raise JobIsRunning(job=job_id)
+                raise JobRunning(job=job_id)
             database.execute("DELETE FROM jobs WHERE id = ?", (str(job_id),))

@@ -1,6 +1,6 @@
-"""The queue's SQL: its tables, the steps by which an older file comes to have them, and its statements.
+"""SQL of the job queue: schema, migrations of older files, and statements.
 
-In the statements :time is a time of day (for people), :now and :boot are process.now() and process.boot_id().
+In the statements :time is wall-clock time (for display); :now and :boot are process.now() and process.boot_id().
 """
 
 _VERSION_1 = """
@@ -13,7 +13,7 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_by_state ON jobs (state, id);
 CREATE TABLE workers (name TEXT PRIMARY KEY, device TEXT, busy_with INTEGER, seen REAL NOT NULL) STRICT
 """
-# Heartbeats were times of day before. Now they belong to a boot, so what an older worker held is taken to be lost.
+# Heartbeats used to be wall-clock times. Now they refer to a boot, so jobs held by an older worker count as lost.
 _VERSION_2 = """
 ALTER TABLE jobs ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE jobs ADD COLUMN place INTEGER NOT NULL DEFAULT 0;
@@ -30,13 +30,13 @@ CREATE TABLE workers (
     name TEXT PRIMARY KEY, device TEXT, busy_with INTEGER, seen REAL NOT NULL, boot TEXT NOT NULL
 ) STRICT
 """
-#: The steps in order, each as its statements; a file's `user_version` says how many it has taken.
-STEPS = tuple(tuple(step.split(";")) for step in (_VERSION_1, _VERSION_2))
+#: Migrations in order, each a tuple of statements; `user_version` of the file is the number of applied ones.
+MIGRATIONS = tuple(tuple(step.split(";")) for step in (_VERSION_1, _VERSION_2))
 
-_BEHIND_ALL = "(SELECT coalesce(max(place), 0) + 1 FROM jobs)"
+_LAST_PLACE = "(SELECT coalesce(max(place), 0) + 1 FROM jobs)"
 SUBMIT = f"""
 INSERT INTO jobs (task, params, title, priority, state, created, place)
-VALUES (:task, :params, :title, :priority, 'queued', :time, {_BEHIND_ALL}) RETURNING *
+VALUES (:task, :params, :title, :priority, 'queued', :time, {_LAST_PLACE}) RETURNING *
 """
 WAITING = "SELECT * FROM jobs WHERE state = 'queued' ORDER BY priority DESC, place"
 CLAIM = f"""
@@ -45,7 +45,7 @@ heartbeat = :now, boot = :boot WHERE id = (SELECT id FROM ({WAITING} LIMIT 1)) R
 """
 RUNNING = "SELECT * FROM jobs WHERE state = 'running' ORDER BY id DESC"
 LATEST = "SELECT * FROM jobs WHERE :task IS NULL OR task = :task ORDER BY id DESC LIMIT :limit"
-SEEN = """
+UPSERT_WORKER = """
 INSERT INTO workers (name, device, busy_with, seen, boot) VALUES (:worker, :device, :id, :now, :boot)
 ON CONFLICT (name) DO UPDATE SET device = coalesce(excluded.device, device), busy_with = excluded.busy_with,
 seen = excluded.seen, boot = excluded.boot
@@ -53,16 +53,16 @@ seen = excluded.seen, boot = excluded.boot
 WORKERS = "SELECT name, device, busy_with, seen FROM workers WHERE boot = :boot AND seen > :since ORDER BY name"
 
 LEASED = " WHERE id = :id AND worker = :worker AND state = 'running'"
-BEAT = "UPDATE jobs SET heartbeat = :now, boot = :boot" + LEASED
+HEARTBEAT = "UPDATE jobs SET heartbeat = :now, boot = :boot" + LEASED
 FINISH = "UPDATE jobs SET state = :state, error = :error, finished = :time" + LEASED + " RETURNING *"
 HELD = "SELECT * FROM jobs" + LEASED
-FORGIVE = "UPDATE jobs SET stalls = 0" + LEASED
-# A heartbeat from the future is one of another boot, on a system that cannot tell its boots apart.
-SILENT = """
+RESET_LOSSES = "UPDATE jobs SET stalls = 0" + LEASED
+# A heartbeat in the future stems from an earlier boot, on a system without boot IDs.
+LOST = """
 SELECT * FROM jobs WHERE state = 'running'
 AND (boot IS NOT :boot OR heartbeat IS NULL OR heartbeat < :now - :silence OR heartbeat > :now + 60)
 """
-PUT_BACK = """
+REQUEUE = """
 UPDATE jobs SET state = :state, error = :error, stalls = :stalls, worker = NULL, heartbeat = NULL, boot = NULL,
 started = iif(:over, started, NULL), finished = iif(:over, :time, NULL) WHERE id = :id RETURNING *
 """
@@ -71,6 +71,6 @@ UPDATE jobs SET stop_requested = 1, keep = :keep, state = :state, finished = iif
 WHERE id = :id
 """
 RETRY = f"""
-UPDATE jobs SET state = 'queued', place = {_BEHIND_ALL}, stalls = 0, stop_requested = 0, keep = 0, worker = NULL,
+UPDATE jobs SET state = 'queued', place = {_LAST_PLACE}, stalls = 0, stop_requested = 0, keep = 0, worker = NULL,
 heartbeat = NULL, boot = NULL, started = NULL, finished = NULL, error = NULL WHERE id = :id RETURNING *
 """

@@ -1,4 +1,4 @@
-"""A word to somebody's web address when a job is over: GROUNDPLAN_WEBHOOK."""
+"""Webhook notification (HTTP POST) about finished jobs: GROUNDPLAN_WEBHOOK."""
 
 import logging
 import time
@@ -13,9 +13,9 @@ from urllib3 import Retry
 
 from core.jobs.job import Job
 
-#: Seconds for a connection and for an answer.
+#: Timeouts of connection and response [s].
 TIMEOUT_S = (5.0, 10.0)
-#: Repeated after 1, 2 and 4 seconds, where nobody answers or the answer is that it may work later.
+#: Retries after 1, 2 and 4 s, without a response or with a temporary error.
 _RETRY = Retry(
     total=3,
     backoff_factor=1.0,
@@ -26,12 +26,12 @@ _RETRY = Retry(
 )
 
 _log = logging.getLogger(__name__)
-# Before each repetition urllib3 writes the whole address down, and who knows that may write there.
+# urllib3 logs the full URL before each retry, and the URL is a secret: it authorizes to post.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 
-def letter(job: Job) -> dict[str, Any]:
-    """What is told of a job that is over; `text` is what Slack and Mattermost show."""
+def payload(job: Job) -> dict[str, Any]:
+    """Payload of the webhook notification for a finished job; Slack and Mattermost show `text`."""
     seconds = max(0.0, (job.finished - job.started).total_seconds()) if job.started and job.finished else None
     return {
         "job": job.id,
@@ -46,35 +46,35 @@ def letter(job: Job) -> dict[str, Any]:
 
 
 @dataclass
-class Notices:
-    """Sends them in threads of their own: a web address that is slow or gone costs no job anything."""
+class WebhookNotifier:
+    """Webhook client that posts in background threads, so a slow or unreachable address delays no job."""
 
-    address: str  #: http(s), or "" to send none
+    address: str  #: http(s) URL, or "" to send none
     retry: Retry = _RETRY
     _threads: list[Thread] = field(default_factory=list)
 
     def send(self, job: Job) -> None:
-        """Tells of a job that is over; what goes wrong is a line in the worker's log."""
+        """Send the notification for a finished job; errors are logged by the worker."""
         if self.address:
-            thread = Thread(target=self._post, args=(letter(job),), name=f"notice of job {job.id}", daemon=True)
-            self._threads = [other for other in self._threads if other.is_alive()] + [thread]
+            thread = Thread(target=self._post, args=(payload(job),), name=f"webhook of job {job.id}", daemon=True)
+            self._threads = [running for running in self._threads if running.is_alive()] + [thread]
             thread.start()
 
     def wait(self, seconds: float) -> None:
-        """Gives those on their way so many seconds."""
+        """Wait for pending notifications, at most so many seconds."""
         until = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
 
-    def _post(self, letter: dict[str, Any]) -> None:
+    def _post(self, body: dict[str, Any]) -> None:
         try:
             with requests.Session() as session:
                 for scheme in ("http://", "https://"):
                     session.mount(scheme, HTTPAdapter(max_retries=self.retry))
-                answer = session.post(self.address, json=letter, timeout=TIMEOUT_S, allow_redirects=False)
-                if not answer.ok or answer.is_redirect:
-                    raise requests.HTTPError(str(answer.status_code))
+                response = session.post(self.address, json=body, timeout=TIMEOUT_S, allow_redirects=False)
+                if not response.ok or response.is_redirect:
+                    raise requests.HTTPError(str(response.status_code))
         except (requests.RequestException, OSError, ValueError) as error:
-            # Not the error's own words: they, too, hold the whole address.
-            where, what = urlsplit(self.address).hostname, type(error).__name__
-            _log.warning("the notice of job %s did not reach %s (%s)", letter["job"], where, what)
+            # Without the message of the error, which contains the full URL.
+            host, kind = urlsplit(self.address).hostname, type(error).__name__
+            _log.warning("the webhook notification of job %s did not reach %s (%s)", body["job"], host, kind)

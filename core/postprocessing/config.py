@@ -1,27 +1,39 @@
-"""Settings of vectorization: threshold, saddle ratio, minimum area, simplification."""
+"""Post-processing settings: probability threshold, split ratio, minimum area, simplification, regularization."""
 
 from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
-class Shaping:
-    """How probability becomes polygons."""
+class VectorizeConfig:
+    """Settings that turn a probability map into polygons; stored names are in core.compat."""
 
-    threshold: float = 0.5  #: probability from which it is building
-    seed: float = 0.0  #: times a building is deeper than the neck to its neighbour; 0: neighbours stay together
-    min_area_m2: float = 5.0  #: smaller ones are left out; 5 m² are SpaceNet's 20 pixels at 0.5 m
-    simplify_px: float = 0.6  #: vertices nearer than that to the straight line are dropped
-    grow_px: float = 0.0  #: outward, for networks that were taught to leave out a border
-    square: bool = False  #: with right angles, see core.postprocessing.regularize
-    judged: bool = False  #: after a second look, where the run has learned one, see core.postprocessing.rescoring
+    threshold: float = 0.5  #: pixels with a higher probability are building
+    saddle_ratio: float = 0.0  #: watershed split ratio: peak depth to saddle depth; 0 does not split
+    min_area_m2: float = 5.0  #: smaller footprints are dropped; 5 m² are SpaceNet's 20 pixels at 0.5 m
+    simplify_px: float = 0.6  #: tolerance of the simplification
+    grow_px: float = 0.0  #: outward buffer, for networks trained on masks without their border
+    regularize: bool = False  #: right angles, see core.postprocessing.regularize
+    rescore: bool = False  #: filter likely false positives, see core.postprocessing.rescoring
 
-    def changed(
-        self, threshold: float | None = None, seed: float | None = None, min_area_m2: float | None = None,
-        square: bool | None = None, judged: bool | None = None, simplify_px: float | None = None,
-    ) -> "Shaping":  # fmt: skip
-        """With what is named instead."""
-        named = {
-            "threshold": threshold, "seed": seed, "min_area_m2": min_area_m2, "square": square, "judged": judged,
-            "simplify_px": simplify_px,
+    def with_changes(
+        self, threshold: float | None = None, saddle_ratio: float | None = None, min_area_m2: float | None = None,
+        regularize: bool | None = None, rescore: bool | None = None, simplify_px: float | None = None,
+    ) -> "VectorizeConfig":  # fmt: skip
+        """Replace settings; None keeps one.
+
+        Args:
+            threshold: Probability threshold.
+            saddle_ratio: Watershed split ratio.
+            min_area_m2: Minimum area [m²].
+            regularize: Whether outlines get right angles.
+            rescore: Whether likely false positives are filtered.
+            simplify_px: Tolerance of the simplification [pixels].
+
+        Returns:
+            The changed settings.
+        """
+        changes = {
+            "threshold": threshold, "saddle_ratio": saddle_ratio, "min_area_m2": min_area_m2,
+            "regularize": regularize, "rescore": rescore, "simplify_px": simplify_px,
         }  # fmt: skip
-        return replace(self, **{name: value for name, value in named.items() if value is not None})  # type: ignore[arg-type]
+        return replace(self, **{name: value for name, value in changes.items() if value is not None})  # type: ignore[arg-type]

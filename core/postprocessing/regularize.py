@@ -1,6 +1,6 @@
-"""Right angles: footprints as somebody would draw them, by the package buildingregulariser (Hadfield 2025).
+"""Outline regularization: footprints with right angles, by the package buildingregulariser (Hadfield 2025).
 
-The raw outline stays where the square one is too far from it; both can be kept side by side.
+A raw outline stays where its regularized one differs too much.
 """
 
 import warnings
@@ -15,44 +15,45 @@ from core.geo.grid import LONLAT, equal_area_crs, reproject
 from core.geo.vector import Footprints
 from core.types import Geometries
 
-#: Metres that walls may be moved by, and below which parallel edges become one.
+#: Simplification tolerance, and the distance below which parallel edges are merged [m].
 TOLERANCE_M, PARALLEL_M = 0.8, 1.5
-#: A square outline that has less in common with the raw one is not used.
-LEAST_IOU = 0.75
+#: A regularized outline with a lower IoU with the raw one is not used.
+MIN_IOU = 0.75
 
 
-def squared(found: Footprints) -> Footprints:
-    """The same footprints with right angles (or 45°, where that fits better), in the same order and CRS."""
-    if len(found) == 0 or found.crs is None:
-        return found
-    raw = found.to_crs(LONLAT).geometries
-    flat = equal_area_crs(raw, LONLAT)
-    shapes = reproject(raw, LONLAT, flat)
-    square = _regular(shapes, str(flat.to_wkt()))
-    kept = _alike(shapes, square)
-    geometries = found.geometries.copy()
-    geometries[kept] = reproject(square[kept], flat, found.crs)
-    frame = found.frame.set_geometry(gpd.GeoSeries(geometries, index=found.frame.index, crs=found.crs))
-    return Footprints(frame, found.images, found.repairs)
+def regularize(footprints: Footprints) -> Footprints:
+    """Regularize outlines to right angles (or 45°, where that fits better), in the same order and CRS."""
+    if len(footprints) == 0 or footprints.crs is None:
+        return footprints
+    lonlat = footprints.to_crs(LONLAT).geometries
+    flat = equal_area_crs(lonlat, LONLAT)
+    raw = reproject(lonlat, LONLAT, flat)
+    regular = _regularize_polygons(raw, str(flat.to_wkt()))
+    is_usable = _is_similar(raw, regular)
+    geometries = footprints.geometries.copy()
+    geometries[is_usable] = reproject(regular[is_usable], flat, footprints.crs)
+    frame = footprints.frame.set_geometry(gpd.GeoSeries(geometries, index=footprints.frame.index, crs=footprints.crs))
+    return Footprints(frame, footprints.images, footprints.repairs)
 
 
-def _regular(shapes: Geometries, crs: str) -> Geometries:
-    """The largest regular piece of each shape; an empty polygon where there is none."""
-    frame = gpd.GeoDataFrame({"number": np.arange(len(shapes))}, geometry=shapes, crs=crs)
+def _regularize_polygons(polygons: Geometries, crs: str) -> Geometries:
+    """Largest regularized piece of each polygon, (n,); an empty polygon where there is none."""
+    frame = gpd.GeoDataFrame({"number": np.arange(len(polygons))}, geometry=polygons, crs=crs)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of shapely, about what it has no opinion on
+        warnings.simplefilter("ignore")  # shapely warns about degenerate input
         regular = regularize_geodataframe(
             frame, PARALLEL_M, simplify_tolerance=TOLERANCE_M, allow_circles=False, num_cores=1
         )
     pieces = regular.assign(area=regular.area).sort_values("area").drop_duplicates("number", keep="last")
-    found = np.full(len(shapes), shapely.Polygon(), dtype=object)
-    found[pieces["number"].to_numpy()] = pieces.geometry.to_numpy()
-    return found
+    largest = np.full(len(polygons), shapely.Polygon(), dtype=object)
+    largest[pieces["number"].to_numpy()] = pieces.geometry.to_numpy()
+    return largest
 
 
-def _alike(raw: Geometries, square: Geometries) -> NDArray[np.bool_]:
-    usable = shapely.is_valid(square) & ~shapely.is_empty(square)
+def _is_similar(raw: Geometries, regular: Geometries) -> NDArray[np.bool_]:
+    """Tell which regularized polygons are valid and close enough to the raw ones, (n,)."""
+    usable = shapely.is_valid(regular) & ~shapely.is_empty(regular)
     shared = np.zeros(len(raw))
-    shared[usable] = shapely.area(shapely.intersection(raw[usable], square[usable]))
-    union = shapely.area(raw) + shapely.area(square) - shared
-    return np.asarray(usable & (shared / np.maximum(union, 1e-9) >= LEAST_IOU))
+    shared[usable] = shapely.area(shapely.intersection(raw[usable], regular[usable]))
+    union = shapely.area(raw) + shapely.area(regular) - shared
+    return np.asarray(usable & (shared / np.maximum(union, 1e-9) >= MIN_IOU))

@@ -1,8 +1,8 @@
-"""A second look at every footprint: how likely is it that one finds a building, going by its shape and what it shows?
+"""Second-stage classifier: rescore footprints by the probability that they are true positives.
 
-Gradient boosting of shape and probability features, as the winner of SpaceNet 1 had it (wleite, 2017). It learns from
-the footprints of the validation ground, whose features are kept in the run: no fitted model is stored, since files of
-those can run code; fitting takes some hundredths of a second.
+Gradient boosting on shape and probability features, as by the winner of SpaceNet 1 (wleite, 2017). It is fitted to
+the footprints of the validation set, whose features are stored in the run. The fitted model is not stored, since
+files of such models can run code; fitting takes some hundredths of a second.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.features import rasterize
 
-from core.metrics.calibration import LEAST_EXAMPLES, LEAST_OF_A_KIND
+from core.metrics.calibration import MIN_PER_CLASS, MIN_SAMPLES
 from core.types import Geometries
 
 #: In the order of the columns of `features`.
@@ -29,13 +29,25 @@ _FOLDS = 5
 def features(
     polygons: Geometries, layers: NDArray[np.float32], pixel_m: float, corner: tuple[int, int] = (0, 0)
 ) -> NDArray[np.float32]:
-    """(n, len(FEATURES)) of polygons in pixels, over layers (rows, columns, 1 or 2) whose first pixel is `corner`."""
+    """Compute the features of footprints for rescoring.
+
+    Args:
+        polygons: (n,) polygons in pixel coordinates.
+        layers: Probability, and distance [m] where the network predicts it, (rows, cols, 1 or 2) float32.
+        pixel_m: Side of a pixel [m].
+        corner: Column and row of the first pixel of the layers.
+
+    Returns:
+        (n, len(FEATURES)) float32.
+    """
     if len(polygons) == 0:
         return np.zeros((0, len(FEATURES)), np.float32)
-    return np.column_stack([_of_shape(polygons, pixel_m), _of_pixels(polygons, layers, corner)]).astype(np.float32)
+    columns = [_shape_features(polygons, pixel_m), _pixel_features(polygons, layers, corner)]
+    return np.column_stack(columns).astype(np.float32)
 
 
-def _of_shape(polygons: Geometries, pixel_m: float) -> NDArray[np.float64]:
+def _shape_features(polygons: Geometries, pixel_m: float) -> NDArray[np.float64]:
+    """Area, perimeter and form of each polygon, (n, 8)."""
     area, perimeter = shapely.area(polygons), shapely.length(polygons)
     hull = shapely.area(shapely.convex_hull(polygons))
     boxes = shapely.oriented_envelope(polygons)
@@ -48,44 +60,49 @@ def _of_shape(polygons: Geometries, pixel_m: float) -> NDArray[np.float64]:
     ])  # fmt: skip
 
 
-def _of_pixels(polygons: Geometries, layers: NDArray[np.float32], corner: tuple[int, int]) -> NDArray[np.float64]:
-    """Mean, spread and least of the probability, mean and most of the distance, inside each polygon."""
+def _pixel_features(polygons: Geometries, layers: NDArray[np.float32], corner: tuple[int, int]) -> NDArray[np.float64]:
+    """Mean, spread and minimum of the probability, mean and maximum of the distance inside each polygon, (n, 5)."""
     count = len(polygons) + 1
-    numbers, there = zip(polygons, range(1, count), strict=True), Affine.translation(*corner)
-    owner = rasterize(numbers, layers.shape[:2], transform=there, dtype="int32").ravel()
-    inside = np.flatnonzero(owner)
-    owner, probability = owner[inside], layers[..., 0].ravel()[inside]
+    shapes = zip(polygons, range(1, count), strict=True)
+    instance = rasterize(shapes, layers.shape[:2], transform=Affine.translation(*corner), dtype="int32").ravel()
+    inside = np.flatnonzero(instance)
+    instance, probability = instance[inside], layers[..., 0].ravel()[inside]
     distance = layers[..., 1].ravel()[inside] if layers.shape[-1] > 1 else np.zeros_like(probability)
-    pixels = np.maximum(np.bincount(owner, minlength=count), 1)
-    sums = (np.bincount(owner, values, count) for values in (probability, probability**2, distance))
-    mean, square, deep = (total / pixels for total in sums)
-    least, most = np.ones(count), np.full(count, -1.0)
-    np.minimum.at(least, owner, probability)
-    np.maximum.at(most, owner, distance)
-    return np.column_stack([mean, np.sqrt(np.maximum(square - mean**2, 0)), least, deep, most])[1:]
+    pixels = np.maximum(np.bincount(instance, minlength=count), 1)
+    sums = (np.bincount(instance, values, count) for values in (probability, probability**2, distance))
+    mean, mean_square, mean_distance = (total / pixels for total in sums)
+    minimum, max_distance = np.ones(count), np.full(count, -1.0)
+    np.minimum.at(minimum, instance, probability)
+    np.maximum.at(max_distance, instance, distance)
+    spread = np.sqrt(np.maximum(mean_square - mean**2, 0))
+    return np.column_stack([mean, spread, minimum, mean_distance, max_distance])[1:]
 
 
 @dataclass(frozen=True)
-class Examples:
-    """Footprints of the validation ground: what they look like, and which found a building (IoU above 0.5)."""
+class RescoringSamples:
+    """Footprints of the validation set: their features, and which are true positives (IoU above 0.5)."""
 
     rows: tuple[tuple[float, ...], ...] = ()  #: of FEATURES
-    hits: tuple[bool, ...] = ()
+    hits: tuple[bool, ...] = ()  #: true positives
 
     @property
-    def suffice(self) -> bool:
-        """Whether there are enough of both kinds to learn from."""
+    def is_sufficient(self) -> bool:
+        """Tell whether both classes have enough samples to fit a classifier."""
         rarer = min(sum(self.hits), len(self.hits) - sum(self.hits))
-        return len(self.hits) >= LEAST_EXAMPLES and rarer >= LEAST_OF_A_KIND
+        return len(self.hits) >= MIN_SAMPLES and rarer >= MIN_PER_CLASS
 
     @cached_property
-    def unseen(self) -> NDArray[np.float64]:
-        """(n,) how likely each is to have found a building, by a judge that has not seen it."""
+    def out_of_fold(self) -> NDArray[np.float64]:
+        """Cross-validated probability of each sample, predicted by a classifier not fitted to it.
+
+        Returns:
+            (n,) probabilities, 0 to 1.
+        """
         from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
         folds, rows = StratifiedKFold(_FOLDS, shuffle=True, random_state=0), np.array(self.rows)
-        found = cross_val_predict(_booster(), rows, np.array(self.hits), cv=folds, method="predict_proba")
-        return np.asarray(found[:, 1])
+        probabilities = cross_val_predict(_booster(), rows, np.array(self.hits), cv=folds, method="predict_proba")
+        return np.asarray(probabilities[:, 1])
 
 
 def _booster() -> Any:
@@ -97,19 +114,27 @@ def _booster() -> Any:
 
 
 @dataclass(frozen=True)
-class Judge:
-    """Says of footprints how likely each finds a building; those below `least` are left out."""
+class FootprintRescorer:
+    """Classifier of true positives; footprints below `cutoff` are filtered as likely false positives."""
 
-    examples: Examples
-    least: float
+    samples: RescoringSamples
+    cutoff: float
 
-    def likely(self, seen: NDArray[np.float32]) -> NDArray[np.float64]:
-        """(n,) 0 to 1, from (n, len(FEATURES))."""
-        if len(seen) == 0:
+    def probability(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Predict how probable it is that footprints are true positives.
+
+        Args:
+            rows: Features, (n, len(FEATURES)) float32.
+
+        Returns:
+            (n,) probabilities, 0 to 1.
+        """
+        if len(rows) == 0:
             return np.zeros(0)
-        return np.asarray(_fitted(self.examples).predict_proba(seen)[:, 1])
+        return np.asarray(_fit_booster(self.samples).predict_proba(rows)[:, 1])
 
 
 @lru_cache(maxsize=8)
-def _fitted(examples: Examples) -> Any:
-    return _booster().fit(np.array(examples.rows), np.array(examples.hits))
+def _fit_booster(samples: RescoringSamples) -> Any:
+    """Fit the classifier, cached: the page rescores at every slider step."""
+    return _booster().fit(np.array(samples.rows), np.array(samples.hits))

@@ -1,193 +1,206 @@
-"""The thresholds with which most buildings of the validation ground are found, and how far confidence can be believed.
+"""Threshold optimization on the validation set: probability threshold, split ratio, minimum area, and calibration.
 
-Found once a training is over, or before it learns from that ground, too; stored in the run, used wherever it predicts.
+Runs once a training is over, or before its final refit; stored in the run and used wherever it predicts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.compat import from_stored, to_stored
 from core.metrics.calibration import Bin, Calibration, reliability
 from core.metrics.spacenet import Counts, average_precision
-from core.postprocessing.config import Shaping
-from core.postprocessing.rescoring import Examples, Judge, features
-from core.postprocessing.validation import Checked
-from core.postprocessing.vectorize import Look
+from core.postprocessing.config import VectorizeConfig
+from core.postprocessing.rescoring import FootprintRescorer, RescoringSamples, features
+from core.postprocessing.validation import ValidationPrediction
+from core.postprocessing.vectorize import Rescorer
 from core.runs.config import TrainingConfig
 from core.runs.run import Run
 from core.types import Geometries
 from models.registry import NETWORKS
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
-SEEDS = (1.1, 1.2, 1.3, 1.5, 1.8, 2.2)
-#: The levels of networks that have learned. Distances of one that is still to learn ripple: what smooths them over
-#: would not fit later.
-RIPE = (1.2, 1.3, 1.5)
-#: So many tiles with buildings must validate for another level to be taken: those of one tile are of one kind.
-LEAST_TILES = 3
-AREAS_M2 = (5.0, 10.0, 20.0, 30.0)
-#: How likely a footprint must be for the judge to keep it.
-LEASTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
-#: Where a network tells the distance to the wall, neighbours are told apart at this level until it is tuned.
-FIRST_SEED = 1.3
-#: But at this one where buildings stand apart: where a mask without a mistake finds them with so much F1. What has a
-#: neck half as deep is one long roof there (docs/decisions/0021-where-buildings-stand-apart.md).
-APART_SEED, APART = 4.0, 0.9
+SADDLE_RATIOS = (1.1, 1.2, 1.3, 1.5, 1.8, 2.2)
+#: Ratios tried before a refit: the distance of a half-trained network ripples, and what smooths it would not fit later.
+MIDTRAINING_RATIOS = (1.2, 1.3, 1.5)
+#: Ratios are only optimized on at least so many validation tiles with buildings: one tile shows one kind of building.
+MIN_TILES = 3
+MIN_AREAS_M2 = (5.0, 10.0, 20.0, 30.0)
+#: Probabilities below which the rescorer may drop a footprint.
+RESCORE_CUTOFFS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
+#: Split ratio of networks that predict the distance, before optimization.
+DEFAULT_RATIO = 1.3
+#: Split ratio where buildings are detached, and the F1 of a perfect mask without splitting from which they are:
+#: there, a neck half as deep is one long roof (docs/decisions, number 0021).
+DETACHED_RATIO, DETACHED_F1 = 4.0, 0.9
 
 
 @dataclass(frozen=True)
-class Tuning:
-    """What was found on the validation ground."""
+class Thresholds:
+    """Optimized post-processing of a run; stored names are in core.compat."""
 
-    shaping: Shaping = field(default_factory=Shaping)
-    f1: float | None = None  #: of the buildings there, with it; None where there are none
+    vectorize: VectorizeConfig = field(default_factory=VectorizeConfig)
+    f1: float | None = None  #: of the validation buildings; None without any
     calibration: Calibration = field(default_factory=Calibration)
-    raw: tuple[Bin, ...] = ()  #: reliability of the confidence before it is calibrated
+    raw: tuple[Bin, ...] = ()  #: reliability of the confidence before calibration
     calibrated: tuple[Bin, ...] = ()  #: and after
-    examples: Examples = field(default_factory=Examples)
-    least: float = 0.0  #: how likely the judge must find a footprint to keep it
-    judged_f1: float | None = None  #: by judges that had not seen the footprint; None where there was too little
-    ap: float | None = None  #: average precision of the footprints there, at IoU 0.5
-    tiles: tuple[tuple[str, int, int, int], ...] = ()  #: TP, FP and FN of each tile there
-    refitted: bool = False  #: the network has learned from that ground since
+    samples: RescoringSamples = field(default_factory=RescoringSamples)
+    rescore_cutoff: float = 0.0  #: footprints of a lower probability are dropped by the rescorer
+    rescored_f1: float | None = None  #: cross-validated; None with too few samples
+    ap: float | None = None  #: average precision of the validation footprints, at IoU 0.5
+    tiles: tuple[tuple[str, int, int, int], ...] = ()  #: TP, FP and FN of each validation tile
+    refitted: bool = False  #: the network was trained on the validation set since
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> "Tuning":
-        """From the parsed JSON; raises KeyError, TypeError where it is none."""
-        examples = Examples(tuple(map(tuple, values["examples"]["rows"])), tuple(values["examples"]["hits"]))
-        bins: dict[str, Any] = {name: tuple(Bin(**one) for one in values[name]) for name in ("raw", "calibrated")} | {
-            "tiles": tuple(map(tuple, values.get("tiles", ())))
+    def of(cls, values: Mapping[str, Any]) -> "Thresholds":
+        """Read from parsed JSON; raises KeyError or TypeError for anything else."""
+        values = from_stored(cls, values)
+        samples = RescoringSamples(tuple(map(tuple, values["samples"]["rows"])), tuple(values["samples"]["hits"]))
+        bins = {name: tuple(Bin(**from_stored(Bin, row)) for row in values[name]) for name in ("raw", "calibrated")}
+        nested: dict[str, Any] = {
+            "vectorize": VectorizeConfig(**from_stored(VectorizeConfig, values["vectorize"])),
+            "calibration": Calibration(**values["calibration"]),
+            "tiles": tuple(map(tuple, values.get("tiles", ()))),
         }
-        parts = {"shaping": Shaping(**values["shaping"]), "calibration": Calibration(**values["calibration"])}
-        return cls(**{**values, **parts, **bins, "examples": examples})
+        return cls(**{**values, **nested, **bins, "samples": samples})
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
+        """Convert to plain values under their stored names, for JSON."""
+        stored: dict[str, Any] = to_stored(self)
+        return stored
 
     @property
-    def judge(self) -> Judge | None:
-        """The second look; None where there was too little to learn from."""
-        return Judge(self.examples, self.least) if self.examples.suffice else None
+    def rescorer(self) -> FootprintRescorer | None:
+        """Second-stage classifier; None with too few samples to fit it."""
+        return FootprintRescorer(self.samples, self.rescore_cutoff) if self.samples.is_sufficient else None
 
 
-def second_look(tuning: Tuning, judged: bool) -> Look:
-    """What becomes of footprints' confidence: as the judge finds, if asked for and there is one; else calibrated."""
-    judge = tuning.judge if judged else None
+def rescorer_for(thresholds: Thresholds, rescore: bool) -> Rescorer:
+    """Choose how confidence is computed: by the second-stage classifier if asked for and fitted, else calibrated."""
+    classifier = thresholds.rescorer if rescore else None
 
-    def look(
+    def confidence_of(
         polygons: Geometries, confidence: NDArray[np.float64], layers: NDArray[np.float32], pixel_m: float,
         corner: tuple[int, int],
     ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:  # fmt: skip
-        if judge is None:
-            return np.ones(len(polygons), bool), tuning.calibration.apply(confidence)
-        likely = judge.likely(features(polygons, layers, pixel_m, corner))
-        return likely >= judge.least, likely
+        if classifier is None:
+            return np.ones(len(polygons), bool), thresholds.calibration.apply(confidence)
+        probability = classifier.probability(features(polygons, layers, pixel_m, corner))
+        return probability >= classifier.cutoff, probability
 
-    return look
+    return confidence_of
 
 
-def tuning_of(run: Run) -> Tuning:
-    """What was found for a run; as it begins, where nothing was."""
+def load_thresholds(run: Run) -> Thresholds:
+    """Read the thresholds of a run; the defaults before optimization, or where the file is damaged."""
     try:
-        return Tuning.of(run.tuned) if run.tuned else Tuning(first_shaping(run.config))
+        if run.stored_thresholds:
+            return Thresholds.of(run.stored_thresholds)
     except (KeyError, TypeError):
-        return Tuning(first_shaping(run.config))
+        pass
+    return Thresholds(default_vectorize(run.config))
 
 
-def first_shaping(config: TrainingConfig, apart: bool = False) -> Shaping:
-    """What a run's footprints are made with before it is tuned; `apart`: its buildings stand so."""
-    level = APART_SEED if apart else FIRST_SEED
-    seed = level if NETWORKS[config.network].tells_distance else 0.0
-    return Shaping(seed=seed, grow_px=config.recipe.border_px)
+def default_vectorize(config: TrainingConfig, detached: bool = False) -> VectorizeConfig:
+    """Post-processing of a run before threshold optimization; `detached`: its buildings do not touch."""
+    ratio = DETACHED_RATIO if detached else DEFAULT_RATIO
+    saddle_ratio = ratio if NETWORKS[config.network].predicts_distance else 0.0
+    return VectorizeConfig(saddle_ratio=saddle_ratio, grow_px=config.dataset.border_px)
 
 
-def stand_apart(checked: Checked) -> bool:
-    """Whether buildings are found without being parted, going by what is `checked`: a mask that knows the truth."""
-    return (checked.counts(Shaping(seed=0.0)).f1 or 0.0) >= APART
+def are_separable(perfect: ValidationPrediction) -> bool:
+    """Tell whether buildings are detached: a perfect mask finds them without splitting."""
+    return (perfect.counts(VectorizeConfig(saddle_ratio=0.0)).f1 or 0.0) >= DETACHED_F1
 
 
-def tune(checked: Checked, first: Shaping, levels: Sequence[float] = SEEDS) -> Tuning:
-    """The best of a grid of thresholds and seed levels, and then of smallest areas; the first where none is better."""
-    score = checked.counts(first).f1
-    if score is None:
-        return Tuning(first)
-    kinds = {ground.scene.tile for ground in checked.grounds if len(ground.truth)}
-    seeds = dict.fromkeys((first.seed, *(levels if first.seed and len(kinds) >= LEAST_TILES else ())))
-    grid = (replace(first, threshold=threshold, seed=seed) for threshold, seed in product(THRESHOLDS, seeds))
-    worth = _worth(checked)
-    best, score = _better(checked, first, score, worth, grid)
-    best, score = _better(checked, best, score, worth, [replace(best, min_area_m2=area) for area in AREAS_M2])
-    return _judged(checked, Tuning(best, score, tiles=_tiles(checked, best)))
+def optimize_thresholds(
+    prediction: ValidationPrediction, first: VectorizeConfig, ratios: Sequence[float] = SADDLE_RATIOS
+) -> Thresholds:
+    """Optimize probability threshold and split ratio by a grid search, then the minimum area, then fit rescoring.
 
+    Args:
+        prediction: Predicted layers of the validation areas.
+        first: Settings that stay where no others are clearly better.
+        ratios: Split ratios to try.
 
-def _tiles(checked: Checked, shaping: Shaping) -> tuple[tuple[str, int, int, int], ...]:
-    """TP, FP and FN of every tile, for an interval around the F1."""
-    found = dict[str, Counts]()
-    for ground, score in zip(checked.grounds, checked.scores(shaping), strict=True):
-        found[ground.scene.tile] = found.get(ground.scene.tile, Counts(0, 0, 0)) + score
-    return tuple((tile, counts.tp, counts.fp, counts.fn) for tile, counts in found.items())
-
-
-def _worth(checked: Checked) -> float:
-    """So much better in F1 must other thresholds be: one and a half standard errors, since the validation ground is
-    small and the best of many is always lucky.
+    Returns:
+        The best settings with their F1, calibration and rescoring samples.
     """
-    return float(0.75 / np.sqrt(max(sum(len(ground.truth) for ground in checked.grounds), 1)))
+    score = prediction.counts(first).f1
+    if score is None:
+        return Thresholds(first)
+    tiles = {area.sample.tile for area in prediction.areas if len(area.truth)}
+    grid_ratios = ratios if first.saddle_ratio and len(tiles) >= MIN_TILES else ()
+    grid = (
+        replace(first, threshold=threshold, saddle_ratio=ratio)
+        for threshold, ratio in product(THRESHOLDS, dict.fromkeys((first.saddle_ratio, *grid_ratios)))
+    )
+    # One and a half standard errors: the validation set is small, and the best of many settings is always lucky.
+    gain = float(0.75 / np.sqrt(max(sum(len(area.truth) for area in prediction.areas), 1)))
+    best, score = _best_of(prediction, first, score, gain, grid)
+    best, score = _best_of(prediction, best, score, gain, [replace(best, min_area_m2=area) for area in MIN_AREAS_M2])
+    return _fit_rescoring(prediction, Thresholds(best, score, tiles=_tile_counts(prediction, best)))
 
 
-def _better(
-    checked: Checked, best: Shaping, score: float, worth: float, others: Iterable[Shaping]
-) -> tuple[Shaping, float]:
-    """The best that is better by so much, and its F1."""
-    least = score + worth
-    for shaping in others:
-        found = checked.counts(shaping).f1
-        if found is not None and found > max(score, least):
-            best, score = shaping, found
+def _tile_counts(prediction: ValidationPrediction, config: VectorizeConfig) -> tuple[tuple[str, int, int, int], ...]:
+    """TP, FP and FN of every tile, for a confidence interval of the F1."""
+    totals = dict[str, Counts]()
+    for area, score in zip(prediction.areas, prediction.scores(config), strict=True):
+        totals[area.sample.tile] = totals.get(area.sample.tile, Counts(0, 0, 0)) + score
+    return tuple((tile, counts.tp, counts.fp, counts.fn) for tile, counts in totals.items())
+
+
+def _best_of(
+    prediction: ValidationPrediction, best: VectorizeConfig, score: float, gain: float,
+    candidates: Iterable[VectorizeConfig],
+) -> tuple[VectorizeConfig, float]:  # fmt: skip
+    """Choose the best candidate that gains enough, with its F1."""
+    minimum = score + gain
+    for config in candidates:
+        f1 = prediction.counts(config).f1
+        if f1 is not None and f1 > max(score, minimum):
+            best, score = config, f1
     return best, score
 
 
-def _judged(checked: Checked, tuning: Tuning) -> Tuning:
-    """With what the footprints that the tuning makes there teach about others."""
-    rows, confidence, hits, truth = _footprints(checked, tuning.shaping)
-    examples = Examples(tuple(map(tuple, rows.astype(float).round(5).tolist())), tuple(hits.tolist()))
-    calibration = Calibration.of(confidence, examples.hits)
+def _fit_rescoring(prediction: ValidationPrediction, thresholds: Thresholds) -> Thresholds:
+    """Add calibration, rescoring samples and the cutoff, from the footprints that the thresholds give."""
+    rows, confidence, hits, truth = _scored_footprints(prediction, thresholds.vectorize)
+    samples = RescoringSamples(tuple(map(tuple, rows.astype(float).round(5).tolist())), tuple(hits.tolist()))
+    calibration = Calibration.of(confidence, samples.hits)
     if len(hits) == 0:
-        return tuning
-    tuning = replace(
-        tuning, ap=average_precision(confidence, hits, truth), examples=examples, calibration=calibration,
-        raw=reliability(confidence, examples.hits),
-        calibrated=reliability(calibration.apply(confidence), examples.hits),
+        return thresholds
+    thresholds = replace(
+        thresholds, ap=average_precision(confidence, hits, truth), samples=samples, calibration=calibration,
+        raw=reliability(confidence, samples.hits),
+        calibrated=reliability(calibration.apply(confidence), samples.hits),
     )  # fmt: skip
-    if not examples.suffice:
-        return tuning
-    scores = {least: _f1_of(hits[examples.unseen >= least], truth) for least in (0.0, *LEASTS)}
-    least = max(scores, key=lambda one: (scores[one], -one))
-    return replace(tuning, least=least, judged_f1=scores[least])
+    if not samples.is_sufficient:
+        return thresholds
+    scores = dict[float, float]()
+    for cutoff in (0.0, *RESCORE_CUTOFFS):
+        passing = hits[samples.out_of_fold >= cutoff]
+        tp = int(passing.sum())
+        scores[cutoff] = Counts(tp, len(passing) - tp, truth - tp).f1 or 0.0
+    best = max(scores, key=lambda cutoff: (scores[cutoff], -cutoff))
+    return replace(thresholds, rescore_cutoff=best, rescored_f1=scores[best])
 
 
-def _footprints(
-    checked: Checked, shaping: Shaping
+def _scored_footprints(
+    prediction: ValidationPrediction, config: VectorizeConfig
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], int]:
-    """Features, confidence and hits of all footprints that count, and how many buildings there are."""
+    """Features, confidence and hits of all scored footprints, and the number of ground-truth buildings."""
     rows, confidence, hits, truth = [], [], [], 0
-    for ground, layers, found, score in zip(
-        checked.grounds, checked.layers, checked.traced(shaping), checked.scores(shaping), strict=True
+    for area, layers, polygons, score in zip(
+        prediction.areas, prediction.layers, prediction.vectorize(config), prediction.scores(config), strict=True
     ):
         counted = score.proposals.counted
-        rows.append(features(found.polygons, layers, ground.pixel_m)[counted])
-        confidence.append(found.confidence[counted])
+        rows.append(features(polygons.polygons, layers, area.pixel_m)[counted])
+        confidence.append(polygons.confidence[counted])
         hits.append(score.proposals.hit[counted])
         truth += score.tp + score.fn
     return np.concatenate(rows), np.concatenate(confidence), np.concatenate(hits), truth
-
-
-def _f1_of(hits: NDArray[np.bool_], truth: int) -> float:
-    """Of the footprints that are kept."""
-    found = int(hits.sum())
-    return Counts(found, len(hits) - found, truth - found).f1 or 0.0

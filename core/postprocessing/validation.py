@@ -1,4 +1,4 @@
-"""How good a network is on the ground kept from its training: buildings found, by the rule people are judged by."""
+"""Validation areas: what a network predicts on ground kept from training, scored by the SpaceNet rule."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,97 +9,116 @@ import shapely
 from numpy.typing import NDArray
 
 from core.datasets.chips import Chips
-from core.datasets.samples import Scene
+from core.datasets.samples import Sample
 from core.geo.vector import Footprints
 from core.metrics.spacenet import Counts, Score, score
-from core.postprocessing.config import Shaping
-from core.postprocessing.vectorize import Traced, trace
-from core.types import Geometries
+from core.postprocessing.config import VectorizeConfig
+from core.postprocessing.vectorize import PolygonSet, trace_polygons
 
-#: Rows and columns beyond the ground that the network is shown, where the scene goes on.
-AROUND = 64
-#: No more scenes than this are looked at after an epoch.
-MOST_SCENES = 48
+#: Rows and columns of context around a validation area, where the sample has them.
+CONTEXT_PX = 64
+#: At most so many samples are validated after an epoch.
+MAX_SAMPLES = 48
 
 
 @dataclass(frozen=True)
-class Ground:
-    """A part of a scene, kept from training."""
+class ValidationArea:
+    """A part of a sample, kept from training."""
 
-    scene: Scene
-    box: tuple[int, int, int, int]  #: first row and column, and those behind the last
+    sample: Sample
+    window: tuple[int, int, int, int]  #: first row and column, and the ones after the last
 
     @cached_property
     def truth(self) -> Footprints:
-        """Buildings with most of their area in the box, in pixels of it, cut at its rim."""
-        top, left, bottom, right = self.box
-        rim, shapes = shapely.box(left, top, right, bottom), self.scene.buildings
+        """Ground truth: buildings with most of their area in the window, in its pixels, clipped to it."""
+        top, left, bottom, right = self.window
+        rim, shapes = shapely.box(left, top, right, bottom), self.sample.buildings
         inside = np.asarray(shapely.intersection(shapes, rim), object)
-        kept = shapely.area(inside) > shapely.area(shapes) / 2
-        return Footprints.of(_moved(inside[kept], -left, -top), None)
+        inside = inside[shapely.area(inside) > shapely.area(shapes) / 2]
+        return Footprints.of(np.asarray(shapely.transform(inside, lambda xy: xy - np.array([left, top])), object), None)
 
     def layers(self, network: Callable[[NDArray[np.float32]], NDArray[np.float32]], stride: int) -> NDArray[np.float32]:
-        """(rows, columns, 1 or 2) of the box: what a network says, 0 where there is no picture."""
-        top, left, bottom, right = self.box
-        height, width = self.scene.valid.shape
-        first = [max(at - AROUND, 0) // stride * stride for at in (top, left)]
-        last = [min(at + AROUND, side) for at, side in ((bottom, height), (right, width))]
-        said = network(self.scene.pixels[None, first[0] : last[0], first[1] : last[1]])[0]
-        said = said[top - first[0] : bottom - first[0], left - first[1] : right - first[1]]
-        return np.where(self.scene.valid[top:bottom, left:right, None], said, np.float32(0))
+        """Predict the window, with context around it.
+
+        Args:
+            network: Predicts (1, rows, cols, bands) as (1, rows, cols, 1 or 2).
+            stride: Of the network [pixels].
+
+        Returns:
+            (rows, cols, 1 or 2) float32, 0 where there is no data.
+        """
+        top, left, bottom, right = self.window
+        height, width = self.sample.valid.shape
+        first = [max(start - CONTEXT_PX, 0) // stride * stride for start in (top, left)]
+        last = [min(end + CONTEXT_PX, side) for end, side in ((bottom, height), (right, width))]
+        prediction = network(self.sample.pixels[None, first[0] : last[0], first[1] : last[1]])[0]
+        prediction = prediction[top - first[0] : bottom - first[0], left - first[1] : right - first[1]]
+        return np.where(self.sample.valid[top:bottom, left:right, None], prediction, np.float32(0))
 
     @property
     def pixel_m(self) -> float:
-        """The side of a pixel in metres."""
-        return self.scene.grid.gsd_m
+        """Side of a pixel [m]."""
+        return self.sample.grid.gsd_m
 
 
-def _moved(shapes: Geometries, right: float, down: float) -> Geometries:
-    return np.asarray(shapely.transform(shapes, lambda xy: xy + np.array([right, down])), object)
+def validation_areas(chips: Chips, max_samples: int | None = None) -> list[ValidationArea]:
+    """List the areas that validation crops cover, one a sample; of many samples `max_samples`, evenly chosen."""
+    return [ValidationArea(chips.samples[n], window) for n, window in _area_windows(chips, max_samples)]
 
 
-def grounds(chips: Chips, most: int | None = None) -> list[Ground]:
-    """What validation crops cover, scene by scene; of many scenes so many, evenly chosen."""
-    return [Ground(chips.scenes[n], box) for n, box in _boxes(chips, most)]
-
-
-def _boxes(chips: Chips, most: int | None) -> list[tuple[int, tuple[int, int, int, int]]]:
-    boxes = list(chips.boxes.items())
-    if most is not None and len(boxes) > most:
-        boxes = [boxes[n] for n in np.linspace(0, len(boxes) - 1, most).round().astype(int)]
-    return boxes
+def _area_windows(chips: Chips, max_samples: int | None) -> list[tuple[int, tuple[int, int, int, int]]]:
+    """Number of each sample, and the rows and columns its crops cover."""
+    extents = list(chips.extents.items())
+    if max_samples is not None and len(extents) > max_samples:
+        extents = [extents[n] for n in np.linspace(0, len(extents) - 1, max_samples).round().astype(int)]
+    return extents
 
 
 @dataclass(frozen=True, eq=False)
-class Checked:
-    """What a network said of the validation ground."""
+class ValidationPrediction:
+    """Predicted layers of the validation areas."""
 
-    grounds: tuple[Ground, ...]
-    layers: tuple[NDArray[np.float32], ...]  #: (rows, columns, 1 or 2) of each
+    areas: tuple[ValidationArea, ...]
+    layers: tuple[NDArray[np.float32], ...]  #: (rows, cols, 1 or 2) of each
 
-    def traced(self, shaping: Shaping) -> Iterator[Traced]:
-        """The buildings of each ground, in pixels of it."""
-        for ground, layers in zip(self.grounds, self.layers, strict=True):
-            yield trace(layers, shaping, ground.pixel_m)
+    def vectorize(self, config: VectorizeConfig) -> Iterator[PolygonSet]:
+        """Yield the footprints of each area, in its pixels."""
+        for area, layers in zip(self.areas, self.layers, strict=True):
+            yield trace_polygons(layers, config, area.pixel_m)
 
-    def scores(self, shaping: Shaping) -> list[Score]:
-        """Of each ground, by the SpaceNet rule."""
+    def scores(self, config: VectorizeConfig) -> list[Score]:
+        """Score each area by the SpaceNet rule."""
         return [
-            score(ground.truth, Footprints.of(found.polygons, None, found.confidence))
-            for ground, found in zip(self.grounds, self.traced(shaping), strict=True)
+            score(area.truth, Footprints.of(polygons.polygons, None, polygons.confidence))
+            for area, polygons in zip(self.areas, self.vectorize(config), strict=True)
         ]
 
-    def counts(self, shaping: Shaping) -> Counts:
-        """Of all of them together."""
-        return sum(self.scores(shaping), start=Counts(0, 0, 0))
+    def counts(self, config: VectorizeConfig) -> Counts:
+        """Count TP, FP and FN of all areas together."""
+        return sum(self.scores(config), start=Counts(0, 0, 0))
 
 
-def truth_of(chips: Chips, most: int | None = None) -> Checked:
-    """What a mask without a mistake says of the ground that crops cover, scene by scene as `grounds` chooses them."""
-    boxes = [chips.building(n)[top:bottom, left:right] for n, (top, left, bottom, right) in _boxes(chips, most)]
-    return Checked(tuple(grounds(chips, most)), tuple(box[..., None].astype(np.float32) for box in boxes))
+def ground_truth_layers(chips: Chips, max_samples: int | None = None) -> ValidationPrediction:
+    """Make the prediction of a perfect mask for the areas that crops cover, as `validation_areas` chooses them."""
+    masks = [
+        chips.building_layer(n)[top:bottom, left:right]
+        for n, (top, left, bottom, right) in _area_windows(chips, max_samples)
+    ]
+    layers = tuple(mask[..., None].astype(np.float32) for mask in masks)
+    return ValidationPrediction(tuple(validation_areas(chips, max_samples)), layers)
 
 
-def check(grounds: list[Ground], network: Callable[[NDArray[np.float32]], NDArray[np.float32]], stride: int) -> Checked:
-    """Asks the network about every ground."""
-    return Checked(tuple(grounds), tuple(ground.layers(network, stride) for ground in grounds))
+def predict_areas(
+    areas: list[ValidationArea], network: Callable[[NDArray[np.float32]], NDArray[np.float32]], stride: int
+) -> ValidationPrediction:
+    """Predict every validation area.
+
+    Args:
+        areas: The areas.
+        network: Predicts (1, rows, cols, bands) as (1, rows, cols, 1 or 2).
+        stride: Of the network [pixels].
+
+    Returns:
+        The predicted layers of each area.
+    """
+    return ValidationPrediction(tuple(areas), tuple(area.layers(network, stride) for area in areas))

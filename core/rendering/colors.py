@@ -1,19 +1,19 @@
-"""What a colour means, the same in every map, chart and export. Told apart by colour-blind people (Okabe and Ito)."""
+"""Colors of maps, charts and exports, distinguishable by color-blind people (Okabe and Ito 2008)."""
 
 TRUTH = "#F0E442"
 PREDICTION = "#56B4E9"
-RIGHT = "#009E73"
-INVENTED = "#D55E00"
-MISSED = "#CC79A7"
-TRAIN = "#56B4E9"
+TRUE_POSITIVE = "#009E73"
+FALSE_POSITIVE = "#D55E00"
+FALSE_NEGATIVE = "#CC79A7"
+TRAINING = "#56B4E9"
 VALIDATION = "#E69F00"
-LEFT_OUT = "#999999"
-DIVIDED = "#F0E442"
+EXCLUDED = "#999999"
+SPLIT_TILE = "#F0E442"
 BOUNDARY = "#E8EAED"
 CONTACT = "#A06CD5"
 HALO = "#0E1117"
 
 
-def rgb(colour: str) -> tuple[int, int, int]:
-    """A hexadecimal colour as 0 to 255 in red, green, blue."""
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+def rgb(color: str) -> tuple[int, int, int]:
+    """Convert a hexadecimal color to red, green, blue (0 to 255)."""
+    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)

@@ -1,7 +1,7 @@
-"""What a person says of predicted buildings, one by one: accepted, rejected, with a note, moved a little.
+"""Review decisions: predicted footprints accepted or rejected by a person, with a note and a shift.
 
-A decision keeps the outline it was made about, so that it stays when thresholds change; a footprint that has most of
-itself in common with one counts as decided.
+A decision is keyed by the outline it was made about, so that it survives other thresholds: a footprint is decided if it
+overlaps that outline by more than SAME_IOU.
 """
 
 from collections.abc import Iterable
@@ -14,52 +14,52 @@ import orjson
 import shapely
 from numpy.typing import NDArray
 
-from core.atomic_files import replacing
+from core.atomic_files import atomic_write
 from core.errors import DamagedReview
 from core.geo.grid import LONLAT, equal_area_crs, reproject
 from core.geo.vector import Footprints
 from core.types import Geometries
 
-Verdict = Literal["accepted", "rejected"]
+ReviewStatus = Literal["accepted", "rejected"]
 FILE = "review.json"
-#: A footprint and an outline with more than this in common are the same building.
-SAME = 0.5
-MOST_NOTE = 500
+#: Intersection over union above which a footprint and a decision's outline are the same building.
+SAME_IOU = 0.5
+MAX_NOTE_LENGTH = 500
 
 
 @dataclass(frozen=True)
 class Decision:
-    """About one building."""
+    """Decision about one building."""
 
-    outline: str  #: WKT in longitude and latitude, as it was predicted
-    verdict: Verdict
+    outline: str  #: predicted outline, WKT in longitude and latitude
+    verdict: ReviewStatus
     confidence: float = 1.0
     note: str = ""
-    east_m: float = 0.0  #: by which a person moved it
+    east_m: float = 0.0  #: shift of the outline, with north_m [m]
     north_m: float = 0.0
 
     @property
     def polygon(self) -> shapely.Polygon:
-        """Where it is, moved as a person wished."""
-        [shape] = np.array([shapely.from_wkt(self.outline)], object)
+        """Outline with its shift applied, in longitude and latitude."""
+        [outline] = np.array([shapely.from_wkt(self.outline)], object)
         if not (self.east_m or self.north_m):
-            return shape
-        flat = equal_area_crs(np.array([shape], object), LONLAT)
-        [there] = reproject(np.array([shape], object), LONLAT, flat)
-        moved = shapely.transform(there, lambda xy: xy + np.array([self.east_m, self.north_m]))
-        [back] = reproject(np.array([moved], object), flat, LONLAT)
-        return back
+            return outline
+        metric_crs = equal_area_crs(np.array([outline], object), LONLAT)
+        [projected] = reproject(np.array([outline], object), LONLAT, metric_crs)
+        moved = shapely.transform(projected, lambda xy: xy + np.array([self.east_m, self.north_m]))
+        [polygon] = reproject(np.array([moved], object), metric_crs, LONLAT)
+        return polygon
 
 
 @dataclass(frozen=True)
 class Review:
-    """All decisions about one prediction."""
+    """Decisions about one prediction."""
 
     decisions: tuple[Decision, ...] = ()
 
     @classmethod
     def of(cls, folder: Path) -> "Review":
-        """What lies in a prediction's folder; raises DamagedReview."""
+        """Read the decisions in a prediction's folder; raises DamagedReview."""
         path = folder / FILE
         if not path.is_file():
             return cls()
@@ -69,76 +69,98 @@ class Review:
             raise DamagedReview(name=path) from error
 
     def write(self, folder: Path) -> None:
-        """Keeps it; raises CannotWrite, DiskFull."""
-        with replacing(folder / FILE) as part:
-            part.write_bytes(orjson.dumps({"decisions": [asdict(one) for one in self.decisions]}))
+        """Write the decisions to a prediction's folder; raises CannotWrite, DiskFull."""
+        with atomic_write(folder / FILE) as temporary:
+            temporary.write_bytes(orjson.dumps({"decisions": [asdict(decision) for decision in self.decisions]}))
 
-    def about(self, shapes: Geometries) -> NDArray[np.intp]:
-        """(n,) the number of the decision about each outline in longitude and latitude, -1 where there is none."""
-        found = np.full(len(shapes), -1, np.intp)
-        if not self.decisions or not len(shapes):
-            return found
-        decided = np.array([shapely.from_wkt(one.outline) for one in self.decisions], object)
-        a, b = shapely.STRtree(decided).query(shapes, predicate="intersects")
-        shared = shapely.area(shapely.intersection(shapes[a], decided[b]))
-        iou = shared / (shapely.area(shapes[a]) + shapely.area(decided[b]) - shared)
-        for n in np.argsort(iou):
-            if iou[n] > SAME:
-                found[a[n]] = b[n]
-        return found
+    def match(self, outlines: Geometries) -> NDArray[np.intp]:
+        """Match outlines with decisions by intersection over union, greatest last.
 
-    def about_one(self, shape: shapely.Polygon) -> list[int]:
-        """The number of the decision about an outline; none where there is none."""
+        Args:
+            outlines: (n,) polygons in longitude and latitude.
+
+        Returns:
+            (n,) index of the decision about each outline, -1 if there is none.
+        """
+        numbers = np.full(len(outlines), -1, np.intp)
+        if not self.decisions or not len(outlines):
+            return numbers
+        decided = np.array([shapely.from_wkt(decision.outline) for decision in self.decisions], object)
+        outline_index, decision_index = shapely.STRtree(decided).query(outlines, predicate="intersects")
+        overlap = shapely.area(shapely.intersection(outlines[outline_index], decided[decision_index]))
+        iou = overlap / (shapely.area(outlines[outline_index]) + shapely.area(decided[decision_index]) - overlap)
+        for pair in np.argsort(iou):
+            if iou[pair] > SAME_IOU:
+                numbers[outline_index[pair]] = decision_index[pair]
+        return numbers
+
+    def match_one(self, outline: shapely.Polygon) -> list[int]:
+        """Match one outline; its decision's index, or an empty list."""
         shapes = np.empty(1, object)
-        shapes[0] = shape
-        return [int(n) for n in self.about(shapes) if n >= 0]
+        shapes[0] = outline
+        return [int(n) for n in self.match(shapes) if n >= 0]
 
-    def deciding(self, found: Footprints, numbers: Iterable[int], verdict: Verdict) -> "Review":
-        """With this verdict about some of the footprints, by place; what was said of them before is replaced."""
-        shapes, chosen = _lonlat(found), list(numbers)
-        before = self.about(shapes)
-        kept = dict(enumerate(self.decisions))
-        for n in chosen:
-            old = kept.pop(int(before[n]), None)
-            fresh = Decision(shapely.to_wkt(shapes[n], rounding_precision=8), verdict, float(found.confidence[n]))
-            kept[len(self.decisions) + n] = replace(old, verdict=verdict) if old else fresh
-        return Review(tuple(kept.values()))
+    def decide(self, footprints: Footprints, numbers: Iterable[int], verdict: ReviewStatus) -> "Review":
+        """Accept or reject footprints, in place of earlier decisions about them; notes and shifts stay.
 
-    def forgetting(self, found: Footprints, numbers: Iterable[int]) -> "Review":
-        """Without a word about some of the footprints."""
-        gone = {int(n) for n in self.about(_lonlat(found)[list(numbers)])}
-        return Review(tuple(one for n, one in enumerate(self.decisions) if n not in gone))
+        Args:
+            footprints: Predicted footprints.
+            numbers: Indices of the footprints to decide.
+            verdict: The decision.
+        """
+        outlines, chosen = _lonlat(footprints), list(numbers)
+        matches = self.match(outlines)
+        decisions = dict(enumerate(self.decisions))
+        for number in chosen:
+            previous = decisions.pop(int(matches[number]), None)
+            decision = Decision(
+                shapely.to_wkt(outlines[number], rounding_precision=8), verdict, float(footprints.confidence[number])
+            )
+            decisions[len(self.decisions) + number] = replace(previous, verdict=verdict) if previous else decision
+        return Review(tuple(decisions.values()))
 
-    def noting(self, number: int, note: str, east_m: float, north_m: float) -> "Review":
-        """With a note and a move about one decision."""
-        said = replace(self.decisions[number], note=note.strip()[:MOST_NOTE], east_m=east_m, north_m=north_m)
-        return Review((*self.decisions[:number], said, *self.decisions[number + 1 :]))
+    def reset(self, footprints: Footprints, numbers: Iterable[int]) -> "Review":
+        """Remove the decisions about footprints, given by their indices."""
+        removed = {int(number) for number in self.match(_lonlat(footprints)[list(numbers)])}
+        return Review(tuple(decision for number, decision in enumerate(self.decisions) if number not in removed))
+
+    def annotate(self, number: int, note: str, east_m: float, north_m: float) -> "Review":
+        """Set note and shift of a decision.
+
+        Args:
+            number: Index of the decision.
+            note: Text, cut to MAX_NOTE_LENGTH characters.
+            east_m: Shift to the east [m].
+            north_m: Shift to the north [m].
+        """
+        decision = replace(self.decisions[number], note=note.strip()[:MAX_NOTE_LENGTH], east_m=east_m, north_m=north_m)
+        return Review((*self.decisions[:number], decision, *self.decisions[number + 1 :]))
 
     @property
-    def kept(self) -> tuple[Decision, ...]:
-        """The decisions that accept."""
-        return tuple(one for one in self.decisions if one.verdict == "accepted")
+    def accepted_decisions(self) -> tuple[Decision, ...]:
+        """Decisions that accept a footprint."""
+        return tuple(decision for decision in self.decisions if decision.verdict == "accepted")
 
     @property
     def accepted(self) -> Footprints:
-        """The accepted buildings where they were moved to, in longitude and latitude."""
-        shapes = np.empty(len(self.kept), object)
-        shapes[:] = [one.polygon for one in self.kept]
-        return Footprints.of(shapes, LONLAT, [one.confidence for one in self.kept])
+        """Accepted footprints with their shifts applied, in longitude and latitude."""
+        polygons = np.empty(len(self.accepted_decisions), object)
+        polygons[:] = [decision.polygon for decision in self.accepted_decisions]
+        return Footprints.of(polygons, LONLAT, [decision.confidence for decision in self.accepted_decisions])
 
-    def counts(self) -> dict[Verdict, int]:
-        """How many of each."""
-        words: tuple[Verdict, ...] = ("accepted", "rejected")
-        return {word: sum(one.verdict == word for one in self.decisions) for word in words}
+    def counts(self) -> dict[ReviewStatus, int]:
+        """Count accepted and rejected footprints."""
+        statuses: tuple[ReviewStatus, ...] = ("accepted", "rejected")
+        return {status: sum(decision.verdict == status for decision in self.decisions) for status in statuses}
 
 
-def _lonlat(found: Footprints) -> Geometries:
-    return found.to_crs(LONLAT).geometries
+def _lonlat(footprints: Footprints) -> Geometries:
+    return footprints.to_crs(LONLAT).geometries
 
 
 def _decision(row: dict[str, Any]) -> Decision:
-    shape = shapely.from_wkt(str(row["outline"]))
-    if row["verdict"] not in ("accepted", "rejected") or shape.geom_type not in ("Polygon", "MultiPolygon"):
+    outline = shapely.from_wkt(str(row["outline"]))
+    if row["verdict"] not in ("accepted", "rejected") or outline.geom_type not in ("Polygon", "MultiPolygon"):
         raise ValueError(row["verdict"])
     numbers = {name: float(row[name]) for name in ("confidence", "east_m", "north_m")}
     return Decision(str(row["outline"]), row["verdict"], note=str(row["note"]), **numbers)

@@ -1,4 +1,4 @@
-"""Accepted buildings as labels: the same picture once more in the catalogue, to train on what a person has said."""
+"""Reviewed labels: add a tile to the catalog once more, labeled with the accepted footprints, to train on."""
 
 from dataclasses import replace
 
@@ -6,34 +6,35 @@ from core.catalog.scan import count_buildings
 from core.catalog.store import update_catalog
 from core.catalog.tile import Tile
 from core.errors import NothingAccepted
-from core.geo.raster import describe
+from core.geo.raster import read_info
 from core.geo.vector_writers import write_footprints
-from core.inference.predict import origin_of
-from core.inference.tile_prediction import Predicted
+from core.inference.predict import provenance_of
+from core.inference.tile_prediction import TilePrediction
 from core.labels.labels import Labels
 from core.review.decisions import Review
 from core.settings import settings
 
-#: What the id of a reviewed tile ends with, and its area.
-ENDING = "_reviewed"
+#: Suffix of a reviewed tile's id.
+REVIEWED_SUFFIX = "_reviewed"
 
 
-def as_labels(found: Predicted) -> Tile:
-    """Puts the tile into the catalogue once more, labelled with what was accepted; again, it takes the place of before.
+def register_accepted(prediction: TilePrediction) -> Tile:
+    """Add the tile of a prediction with its accepted footprints as labels, replacing an earlier such tile.
 
-    It covers the same ground as the tile it is made of, so that a split never parts the two. Raises NothingAccepted,
-    NoImage, CannotWrite, DiskFull.
+    The new tile has the same extent as the original, so the spatial split never separates the two. Raises
+    NothingAccepted, NoImage, CannotWrite, DiskFull.
     """
-    accepted, tile = Review.of(found.folder).accepted, found.tile
+    accepted, tile = Review.of(prediction.folder).accepted, prediction.tile
     if not len(accepted):
         raise NothingAccepted(tile=tile.id)
+    info = read_info(tile.image)
     path = settings().data / "reviewed" / f"{tile.id}.geojson"
-    write_footprints(accepted, path, None, origin_of(found.run, tile))
-    labels = Labels.of(describe(tile.image).grid, accepted)
-    buildings, built = count_buildings(labels, 1 - (tile.nodata_share or 0.0))
-    made = replace(
-        tile, id=f"{tile.id}{ENDING}", footprints=path, buildings=buildings, offset_m=(0.0, 0.0),
-        built_share=built, repairs="", name=f"{tile.title}, reviewed",
+    write_footprints(accepted, path, None, provenance_of(prediction.run, tile, info))
+    labels = Labels.of(info.grid, accepted)
+    buildings, built_share = count_buildings(labels, 1 - (tile.nodata_share or 0.0))
+    reviewed = replace(
+        tile, id=f"{tile.id}{REVIEWED_SUFFIX}", footprints=path, buildings=buildings, offset_m=(0.0, 0.0),
+        built_share=built_share, repairs="", name=f"{tile.title}, reviewed",
     )  # fmt: skip
-    update_catalog(lambda catalog: catalog.adding([made]))
-    return made
+    update_catalog(lambda catalog: catalog.with_tiles([reviewed]))
+    return reviewed

@@ -1,4 +1,4 @@
-"""How a training goes at this moment, in its run's folder: live.json is replaced, steps.jsonl grows."""
+"""Live metrics of a running training: live.json is replaced, steps.jsonl grows."""
 
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -9,19 +9,19 @@ from typing import Any
 import orjson
 import pandas as pd
 
-from core.atomic_files import add_line, read_lines, replacing
+from core.atomic_files import append_jsonl, atomic_write, read_jsonl
 from core.errors import CannotWrite, DiskFull
 
 STEPS = "steps.jsonl"
-#: So many lines a training adds to it at the most: more than a curve has pixels.
-MOST_STEPS = 1000
+#: Maximum number of lines a training adds to steps.jsonl: more than a chart has pixels.
+MAX_STEPS = 1000
 _LIVE = "live.json"
 _COLUMNS = ("epoch", "loss", "learning_rate", "images_s")
 
 
 @dataclass(frozen=True)
-class Live:
-    """The latest step of a training."""
+class LiveMetrics:
+    """Metrics of the latest step of a training."""
 
     epoch: int  #: counted from 1
     epochs: int
@@ -29,39 +29,39 @@ class Live:
     batches: int
     loss: float  #: mean of the epoch so far
     learning_rate: float
-    images_s: float  #: crops learnt from in a second
-    device_memory_bytes: int | None  #: in use on the GPU; None where the device does not tell
+    images_s: float  #: training speed in crops per second
+    device_memory_bytes: int | None  #: in use on the GPU; None if unknown
     updated: datetime
 
     def write(self, folder: Path) -> None:
-        """Into live.json. A courtesy: a full disk ends training only where it must."""
-        with suppress(DiskFull, CannotWrite), replacing(folder / _LIVE) as part:
-            part.write_bytes(orjson.dumps(asdict(self) | {"updated": self.updated.timestamp()}))
+        """Write live.json; errors are ignored, because training does not depend on it."""
+        with suppress(DiskFull, CannotWrite), atomic_write(folder / _LIVE) as temporary:
+            temporary.write_bytes(orjson.dumps(asdict(self) | {"updated": self.updated.timestamp()}))
 
-    def note(self, folder: Path) -> None:
-        """As a line of steps.jsonl. A courtesy as well."""
-        at = self.epoch - 1 + self.batch / self.batches
+    def append_step(self, folder: Path) -> None:
+        """Append a line to steps.jsonl; errors are ignored."""
+        epoch = self.epoch - 1 + self.batch / self.batches
         with suppress(DiskFull, CannotWrite):
-            add_line(folder / STEPS, {"epoch": at, **{name: getattr(self, name) for name in _COLUMNS[1:]}})
+            append_jsonl(folder / STEPS, {"epoch": epoch, **{name: getattr(self, name) for name in _COLUMNS[1:]}})
 
     @classmethod
-    def read(cls, folder: Path) -> "Live | None":
-        """What live.json says; None where there is none."""
+    def read(cls, folder: Path) -> "LiveMetrics | None":
+        """Read live.json; None if there is none."""
         try:
-            facts: dict[str, Any] = orjson.loads((folder / _LIVE).read_bytes())
-            return cls(**facts | {"updated": datetime.fromtimestamp(facts["updated"], UTC)})
+            values: dict[str, Any] = orjson.loads((folder / _LIVE).read_bytes())
+            return cls(**values | {"updated": datetime.fromtimestamp(values["updated"], UTC)})
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
 
 def end_live(folder: Path) -> None:
-    """Training is over: nothing is live any more."""
+    """Remove live.json at the end of a training."""
     (folder / _LIVE).unlink(missing_ok=True)
 
 
 def read_steps(folder: Path) -> pd.DataFrame:
-    """See Run.steps; empty where there are none or they cannot be read."""
+    """Read steps.jsonl, see Run.steps; empty if it is missing or damaged."""
     rows: list[dict[str, Any]] = []
     with suppress(ValueError):
-        rows = read_lines(folder / STEPS)
+        rows = read_jsonl(folder / STEPS)
     return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(float)

@@ -1,4 +1,4 @@
-"""Waking Keras and its backend: threads, seed, and nothing on the terminal that a person has no use for."""
+"""Initialization of Keras and its backend: threads, random seed, and no backend messages on the terminal."""
 
 import os
 import sys
@@ -11,13 +11,13 @@ from core.runtime.device import cpu_count
 
 
 def start_keras(seed: int | None = None) -> None:
-    """Imports keras, leaving one core to the server where there are more than two, and seeds it.
+    """Import Keras and set the random seed; with more than two cores, one is left to the server.
 
-    What TensorFlow prints while it wakes (no CUDA here, oneDNN there) is told only where it fails to.
+    Messages of TensorFlow's import (no CUDA, oneDNN) are shown only if it fails.
     """
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(cpu_count() - 1 if cpu_count() > 2 else cpu_count()))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # First, or GDAL would find TensorFlow's SQLite, which writes GeoPackages without a spatial index.
+    # Before TensorFlow, else GDAL finds TensorFlow's SQLite, which writes GeoPackages without a spatial index.
     import_module("pyogrio")
     with silent_stderr():
         import keras
@@ -29,17 +29,17 @@ def start_keras(seed: int | None = None) -> None:
 
 @contextmanager
 def silent_stderr() -> Iterator[None]:
-    """Holds back what C++ writes to stderr, where Python's own redirection does not reach; shown if the work fails."""
+    """Suppress what C++ writes to stderr, beyond Python's own redirection; it is shown if the work fails."""
     sys.stderr.flush()
-    kept = os.dup(2)
-    with TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+    original = os.dup(2)
+    with TemporaryFile() as buffer:
+        os.dup2(buffer.fileno(), 2)
         try:
             yield
         except BaseException:
-            held.seek(0)
-            os.write(kept, held.read())
+            buffer.seek(0)
+            os.write(original, buffer.read())
             raise
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(original, 2)
+            os.close(original)

@@ -1,4 +1,4 @@
-"""Reading ahead: the next piece is made by a thread while the last one is worked on."""
+"""Prefetch: the next item is loaded in a background thread while the current one is processed."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -9,20 +9,25 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def ahead(make: Callable[[T], R], pieces: Iterable[T], depth: int = 1) -> Generator[R, None, None]:
-    """What `make` gives for each piece, in order, up to `depth` of them made before they are asked for.
+def prefetch(load: Callable[[T], R], items: Iterable[T], depth: int = 1) -> Generator[R, None, None]:
+    """Yield `load(item)` in order, computed in one background thread up to `depth` items ahead.
 
-    Closing it waits for the one under way: only then may what is read from be closed.
+    Closing the generator waits for the running call, so the caller may close the file it reads afterwards.
+
+    Args:
+        load: Function called in the background thread.
+        items: Its arguments.
+        depth: Maximum number of results computed ahead.
     """
-    with ThreadPoolExecutor(1) as maker:
-        coming: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(1) as executor:
+        pending: deque[Future[R]] = deque()
         try:
-            for piece in pieces:
-                coming.append(maker.submit(make, piece))
-                if len(coming) > depth:
-                    yield coming.popleft().result()
-            while coming:
-                yield coming.popleft().result()
+            for item in items:
+                pending.append(executor.submit(load, item))
+                if len(pending) > depth:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
         finally:
-            for waiting in coming:
-                waiting.cancel()
+            for future in pending:
+                future.cancel()

@@ -1,7 +1,7 @@
-"""SpaceNet's public bucket: which areas and products lie where, and anonymous access to it.
+"""SpaceNet's public S3 bucket: areas, products, keys and anonymous access.
 
-Keys as documented at https://registry.opendata.aws/spacenet/. Another bucket of the same keys (a mirror, moto's server)
-stands in where AWS_ENDPOINT_URL says so.
+Keys as documented at https://registry.opendata.aws/spacenet/. AWS_ENDPOINT_URL selects another server with the same
+keys (a mirror, or moto in tests).
 """
 
 import os
@@ -32,72 +32,72 @@ if TYPE_CHECKING:
 
 BUCKET, REGION = "spacenet-dataset", "us-east-1"
 _AWS = f"https://s3.{REGION}.amazonaws.com"
-LICENCE, LICENCE_URL = "CC BY-SA 4.0", "https://creativecommons.org/licenses/by-sa/4.0/"
+LICENSE, LICENSE_URL = "CC BY-SA 4.0", "https://creativecommons.org/licenses/by-sa/4.0/"
 
-#: A machine without network hears of it after 15 s at most: no retry begins once RETRY_S have passed.
-CONNECT_S, SILENCE_S, RETRY_S = 5.0, 7.0, 8.0
-#: Bytes that are read at once; after each of them a download may be stopped.
+#: Timeouts [s]. Without a network the error comes within 15 s: no retry begins after RETRY_TIMEOUT_S.
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S, RETRY_TIMEOUT_S = 5.0, 7.0, 8.0
+#: Bytes per read; a download can be stopped between two reads.
 _CHUNK = 256 * 1024
 
 
 @dataclass(frozen=True)
 class Product:
-    """One kind of file of an area."""
+    """Product of an area: one kind of file."""
 
-    name: str  #: its folder in the bucket, for example PS-RGB
-    title: str  #: for people
-    typical_bytes: int  #: of one file, about; measured on a few
-    file: str  #: its name, with {aoi} and {n}
-    optional: bool = False  #: not needed to see a tile and to train on it
+    name: str  #: its folder in the bucket, such as PS-RGB
+    description: str  #: for display
+    typical_bytes: int  #: approximate size of one file, measured on a few
+    file: str  #: file name with the placeholders {aoi} and {n}
+    optional: bool = False  #: not needed to view a tile or to train on it
 
 
 @dataclass(frozen=True)
 class Area:
-    """An area of interest and where its training tiles lie."""
+    """Area of interest and the location of its training tiles."""
 
-    aoi: str  #: for example AOI_2_Vegas
+    aoi: str  #: such as AOI_2_Vegas
     city: str
     dataset: str
-    folder: str  #: holds one folder a product
+    folder: str  #: key prefix; one folder per product below it
     products: tuple[Product, ...]
 
     def product(self, name: str) -> Product:
-        """A product by its name; raises UnknownProduct."""
+        """Look up a product by its name; raises UnknownProduct."""
         for product in self.products:
             if product.name == name:
                 return product
-        raise UnknownProduct(aoi=self.aoi, product=name, known=", ".join(p.name for p in self.products))
+        raise UnknownProduct(aoi=self.aoi, product=name, known=", ".join(candidate.name for candidate in self.products))
 
     @property
-    def usual(self) -> tuple[str, ...]:
-        """Names of the products to take when none are named: colour and labels."""
+    def default_products(self) -> tuple[str, ...]:
+        """Names of the products to download by default: RGB image and labels."""
         return tuple(product.name for product in self.products if not product.optional)
 
     def folder_of(self, product: str) -> str:
-        """The prefix of all keys of a product; raises UnknownProduct."""
+        """Build the key prefix of a product; raises UnknownProduct."""
         return f"{self.folder}/{self.product(product).name}"
 
     def key(self, product: str, number: int) -> str:
-        """Where the file of a tile lies in the bucket; raises UnknownProduct."""
+        """Build the key of a tile's file; raises UnknownProduct."""
         return f"{self.folder_of(product)}/{self.product(product).file.format(aoi=self.aoi, n=number)}"
 
 
 _RIO = (
-    Product("3band", "colour, 0.5 m", 536_000, "3band_{aoi}_img{n}.tif"),
+    Product("3band", "pan-sharpened RGB, 0.5 m", 536_000, "3band_{aoi}_img{n}.tif"),
     Product("geojson", "building footprints", 6_000, "Geo_{aoi}_img{n}.geojson"),
-    Product("8band", "eight bands, 2 m", 180_000, "8band_{aoi}_img{n}.tif", optional=True),
+    Product("8band", "8-band multispectral, 2 m", 180_000, "8band_{aoi}_img{n}.tif", optional=True),
 )
 _SN2 = (
-    Product("PS-RGB", "colour, 0.3 m", 2_540_000, "SN2_buildings_train_{aoi}_PS-RGB_img{n}.tif"),
+    Product("PS-RGB", "pan-sharpened RGB, 0.3 m", 2_540_000, "SN2_buildings_train_{aoi}_PS-RGB_img{n}.tif"),
     Product(
         "geojson_buildings", "building footprints", 20_000, "SN2_buildings_train_{aoi}_geojson_buildings_img{n}.geojson"
     ),
-    Product("MS", "eight bands, 1.2 m", 425_000, "SN2_buildings_train_{aoi}_MS_img{n}.tif", optional=True),
+    Product("MS", "8-band multispectral, 1.2 m", 425_000, "SN2_buildings_train_{aoi}_MS_img{n}.tif", optional=True),
 )
 _SN2_CITIES = {
     "AOI_2_Vegas": "Las Vegas", "AOI_3_Paris": "Paris", "AOI_4_Shanghai": "Shanghai", "AOI_5_Khartoum": "Khartoum",
 }  # fmt: skip
-#: The areas with building footprints, by name.
+#: Areas with building footprints, by name.
 AREAS: Mapping[str, Area] = {
     "AOI_1_RIO": Area("AOI_1_RIO", "Rio de Janeiro", "SpaceNet 1", "spacenet/SN1_buildings/train", _RIO),
     **{
@@ -108,20 +108,20 @@ AREAS: Mapping[str, Area] = {
 
 
 def area_named(aoi: str) -> Area:
-    """One of AREAS; raises UnknownArea."""
+    """Look up an area of AREAS; raises UnknownArea."""
     if aoi not in AREAS:
         raise UnknownArea(aoi=aoi, known=", ".join(AREAS))
     return AREAS[aoi]
 
 
 def is_in_bucket(aoi: str) -> bool:
-    """Whether the bucket has training tiles of an area: an index may list others."""
+    """Tell whether the bucket has training tiles of an area; tile indexes may list others."""
     return aoi in AREAS
 
 
 @dataclass(frozen=True)
 class Object:
-    """A file in the bucket, as the bucket described it."""
+    """Object in the bucket, as listed."""
 
     key: str
     size: int  #: bytes
@@ -129,64 +129,66 @@ class Object:
 
     @property
     def name(self) -> str:
-        """The file's own name."""
+        """File name without the folders."""
         return self.key.rsplit("/", 1)[-1]
 
     @property
     def md5(self) -> str | None:
-        """The checksum that the ETag is, None for one uploaded in parts, whose ETag is something else."""
+        """MD5 checksum given by the ETag; None for a multipart upload, whose ETag is no checksum."""
         return self.etag if re.fullmatch(r"[0-9a-f]{32}", self.etag) else None
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """Anonymous access. Every call may raise BucketUnreachable or BucketRefused; threads may share it."""
+    """Anonymous access to the bucket, thread-safe. Every call may raise BucketUnreachable or BucketRefused."""
 
     store: S3Store
 
     @classmethod
     def spacenet(cls) -> "Bucket":
-        """SpaceNet's own, or what AWS_ENDPOINT_URL names; raises InvalidEndpoint."""
+        """Open SpaceNet's bucket, at AWS_ENDPOINT_URL if set; raises InvalidEndpoint."""
         endpoint = _endpoint()
-        # `timeout` is for the whole of a file: a slow line is no reason to stop, silence is.
+        # `timeout` covers a whole file, so it must allow for a slow connection; `read_timeout` detects a dead one.
         client: ClientConfig = {
-            "connect_timeout": timedelta(seconds=CONNECT_S), "read_timeout": timedelta(seconds=SILENCE_S),
+            "connect_timeout": timedelta(seconds=CONNECT_TIMEOUT_S), "read_timeout": timedelta(seconds=READ_TIMEOUT_S),
             "timeout": timedelta(hours=1), "allow_http": endpoint.startswith("http://"),
         }  # fmt: skip
-        retry: RetryConfig = {"max_retries": 4, "retry_timeout": timedelta(seconds=RETRY_S)}
+        retry: RetryConfig = {"max_retries": 4, "retry_timeout": timedelta(seconds=RETRY_TIMEOUT_S)}
         config: S3Config = {"region": REGION, "skip_signature": True, "endpoint": endpoint}
         return cls(S3Store(BUCKET, config=config, client_options=client, retry_config=retry))
 
     def objects(self, folder: str) -> dict[str, Object]:
-        """All files below a folder, by key; a thousand are one request."""
-        found: dict[str, Object] = {}
-        with _in_words(folder):
+        """List all objects below a folder, by key; one request returns a thousand."""
+        objects: dict[str, Object] = {}
+        with _translated_errors(folder):
             for batch in obstore.list(self.store, folder, chunk_size=1000):
                 for meta in batch:
                     etag = (meta["e_tag"] or "").strip('"')
-                    found[meta["path"]] = Object(meta["path"], meta["size"], etag)
-        return found
+                    objects[meta["path"]] = Object(meta["path"], meta["size"], etag)
+        return objects
 
-    def read(self, wanted: Object, offset: int = 0) -> Iterator[bytes]:
-        """Its bytes from an offset (less than its size) on, in pieces; raises NoSuchObject, and ObjectChanged where it
-        is not what it was."""
-        with _in_words(wanted.name):
-            options = {"range": {"offset": offset}, "if_match": f'"{wanted.etag}"'}
-            yield from obstore.get(self.store, wanted.key, options=options).stream(min_chunk_size=_CHUNK)  # type: ignore[arg-type]
+    def read(self, remote: Object, offset: int = 0) -> Iterator[bytes]:
+        """Stream an object from a byte offset on, which must be less than its size.
+
+        Raises NoSuchObject, and ObjectChanged if its ETag has changed.
+        """
+        with _translated_errors(remote.name):
+            options = {"range": {"offset": offset}, "if_match": f'"{remote.etag}"'}
+            yield from obstore.get(self.store, remote.key, options=options).stream(min_chunk_size=_CHUNK)  # type: ignore[arg-type]
 
 
 def _endpoint() -> str:
-    """Always named: obstore would look at the variable itself, and panics where it is empty or no address."""
+    """Read the endpoint; always passed on, since obstore reads the variable itself and panics on an invalid one."""
     address = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or _AWS
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    url = urlsplit(address)
+    if url.scheme not in ("http", "https") or not url.hostname:
         raise InvalidEndpoint(address=address)
     return address
 
 
 @contextmanager
-def _in_words(name: str) -> Iterator[None]:
-    """What obstore raises as the sentence it means."""
+def _translated_errors(name: str) -> Iterator[None]:
+    """Translate obstore's exceptions into those of `core.errors`."""
     try:
         yield
     except FileNotFoundError as error:
@@ -197,5 +199,5 @@ def _in_words(name: str) -> Iterator[None]:
         raise BucketRefused(name=name) from error
     except BaseError as error:
         status = re.search(r"status code: (\d+)", str(error))
-        detail = f"it answered with status {status[1]}" if status else "no connection"
+        detail = f"HTTP status {status[1]}" if status else "no connection"
         raise BucketUnreachable(detail=detail) from error

@@ -1,6 +1,6 @@
-"""Tiles from SpaceNet's bucket into the catalogue: sizes first, then eight files at a time, resumed and checked.
+"""Download SpaceNet tiles into the catalog: planned by exact sizes, parallel, resumable and verified.
 
-The files lie under settings().spacenet by their keys; manifest.json beside them says who made them and what they were.
+The files lie below settings().spacenet under their keys; manifest.json beside them has attribution and checksums.
 """
 
 import shutil
@@ -16,171 +16,173 @@ from filelock import FileLock, Timeout
 
 from core.catalog import spacenet_names
 from core.catalog.register import register
-from core.catalog.scan import Found
+from core.catalog.scan import ScanResult
 from core.errors import (
     CannotWrite,
     DamagedDownload,
     DownloadRunning,
     GroundplanError,
+    InsufficientDiskSpace,
     NoSuchObject,
-    NotEnoughRoom,
     NotInBucket,
     ObjectChanged,
 )
-from core.formatting import megabytes
+from core.formatting import format_bytes
 from core.progress import Report, silent
 from core.settings import settings
-from core.spacenet.bucket import LICENCE, LICENCE_URL, Bucket, Object
-from core.spacenet.resumable_download import Record, bring, read_manifest, write_manifest
-from core.spacenet.selection import Request, spell_numbers
+from core.spacenet.bucket import LICENSE, LICENSE_URL, Bucket, Object
+from core.spacenet.resumable_download import Record, download_object, read_manifest, write_manifest
+from core.spacenet.selection import TileSelection, format_numbers
 
 THREADS = 8
-#: Shares of the progress at which the files begin to come, and at which they are read.
-_ASKED, _CAME = 0.02, 0.85
-#: Seconds between two looks at what has come.
-_LOOK_S = 0.25
-#: A stop leaves seconds: no more files than this (15 ms a tile) are registered then.
-_QUICK = 120
-#: What is wrong with one file only.
-_ONE_FILE = (NoSuchObject, ObjectChanged, DamagedDownload)
+#: Shares of the progress once the bucket is listed, and once the files are downloaded.
+_LISTED, _DOWNLOADED = 0.02, 0.85
+#: Interval of the progress reports [s].
+_REPORT_S = 0.25
+#: Most files to register after a stop, which leaves a few seconds; a tile takes 15 ms.
+_MAX_REGISTERED_ON_STOP = 120
+#: Errors that concern one file and do not end the download.
+_FILE_ERRORS = (NoSuchObject, ObjectChanged, DamagedDownload)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the bucket has of a request."""
+    """Download plan: the objects of a selection that the bucket has."""
 
-    request: Request
+    selection: TileSelection
     objects: Mapping[str, tuple[Object, ...]]  #: by product
-    problems: tuple[str, ...]  #: one sentence a product of which something is missing
+    problems: tuple[str, ...]  #: one sentence per product with missing files
 
     @property
     def all_objects(self) -> tuple[Object, ...]:
-        """Of all products, tile by tile: what came when a download is stopped are whole tiles."""
-        return tuple(one for of_tile in zip_longest(*self.objects.values()) for one in of_tile if one)
+        """Objects of all products, tile by tile, so that a stopped download leaves complete tiles."""
+        by_tile = zip_longest(*self.objects.values())
+        return tuple(remote for tile_objects in by_tile for remote in tile_objects if remote)
 
     @property
-    def size(self) -> int:
-        """Bytes of all files."""
-        return sum(one.size for one in self.all_objects)
+    def total_bytes(self) -> int:
+        """Size of all files."""
+        return _total_size(self.all_objects)
 
     @property
-    def missing(self) -> int:
-        """Bytes of the files that are not here yet, going by their sizes."""
-        return sum(one.size for one in self.all_objects if _size(file_of(one)) != one.size)
+    def missing_bytes(self) -> int:
+        """Size of the files that are not downloaded yet, or not with the right size."""
+        files = [(remote.size, local_path(remote)) for remote in self.all_objects]
+        return sum(size for size, file in files if not file.is_file() or file.stat().st_size != size)
 
     @property
-    def here(self) -> tuple[Object, ...]:
-        """Those whose files are here."""
-        return tuple(one for one in self.all_objects if file_of(one).is_file())
+    def downloaded(self) -> tuple[Object, ...]:
+        """Objects whose file exists."""
+        return tuple(remote for remote in self.all_objects if local_path(remote).is_file())
 
     def lines(self) -> tuple[str, ...]:
-        """Sizes, room and licence for a terminal."""
+        """Summarize sizes, disk space and license for a terminal."""
+        total, missing = self.total_bytes, self.missing_bytes
         return (
-            *(f"{name:<18}{len(of):>6} files {megabytes(_total(of)):>12}" for name, of in self.objects.items()),
-            f"{'together':<18}{len(self.all_objects):>6} files {megabytes(self.size):>12}",
-            f"{megabytes(self.size - self.missing)} of it are here, the disk has {megabytes(free_bytes())} left",
-            f"Licence: {LICENCE}, {LICENCE_URL}",
+            *(
+                f"{product:<18}{len(objects):>6} files {format_bytes(_total_size(objects)):>12}"
+                for product, objects in self.objects.items()
+            ),
+            f"{'total':<18}{len(self.all_objects):>6} files {format_bytes(total):>12}",
+            f"{format_bytes(total - missing)} already downloaded, {format_bytes(free_bytes())} of disk space free",
+            f"License: {LICENSE}, {LICENSE_URL}",
             f"Attribution: {spacenet_names.SPACENET}",
         )
 
 
 def free_bytes() -> int:
-    """Room on the disk the files will lie on."""
+    """Measure the free disk space at the download folder."""
     folder = settings().spacenet
-    return shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.is_dir())).free
+    return shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.is_dir())).free
 
 
-def file_of(wanted: Object) -> Path:
-    """Where an object comes to lie."""
-    return settings().spacenet / wanted.key
+def local_path(remote: Object) -> Path:
+    """Build the path an object is downloaded to."""
+    return settings().spacenet / remote.key
 
 
-def _size(file: Path) -> int | None:
-    return file.stat().st_size if file.is_file() else None
+def _total_size(objects: Sequence[Object]) -> int:
+    return sum(remote.size for remote in objects)
 
 
-def _total(objects: Sequence[Object]) -> int:
-    return sum(one.size for one in objects)
+def plan_download(selection: TileSelection, bucket: Bucket | None = None) -> Plan:
+    """List the files of a selection with their exact sizes, with one request per thousand objects of a product.
 
-
-def ask_bucket(request: Request, bucket: Bucket | None = None) -> Plan:
-    """Which files there are, with their exact sizes: a few requests, however many the tiles.
-
-    Raises NotInBucket where there are none, BucketUnreachable, BucketRefused.
+    Raises NotInBucket if there are none, BucketUnreachable, BucketRefused.
     """
-    bucket, area = bucket or Bucket.spacenet(), request.area
+    bucket, area = bucket or Bucket.spacenet(), selection.area
     with ThreadPoolExecutor(THREADS) as pool:
-        listed = list(pool.map(bucket.objects, map(area.folder_of, request.products)))
+        listings = list(pool.map(bucket.objects, map(area.folder_of, selection.products)))
     objects: dict[str, tuple[Object, ...]] = {}
-    absent: dict[str, list[str]] = {}
-    for product, there in zip(request.products, listed, strict=True):
-        keys = {number: area.key(product, number) for number in request.numbers}
-        objects[product] = tuple(there[key] for key in keys.values() if key in there)
-        lost = spell_numbers([number for number, key in keys.items() if key not in there])
-        absent.setdefault(lost, []).append(product)
+    products_without: dict[str, list[str]] = {}
+    for product, objects_by_key in zip(selection.products, listings, strict=True):
+        keys = {number: area.key(product, number) for number in selection.numbers}
+        objects[product] = tuple(objects_by_key[key] for key in keys.values() if key in objects_by_key)
+        missing_tiles = format_numbers([number for number, key in keys.items() if key not in objects_by_key])
+        products_without.setdefault(missing_tiles, []).append(product)
     problems = [
-        f"SpaceNet's bucket has no {' and '.join(names)} of {area.aoi} {lost}."
-        for lost, names in absent.items()
-        if lost
+        f"The SpaceNet bucket has no {' and '.join(products)} for tiles {missing_tiles} of {area.aoi}."
+        for missing_tiles, products in products_without.items()
+        if missing_tiles
     ]
     if not any(objects.values()):
-        raise NotInBucket(numbers=spell_numbers(request.numbers)[:200], aoi=request.aoi)
-    return Plan(request, objects, tuple(problems))
+        raise NotInBucket(numbers=format_numbers(selection.numbers)[:200], aoi=selection.aoi)
+    return Plan(selection, objects, tuple(problems))
 
 
-def fetch_tiles(request: Request, report: Report = silent) -> Found:
-    """Brings the files of a request and registers their tiles; files that are here and whole are not asked for again.
+def download_tiles(selection: TileSelection, report: Report = silent) -> ScanResult:
+    """Download the files of a selection and register their tiles; verified files are not downloaded again.
 
-    A file that is missing or damaged is one of the problems and does not stop the rest. The tiles that came are
-    registered before BucketUnreachable, BucketRefused, DiskFull or CannotWrite is raised, and on a stop where it is
-    quickly done. Also raises NotInBucket, NotEnoughRoom and DownloadRunning.
+    A file that is missing or damaged becomes a problem of the result and does not end the download. The tiles
+    downloaded so far are registered before BucketUnreachable, BucketRefused, DiskFull or CannotWrite is raised, and
+    after a stop if they are few. Also raises NotInBucket, InsufficientDiskSpace and DownloadRunning.
     """
-    report(0.0, "asking SpaceNet's bucket")
+    report(0.0, "Checking files in the SpaceNet bucket")
     bucket = Bucket.spacenet()
-    plan = ask_bucket(request, bucket)
-    if plan.missing > free_bytes():
-        raise NotEnoughRoom(needed=megabytes(plan.missing), free=megabytes(free_bytes()))
-    with _alone():
+    plan = plan_download(selection, bucket)
+    if plan.missing_bytes > free_bytes():
+        raise InsufficientDiskSpace(needed=format_bytes(plan.missing_bytes), free=format_bytes(free_bytes()))
+    with _download_lock():
         try:
-            problems = _bring_all(bucket, plan, report)
+            problems = _download_all(bucket, plan, report)
         except GroundplanError:
             _register(plan, report)
             raise
         except BaseException:  # a stop
-            if len(plan.here) <= _QUICK:
+            if len(plan.downloaded) <= _MAX_REGISTERED_ON_STOP:
                 with suppress(GroundplanError):
                     _register(plan, silent)
             raise
-        found = _register(plan, report)
-    return replace(found, problems=(*plan.problems, *problems, *found.problems))
+        result = _register(plan, report)
+    return replace(result, problems=(*plan.problems, *problems, *result.problems))
 
 
-def _bring_all(bucket: Bucket, plan: Plan, report: Report) -> list[str]:
-    """All files of a plan; returns sentences about those that did not come. The manifest is written also on a stop."""
+def _download_all(bucket: Bucket, plan: Plan, report: Report) -> list[str]:
+    """Download the files of a plan and return the problems; the manifest is written after a stop as well."""
     manifest = settings().spacenet / "manifest.json"
-    transfers = _Transfers(bucket, plan, read_manifest(manifest))
+    downloads = _ParallelDownload(bucket, plan, read_manifest(manifest))
     try:
-        transfers.run(report)
+        downloads.run(report)
     finally:
-        write_manifest(manifest, dict(transfers.records))
-    return transfers.problems
+        write_manifest(manifest, dict(downloads.records))
+    return downloads.problems
 
 
-def _register(plan: Plan, report: Report) -> Found:
-    """The tiles of which something has come."""
-    if not plan.here:
-        return Found(())
-    folder = settings().spacenet / plan.request.area.folder
+def _register(plan: Plan, report: Report) -> ScanResult:
+    """Register the tiles of a plan that have files."""
+    if not plan.downloaded:
+        return ScanResult(())
+    folder = settings().spacenet / plan.selection.area.folder
     return register(
         folder,
-        report=lambda share, doing: report(_CAME + (1 - _CAME) * share, doing),
-        only=frozenset(plan.request.tiles),
+        report=lambda share, doing: report(_DOWNLOADED + (1 - _DOWNLOADED) * share, doing),
+        tile_ids=frozenset(plan.selection.tiles),
     )
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Two downloads at a time would write the same parts."""
+def _download_lock() -> Iterator[None]:
+    """Refuse a second download at the same time, which would write the same partial files."""
     folder = settings().spacenet
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -193,45 +195,52 @@ def _alone() -> Iterator[None]:
 
 
 @dataclass
-class _Transfers:
-    """All files of a plan on their way."""
+class _ParallelDownload:
+    """Parallel download of the files of a plan."""
 
     bucket: Bucket
     plan: Plan
-    records: dict[str, Record]  #: of the files that are here, by key
-    problems: list[str] = field(default_factory=list)  #: sentences about single files
-    came: int = 0  #: bytes
-    over: Event = field(default_factory=Event)
+    records: dict[str, Record]  #: of the downloaded files, by key
+    problems: list[str] = field(default_factory=list)  #: one sentence per file that failed
+    received: int = 0  #: [bytes]
+    stopped: Event = field(default_factory=Event)
     lock: Lock = field(default_factory=Lock)
 
     def run(self, report: Report) -> None:
-        """Returns when all have come; raises what ends it for all. Then, as on a stop, each thread ends its piece."""
+        """Download all files; raises the first error that concerns all of them.
+
+        On an error or a stop every thread ends at its next chunk.
+        """
         pool = ThreadPoolExecutor(THREADS, thread_name_prefix="fetch")
         try:
-            waiting = {pool.submit(self._one, wanted) for wanted in self.plan.all_objects}
-            while waiting:
-                done, waiting = wait(waiting, timeout=_LOOK_S)
-                report(*self._progress(len(self.plan.all_objects) - len(waiting)))
-                for future in done:
+            pending = {pool.submit(self._download, remote) for remote in self.plan.all_objects}
+            while pending:
+                finished, pending = wait(pending, timeout=_REPORT_S)
+                report(*self._progress(len(self.plan.all_objects) - len(pending)))
+                for future in finished:
                     future.result()
         finally:
-            self.over.set()
+            self.stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _one(self, wanted: Object) -> None:
+    def _download(self, remote: Object) -> None:
         try:
-            known = self.records.get(wanted.key)
-            self.records[wanted.key] = bring(self.bucket, wanted, file_of(wanted), known, self._tell)
-        except _ONE_FILE as error:
+            record = self.records.get(remote.key)
+            self.records[remote.key] = download_object(
+                self.bucket, remote, local_path(remote), record, self._report_bytes
+            )
+        except _FILE_ERRORS as error:
             self.problems.append(str(error))
 
-    def _tell(self, size: int) -> None:
-        if self.over.is_set():
+    def _report_bytes(self, size: int) -> None:
+        if self.stopped.is_set():
             raise CancelledError
         with self.lock:
-            self.came += size
+            self.received += size
 
-    def _progress(self, files: int) -> tuple[float, str]:
-        share = min(self.came / max(self.plan.size, 1), 1.0)
-        words = f"{megabytes(self.came)} of {megabytes(self.plan.size)}, {files} of {len(self.plan.all_objects)} files"
-        return _ASKED + (_CAME - _ASKED) * share, words
+    def _progress(self, file_count: int) -> tuple[float, str]:
+        total = self.plan.total_bytes
+        share = min(self.received / max(total, 1), 1.0)
+        files = f"{file_count} of {len(self.plan.all_objects)} files"
+        message = f"{format_bytes(self.received)} of {format_bytes(total)}, {files}"
+        return _LISTED + (_DOWNLOADED - _LISTED) * share, message

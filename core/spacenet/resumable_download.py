@@ -1,4 +1,4 @@
-"""One object of the bucket to one file: resumed, checked, and under its real name only once it is whole."""
+"""Resumable download of one object: checked by its checksum and renamed to its final name once complete."""
 
 import errno
 import hashlib
@@ -12,112 +12,125 @@ from typing import BinaryIO, TypeAlias
 
 import orjson
 
-from core.atomic_files import replacing
+from core.atomic_files import atomic_write
 from core.catalog.spacenet_names import SPACENET
 from core.errors import BucketUnreachable, CannotWrite, DamagedDownload, DiskFull, GroundplanError
-from core.spacenet.bucket import LICENCE, Bucket, Object
+from core.spacenet.bucket import LICENSE, Bucket, Object
 
-#: Called with the bytes that came, or minus those that were thrown away; what it raises stops the transfer.
-Tell: TypeAlias = Callable[[int], None]
+#: Called with the bytes received, negative for discarded ones; an exception it raises stops the download.
+ReportBytes: TypeAlias = Callable[[int], None]
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a file was when it came."""
+    """Manifest record of a downloaded file."""
 
     size: int  #: bytes
     etag: str
     sha256: str
 
     @classmethod
-    def of(cls, file: Path, wanted: Object) -> "Record":
-        """Of a file that is there."""
-        return cls(wanted.size, wanted.etag, _digest(file, "sha256"))
+    def of(cls, file: Path, remote: Object) -> "Record":
+        """Build the record of a file on disk."""
+        return cls(remote.size, remote.etag, _digest(file, "sha256"))
 
 
-def bring(bucket: Bucket, wanted: Object, file: Path, known: Record | None, tell: Tell) -> Record:
-    """The file of an object; nothing is asked for where it is whole, and only the rest where a part of it is here.
+def download_object(
+    bucket: Bucket, remote: Object, file: Path, record: Record | None, report_bytes: ReportBytes
+) -> Record:
+    """Download an object to a file, resuming a partial one; a complete file causes no request.
 
-    What came of it lies beside it as `.<name>.<ETag>.part` and stays there when the transfer is stopped. Raises
-    DamagedDownload, DiskFull, CannotWrite, and what the bucket does.
+    The partial file `.<name>.<ETag>.part` beside it stays when the download is stopped.
+
+    Args:
+        bucket: Bucket to read from.
+        remote: Object to download.
+        file: Path to write.
+        record: Manifest record of an earlier download, if any.
+        report_bytes: Called with the number of bytes received.
+
+    Returns:
+        The record for the manifest.
+
+    Raises:
+        DamagedDownload: The checksum is wrong twice.
+        DiskFull: The disk is full.
+        CannotWrite: The file cannot be written.
+        FetchError: The bucket cannot be read.
     """
-    with _writing(file):
-        if _is_whole(file, wanted, known):
-            tell(wanted.size)
-            return Record.of(file, wanted)
-        part = _part(file, wanted)
-        for _ in range(2):  # the part of an earlier time may be damaged: then once more from its first byte
-            _append(bucket, wanted, part, tell)
-            if _is_right(part, wanted):
-                return _finish(part, file, wanted)
-            tell(-part.stat().st_size)
-            part.unlink()
+    with _translated_errors(file):
+        if _is_complete(file, remote, record):
+            report_bytes(remote.size)
+            return Record.of(file, remote)
+        partial = _partial_file(file, remote)
+        for _ in range(2):  # a damaged partial file is downloaded again from the start
+            _download_rest(bucket, remote, partial, report_bytes)
+            if _matches(partial, remote):
+                record = Record.of(partial, remote)
+                partial.replace(file)
+                return record
+            report_bytes(-partial.stat().st_size)
+            partial.unlink()
     raise DamagedDownload(name=file)
 
 
-def _is_whole(file: Path, wanted: Object, known: Record | None) -> bool:
-    """Whether the file is what the bucket has: by its record, or by its checksum where there is no record of it."""
-    if not file.is_file() or file.stat().st_size != wanted.size:
+def _is_complete(file: Path, remote: Object, record: Record | None) -> bool:
+    """Compare a file with the object: by its manifest record, else by the object's checksum."""
+    if not file.is_file() or file.stat().st_size != remote.size:
         return False
-    if known is not None and known.etag == wanted.etag:
-        return known.sha256 == _digest(file, "sha256")
-    return wanted.md5 is not None and _is_right(file, wanted)
+    if record is not None and record.etag == remote.etag:
+        return record.sha256 == _digest(file, "sha256")
+    return remote.md5 is not None and _matches(file, remote)
 
 
-def _is_right(file: Path, wanted: Object) -> bool:
-    """By MD5, by the size alone where the bucket tells no checksum."""
-    return file.stat().st_size == wanted.size and wanted.md5 in (None, _digest(file, "md5"))
+def _matches(file: Path, remote: Object) -> bool:
+    """Compare by size and MD5, or by size alone if the bucket gives no checksum."""
+    return file.stat().st_size == remote.size and remote.md5 in (None, _digest(file, "md5"))
 
 
-def _digest(file: Path, kind: str) -> str:
+def _digest(file: Path, algorithm: str) -> str:
     with file.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
+        return hashlib.file_digest(stream, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
 
 
-def _part(file: Path, wanted: Object) -> Path:
-    """Named after the ETag, so that the part of an object that has changed since is never gone on with."""
+def _partial_file(file: Path, remote: Object) -> Path:
+    """Name the partial file after the ETag, so that a changed object is never resumed; stale ones are deleted."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.name}.{re.sub(r'[^0-9A-Za-z-]', '', wanted.etag)[:64]}.part")
-    for other in file.parent.glob(f".{file.name}.*.part"):
-        if other != part or other.stat().st_size > wanted.size:
-            other.unlink()
-    return part
+    partial = file.with_name(f".{file.name}.{re.sub(r'[^0-9A-Za-z-]', '', remote.etag)[:64]}.part")
+    for stale in file.parent.glob(f".{file.name}.*.part"):
+        if stale != partial or stale.stat().st_size > remote.size:
+            stale.unlink()
+    return partial
 
 
-def _append(bucket: Bucket, wanted: Object, part: Path, tell: Tell) -> None:
-    """Until all is there; a connection that breaks is made anew as long as each one brings something."""
-    with part.open("ab", buffering=0) as file:  # nothing is left to be written when a stopped one closes it
-        tell(file.tell())
-        while (before := file.tell()) < wanted.size:
+def _download_rest(bucket: Bucket, remote: Object, partial: Path, report_bytes: ReportBytes) -> None:
+    """Download the remaining bytes, reconnecting as long as every connection brings some."""
+    with partial.open("ab", buffering=0) as file:  # unbuffered, so that closing after a stop writes nothing more
+        report_bytes(file.tell())
+        while (offset := file.tell()) < remote.size:
             try:
-                _read_on(bucket, wanted, file, tell)
+                _append_stream(bucket, remote, file, report_bytes)
             except BucketUnreachable:
-                if file.tell() == before:
+                if file.tell() == offset:
                     raise
-            if file.tell() == before:
-                raise BucketUnreachable(detail="it sent nothing")
+            if file.tell() == offset:
+                raise BucketUnreachable(detail="it sent no data")
         os.fsync(file.fileno())
 
 
-def _read_on(bucket: Bucket, wanted: Object, file: BinaryIO, tell: Tell) -> None:
-    for chunk in bucket.read(wanted, file.tell()):
-        tell(len(chunk))  # raises where the download was stopped: whoever goes on with it may be writing by now
+def _append_stream(bucket: Bucket, remote: Object, file: BinaryIO, report_bytes: ReportBytes) -> None:
+    for chunk in bucket.read(remote, file.tell()):
+        report_bytes(len(chunk))  # raises after a stop, before the write: a resumed download may own the file by now
         file.write(chunk)
-        if file.tell() > wanted.size:  # whatever this is, it is not the object: no disk is filled with it
+        if file.tell() > remote.size:  # more than the object has: do not fill the disk
             return
 
 
-def _finish(part: Path, file: Path, wanted: Object) -> Record:
-    record = Record.of(part, wanted)
-    part.replace(file)
-    return record
-
-
 @contextmanager
-def _writing(file: Path) -> Iterator[None]:
+def _translated_errors(file: Path) -> Iterator[None]:
     try:
         yield
-    except GroundplanError:  # some are OSErrors too
+    except GroundplanError:  # some are OSErrors as well
         raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -126,16 +139,16 @@ def _writing(file: Path) -> Iterator[None]:
 
 
 def read_manifest(path: Path) -> dict[str, Record]:
-    """The record of every file that came, by key; empty where there is none, or none that can be read."""
+    """Read the records of all downloaded files, by key; empty if there is no readable manifest."""
     try:
-        return {key: Record(**facts) for key, facts in orjson.loads(path.read_bytes())["files"].items()}
+        return {key: Record(**fields) for key, fields in orjson.loads(path.read_bytes())["files"].items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
 
 
 def write_manifest(path: Path, records: Mapping[str, Record]) -> None:
-    """Who made the files and what they were, as JSON; raises DiskFull, CannotWrite."""
+    """Write attribution and records of the files as JSON; raises DiskFull, CannotWrite."""
     files = {key: asdict(record) for key, record in sorted(records.items())}
-    facts = {"attribution": SPACENET, "licence": LICENCE, "files": files}
-    with replacing(path) as part:
-        part.write_bytes(orjson.dumps(facts, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    content = {"attribution": SPACENET, "licence": LICENSE, "files": files}
+    with atomic_write(path) as partial:
+        partial.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))

@@ -1,4 +1,4 @@
-"""Which files of which tiles of SpaceNet's somebody wants, and how people write and read numbers of tiles."""
+"""Tile selection for a SpaceNet download: area, tile numbers and products, and parsing of number ranges."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,94 +6,106 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core.catalog.store import Catalog
-from core.catalog.tile import COLOUR, EIGHT_BANDS, Tile
+from core.catalog.tile import MULTISPECTRAL_PRODUCT, RGB_PRODUCT, Tile
 from core.errors import NotTileNumbers
+from core.formatting import counted
 from core.spacenet.bucket import Area, Product, area_named
 
-#: No area has as many tiles.
-MOST_TILES = 20_000
+#: More tiles than any area has.
+MAX_TILES = 20_000
 
 
 @dataclass(frozen=True)
-class Request:
-    """Which files of which tiles of an area."""
+class TileSelection:
+    """Tiles and products of an area to download."""
 
     aoi: str
-    numbers: tuple[int, ...]  #: of the tiles, ascending
-    products: tuple[str, ...]  #: as the bucket calls them
+    numbers: tuple[int, ...]  #: tile numbers, ascending
+    products: tuple[str, ...]  #: product names of the bucket
 
     @classmethod
-    def of(cls, aoi: str, numbers: Sequence[int], products: Sequence[str] = ()) -> "Request":
-        """Checked and put in order; the usual products where none are named. Raises UnknownArea, UnknownProduct."""
+    def of(cls, aoi: str, numbers: Sequence[int], products: Sequence[str] = ()) -> "TileSelection":
+        """Build a checked selection in ascending order.
+
+        Args:
+            aoi: Name of the area.
+            numbers: Tile numbers.
+            products: Product names; the area's default products if empty.
+
+        Raises:
+            UnknownArea: The bucket has no such area.
+            UnknownProduct: The area has no such product.
+        """
         area = area_named(aoi)
-        names = tuple(area.product(name).name for name in dict.fromkeys(products)) or area.usual
+        names = tuple(area.product(name).name for name in dict.fromkeys(products)) or area.default_products
         return cls(aoi, tuple(sorted(set(numbers))), names)
 
     @classmethod
-    def from_params(cls, params: Mapping[str, Any]) -> "Request":
-        """As a job carries it; raises what `of` does."""
+    def from_params(cls, params: Mapping[str, Any]) -> "TileSelection":
+        """Build a selection from job parameters; raises what `of` raises."""
         return cls.of(str(params["aoi"]), [int(number) for number in params["numbers"]], params["products"])
 
     @property
     def area(self) -> Area:
-        """The area itself."""
+        """Area of the selection."""
         return area_named(self.aoi)
 
     @property
-    def kinds(self) -> tuple[Product, ...]:
-        """The products themselves."""
+    def product_list(self) -> tuple[Product, ...]:
+        """Products of the selection."""
         return tuple(self.area.product(name) for name in self.products)
 
     @property
     def tiles(self) -> tuple[str, ...]:
-        """Ids of the tiles, as the catalogue has them."""
+        """Tile ids as used in the catalog."""
         return tuple(f"{self.aoi}_img{number}" for number in self.numbers)
 
     @property
     def typical_bytes(self) -> int:
-        """About how much it is, without asking the bucket."""
-        return len(self.numbers) * sum(product.typical_bytes for product in self.kinds)
+        """Approximate download size, without a request to the bucket."""
+        return len(self.numbers) * sum(product.typical_bytes for product in self.product_list)
 
     @property
     def title(self) -> str:
-        """For people."""
-        return f"Get {len(self.numbers)} {'tile' if len(self.numbers) == 1 else 'tiles'} of {self.area.city}"
+        """Job title for display."""
+        return f"Download {counted(len(self.numbers), 'tile')} of {self.area.city}"
 
-    def lacking(self, catalog: Catalog) -> "Request":
-        """Only its tiles of which some product is not on this machine."""
-        here = {tile.id for tile in catalog.named(self.tiles) if all(_has(tile, name) for name in self.products)}
-        return replace(
-            self, numbers=tuple(n for n, tile in zip(self.numbers, self.tiles, strict=True) if tile not in here)
-        )
+    def missing(self, catalog: Catalog) -> "TileSelection":
+        """Select the tiles with a product that is not on this machine."""
+        complete = {
+            tile.id for tile in catalog.named(self.tiles) if all(_has_product(tile, name) for name in self.products)
+        }
+        by_number = zip(self.numbers, self.tiles, strict=True)
+        return replace(self, numbers=tuple(number for number, tile in by_number if tile not in complete))
 
     def params(self) -> dict[str, object]:
-        """As a job carries it."""
+        """Job parameters of the selection."""
         return {"aoi": self.aoi, "numbers": list(self.numbers), "products": list(self.products)}
 
 
-def _has(tile: Tile, product: str) -> bool:
-    """Whether a tile has a product, or the same in another of SpaceNet's layouts, and its file is still there."""
-    if product in COLOUR:
-        file = next((tile.products[name] for name in COLOUR if name in tile.products), None)
+def _has_product(tile: Tile, product: str) -> bool:
+    """Tell whether a tile has a product, or its equivalent in another layout, and the file exists."""
+    if product in RGB_PRODUCT:
+        file = next((tile.products[name] for name in RGB_PRODUCT if name in tile.products), None)
     else:
-        file = tile.eight_bands if product in EIGHT_BANDS else tile.footprints
+        file = tile.eight_bands if product in MULTISPECTRAL_PRODUCT else tile.footprints
     return file is not None and file.is_file()
 
 
 def parse_numbers(text: str) -> tuple[int, ...]:
-    """Ascending numbers from text like "1-20, 225"; raises NotTileNumbers, also for more than MOST_TILES."""
+    """Parse tile numbers such as "1-20, 225"; raises NotTileNumbers, also for more than MAX_TILES."""
     numbers: set[int] = set()
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*([0-9]{1,6})\s*(?:[-–]\s*([0-9]{1,6})\s*)?", part)
+    for item in text.split(","):
+        match = re.fullmatch(r"\s*([0-9]{1,6})\s*(?:[-–]\s*([0-9]{1,6})\s*)?", item)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         numbers.update(range(first, last + 1))
-        if last < first or len(numbers) > MOST_TILES:
+        if last < first or len(numbers) > MAX_TILES:
             raise NotTileNumbers(text=text[:60])
     return tuple(sorted(numbers))
 
 
-def spell_numbers(numbers: Sequence[int]) -> str:
-    """The shortest such text."""
+def format_numbers(numbers: Sequence[int]) -> str:
+    """Format tile numbers as the shortest text that `parse_numbers` reads."""
     runs: list[list[int]] = []
     for number in sorted(set(numbers)):
         if runs and number == runs[-1][-1] + 1:
@@ -103,8 +115,8 @@ def spell_numbers(numbers: Sequence[int]) -> str:
     return ", ".join("-".join(map(str, run)) for run in runs)
 
 
-def number_of(tile: str) -> int:
-    """Of a tile id such as AOI_2_Vegas_img225: 225; raises NotTileNumbers."""
+def tile_number(tile: str) -> int:
+    """Extract the number of a tile id: 225 of AOI_2_Vegas_img225; raises NotTileNumbers."""
     digits = tile.rpartition("_img")[2]
     if not digits.isdecimal():
         raise NotTileNumbers(text=tile)

@@ -1,6 +1,6 @@
-"""A city that is nowhere: made by the program from a seed, in SpaceNet 2's layout, at 0° N 0° E.
+"""Synthetic sample city, generated from a random seed in the layout of SpaceNet 2, at 0° N 0° E.
 
-plan (streets, blocks) ▸ districts (what stands in a block) ▸ surface (what lies and rises in each pixel)
+plan (streets, blocks) ▸ districts (buildings, gardens, parking) ▸ surface (material, height and slope per pixel)
 ▸ camera (sun, shadows, haze, sensor) ▸ writer (tiles and labels on disk).
 """
 

@@ -1,4 +1,4 @@
-"""Sun, sky, air and sensor: from a surface to the numbers a WorldView satellite delivers."""
+"""Sensor simulation of a WorldView satellite: illumination, shadows, haze, point spread, noise."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ _SHARPENING = 0.55
 
 
 def light(surface: Surface) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """How much sun and how much sky reach each pixel; 1 is level open ground."""
+    """Shares of sunlight and skylight that reach each pixel; 1 is level open ground."""
     rise = surface.east * np.float32(_SUN_EAST) + surface.south * np.float32(_SUN_SOUTH)
     facing = 1 - rise * np.float32(1 / np.tan(_ELEVATION))
     facing /= np.sqrt(1 + surface.east**2 + surface.south**2)
@@ -43,7 +43,7 @@ def _lit(height: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _shifted(height: NDArray[np.float32], pixels: int) -> NDArray[np.float32]:
-    """What a shadow's upper edge has come down to, `pixels` further from the sun."""
+    """Upper edge of a shadow, `pixels` further from the sun."""
     right, down = round(-_SUN_EAST * pixels), round(-_SUN_SOUTH * pixels)
     out = np.zeros_like(height)
     rows, columns = height.shape
@@ -61,7 +61,7 @@ def _overlap(size: int, shift: int) -> tuple[slice, slice]:
 
 
 def radiance(surface: Surface, sun: NDArray[np.float32], sky: NDArray[np.float32], band: int) -> NDArray[np.float32]:
-    """What reaches the sensor in one of the eight bands, in its numbers, haze included, without blur and noise."""
+    """Radiance at the sensor in one of the eight bands, haze included, without blur and noise."""
     lit = sun * (1 - _SKY[band]) + sky * _SKY[band]
     lit *= surface.tone
     lit *= (SPECTRA[:, band] * _GAIN[band])[surface.swatch]

@@ -1,4 +1,4 @@
-"""Cars, and the parking places they stand on."""
+"""Cars and parking lots of the sample city."""
 
 from math import pi
 
@@ -22,9 +22,9 @@ def car(frame: Frame, rng: np.random.Generator) -> list[Part]:
 def parking(city: City, frame: Frame, length: float, rng: np.random.Generator) -> None:
     """Two rows of marked stalls along the frame, some of them taken."""
     city.lay(frame.box(length, 11.5), "asphalt", rng.uniform(0.85, 1.5))
-    taken = rng.uniform(0.15, 0.8)
+    occupied = rng.uniform(0.15, 0.8)
     for u in np.arange(-length / 2 + 1.5, length / 2 - 1.5, 2.7):
         for v in (-3.4, 3.4):
             city.lay(frame.moved(u - 1.35, v).box(0.3, 4.8), "lane mark", 0.7)
-            if rng.random() < taken:
+            if rng.random() < occupied:
                 city.stand(car(frame.moved(u, v + rng.normal(0, 0.2), rng.choice([-pi / 2, pi / 2])), rng))

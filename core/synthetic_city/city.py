@@ -1,4 +1,4 @@
-"""What lies and stands in the sample city, as shapes. Metres east (x) and south (y) of its north-west corner."""
+"""Shapes of the sample city: ground, building parts, trees and lots, in meters east (x) and south (y) of its origin."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from core.types import Geometries
 
 
 class Roof(IntEnum):
-    """How a part rises above its eaves. `pitch` is rise over run, for FLAT the parapet's height in metres."""
+    """Roof types. `pitch` is rise over run, for FLAT the height of the parapet [m]."""
 
     FLAT = 0
     GABLE = 1
@@ -30,7 +30,7 @@ class Roof(IntEnum):
 
 
 class Frame(NamedTuple):
-    """A place and a direction: u runs along, v to the right of it (on the map, y pointing south)."""
+    """Local coordinate frame: origin and direction; u runs along it, v to its right (y points south)."""
 
     x: float
     y: float
@@ -56,7 +56,7 @@ class Frame(NamedTuple):
 
 
 class Patch(NamedTuple):
-    """Flat ground of one material."""
+    """Flat polygon of one material."""
 
     outline: BaseGeometry
     swatch: int
@@ -64,7 +64,7 @@ class Patch(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Something raised: a roof, a wing, a wall, a car. Its form is told in its frame, half_length × half_width."""
+    """Raised object, such as a roof, wall or car; its form is defined in its frame, half_length × half_width."""
 
     outline: Polygon
     frame: Frame
@@ -80,7 +80,7 @@ class Part(NamedTuple):
 
 
 class Tree(NamedTuple):
-    """A crown."""
+    """Tree crown."""
 
     x: float
     y: float
@@ -120,7 +120,7 @@ def fitting(lot: "Lot", make: Callable[[float], list[Part]]) -> list[Part]:
 
 @dataclass
 class City:
-    """Collects shapes while districts are built."""
+    """Builder that collects the shapes of all districts."""
 
     ground: list[Patch] = field(default_factory=list)  #: under the streets, later over earlier
     paving: list[Patch] = field(default_factory=list)  #: over pavements and under the kerb: drive-ways
@@ -162,7 +162,7 @@ class City:
 
 @dataclass(frozen=True)
 class Lot:
-    """A piece of a block. Corners (4, 2): left and right at the street, right and left at the back."""
+    """Lot of a block. Corners (4, 2): left and right at the street, right and left at the back."""
 
     corners: NDArray[np.float64]
 

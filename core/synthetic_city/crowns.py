@@ -1,4 +1,4 @@
-"""Trees as clumps of leaves: stamps of crowns, pressed into the surface wherever they rise above it."""
+"""Tree crowns: height stamps of leaf clumps, merged into the surface by maximum height."""
 
 from collections import defaultdict
 
@@ -29,10 +29,10 @@ def plant(
             shapes.append(_palm(size, rng) if is_palm else _crown(size, rng))
         stamp = shapes[rng.integers(len(shapes))]
         _press(crown, kind, colour, stamp * top, r, c, int(material), rng.uniform(0.7, 1.3))
-    seen = crown > height
+    visible = crown > height
     slope_south, slope_east = (np.gradient(crown, gsd, axis=axis) for axis in (0, 1))
-    height[seen], swatch[seen], tone[seen] = crown[seen], kind[seen], colour[seen]
-    east[seen], south[seen] = np.clip(slope_east[seen], -0.8, 0.8), np.clip(slope_south[seen], -0.8, 0.8)
+    height[visible], swatch[visible], tone[visible] = crown[visible], kind[visible], colour[visible]
+    east[visible], south[visible] = np.clip(slope_east[visible], -0.8, 0.8), np.clip(slope_south[visible], -0.8, 0.8)
 
 
 def _press(

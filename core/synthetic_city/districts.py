@@ -1,10 +1,9 @@
-"""Fills the blocks of a plan, each as its district has it, and puts traffic on the streets."""
+"""Districts: fill the blocks of a plan by district type, and add traffic to the streets."""
 
 from collections.abc import Callable
 from math import atan2, pi
 
 import numpy as np
-from shapely import LineString
 
 from core.synthetic_city.cars import car
 from core.synthetic_city.city import City, Frame
@@ -41,14 +40,12 @@ def _street_life(city: City, street: Street, rng: np.random.Generator) -> None:
     """Cars driving and parked, and trees along the pavements."""
     has_trees = rng.random() < 0.5
     for s in np.arange(rng.uniform(8, 30), street.line.length - 8, 26 if street.is_arterial else 20):
-        frame, side = _along(street.line, s + rng.uniform(-6, 6)), rng.choice([-1, 1])
+        middle = s + rng.uniform(-6, 6)
+        a, b = street.line.interpolate(middle - 1), street.line.interpolate(middle + 1)
+        frame = Frame((a.x + b.x) / 2, (a.y + b.y) / 2, atan2(b.y - a.y, b.x - a.x))
+        side = rng.choice([-1, 1])
         lane = street.width / 2 - (rng.choice([3, 6]) if street.is_arterial else 1.2)
         if street.width > 6 and rng.random() < 0.42:
             city.stand(car(frame.moved(0, side * lane, pi if side < 0 else 0), rng))
         if has_trees and rng.random() < 0.7:
             tree(city, frame.moved(3, rng.choice([-1, 1]) * (street.width / 2 + 2)), rng, 2.2)
-
-
-def _along(line: LineString, s: float) -> Frame:
-    a, b = line.interpolate(s - 1), line.interpolate(s + 1)
-    return Frame((a.x + b.x) / 2, (a.y + b.y) / 2, atan2(b.y - a.y, b.x - a.x))

@@ -1,4 +1,4 @@
-"""What grows and lies about between houses: trees, hedges, walls, pools."""
+"""Vegetation and objects between houses: trees, hedges, walls, pools."""
 
 from math import pi
 

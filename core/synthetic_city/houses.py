@@ -1,4 +1,4 @@
-"""Suburbs: detached houses with garage, drive-way, yard and often a pool."""
+"""Suburban district: detached houses with garage, driveway, yard and often a pool."""
 
 from math import pi
 
@@ -71,36 +71,36 @@ def _house(
 def _roof_things(parts: list[Part], rng: np.random.Generator) -> list[Part]:
     """Solar panels and vents on the body's roof."""
     body, run = parts[0], parts[0].half_width
-    things = []
+    fixtures = []
     if rng.random() < 0.2 and body.half_length > 6:
         panels = body.frame.moved(rng.uniform(-2, 2), run * 0.5 * rng.choice([-1, 1]))
-        things.append(part(panels, rng.uniform(3, 6), run * 0.55, Roof.DECAL, 0, 0, "solar panel", 1, 4))
+        fixtures.append(part(panels, rng.uniform(3, 6), run * 0.55, Roof.DECAL, 0, 0, "solar panel", 1, 4))
     for _ in range(rng.integers(1, 4)):
         v = rng.uniform(-0.6, 0.6) * run
         vent = body.frame.moved(rng.uniform(-0.6, 0.6) * body.half_length, v)
         top = body.eaves + body.pitch * (run - abs(v)) + 0.5
         size = rng.uniform(0.5, 1.1)
-        things.append(
+        fixtures.append(
             part(vent, size, size, Roof.FLAT, top, 0, pick(rng, ("machine", "glass")), rng.uniform(0.6, 1.3), 5)
         )
-    return things
+    return fixtures
 
 
 def _front_yard(city: City, lot: Lot, rng: np.random.Generator, drive: float, setback: float) -> None:
     """Drive-way, lawn, a parked car, a few trees; `drive` is where along the street the garage lies."""
     frame, reach = lot.frame, setback + PAVEMENT_M + 0.4
-    way = frame.moved(drive, setback - reach / 2 + 0.3, pi / 2)
+    path = frame.moved(drive, setback - reach / 2 + 0.3, pi / 2)
     city.pave(
-        way.box(reach, rng.uniform(4.8, 6)), pick(rng, ("concrete", "concrete", "pavers")), rng.uniform(0.75, 1.1)
+        path.box(reach, rng.uniform(4.8, 6)), pick(rng, ("concrete", "concrete", "pavers")), rng.uniform(0.75, 1.1)
     )
-    other = -float(np.sign(drive)) * lot.width / 4
+    opposite = -float(np.sign(drive)) * lot.width / 4
     if rng.random() < 0.6:
-        lawn = frame.moved(other, setback * 0.45).box(lot.width * 0.4, setback * 0.8)
+        lawn = frame.moved(opposite, setback * 0.45).box(lot.width * 0.4, setback * 0.8)
         city.lay(lawn.buffer(-1).buffer(1), pick(rng, ("grass", "lush grass", "bark")), rng.uniform(0.8, 1.1))
     if rng.random() < 0.55:
-        city.stand(car(way.moved(rng.uniform(-1, 1), rng.choice([-1.3, 1.3]), rng.choice([0, pi])), rng))
+        city.stand(car(path.moved(rng.uniform(-1, 1), rng.choice([-1.3, 1.3]), rng.choice([0, pi])), rng))
     for _ in range(rng.integers(0, 4)):
-        tree(city, frame.moved(other + rng.normal(0, 3), rng.uniform(0.5, setback - 1)), rng, 1.9)
+        tree(city, frame.moved(opposite + rng.normal(0, 3), rng.uniform(0.5, setback - 1)), rng, 1.9)
 
 
 def _back_yard(city: City, lot: Lot, rng: np.random.Generator, side: float, house: BaseGeometry, start: float) -> None:

@@ -1,4 +1,4 @@
-"""Large buildings: industrial halls and blocks of flats, with their parking."""
+"""Industrial and apartment districts: large buildings with parking lots."""
 
 from math import pi
 
@@ -58,17 +58,19 @@ def _containers(city: City, lot: Lot, rng: np.random.Generator) -> None:
 
 def _machines(body: Part, rng: np.random.Generator) -> list[Part]:
     """Mended spots, air conditioning and skylights on a flat roof."""
-    things = []
+    machines = []
     for _ in range(int(body.half_length * body.half_width / 40) + 1):
-        at = body.frame.moved(rng.uniform(-0.8, 0.8) * body.half_length, rng.uniform(-0.75, 0.75) * body.half_width)
+        position = body.frame.moved(
+            rng.uniform(-0.8, 0.8) * body.half_length, rng.uniform(-0.75, 0.75) * body.half_width
+        )
         size = rng.uniform(1.2, 3.2)
         top = body.eaves + rng.uniform(1, 2)
-        things.append(part(at, size * 1.4, size, Roof.FLAT, top, 0, "machine", rng.uniform(0.6, 1.2), 4))
-        mended = at.moved(rng.normal(0, 3), rng.normal(0, 3)).box(size * 3, size * 1.5)
+        machines.append(part(position, size * 1.4, size, Roof.FLAT, top, 0, "machine", rng.uniform(0.6, 1.2), 4))
+        mended = position.moved(rng.normal(0, 3), rng.normal(0, 3)).box(size * 3, size * 1.5)
         if body.outline.buffer(-1).covers(mended):
-            patch = part(at, 1, 1, Roof.DECAL, 0, 0, "white roof", body.tone * rng.uniform(0.55, 0.9), 3, mended)
-            things.insert(0, patch._replace(swatch=body.swatch))
-    return things
+            patch = part(position, 1, 1, Roof.DECAL, 0, 0, "white roof", body.tone * rng.uniform(0.55, 0.9), 3, mended)
+            machines.insert(0, patch._replace(swatch=body.swatch))
+    return machines
 
 
 def _skylights(body: Part, rng: np.random.Generator) -> list[Part]:
@@ -110,5 +112,5 @@ def _flats(city: City, lot: Lot, material: str, rng: np.random.Generator) -> Non
 
     parts = fitting(lot, make)
     if parts:
-        city.build(parts, [] if is_tiled else [thing for p in parts for thing in _machines(p, rng)])
+        city.build(parts, [] if is_tiled else [machine for p in parts for machine in _machines(p, rng)])
     parking(city, frame.moved(0, 6), lot.width * 0.8, rng)

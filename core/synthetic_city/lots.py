@@ -1,4 +1,4 @@
-"""Cutting a block into lots, two rows back to back."""
+"""Subdivision of a block into lots, in two rows back to back."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from core.synthetic_city.plan import Bend, axes
 
 
 def rows_of_lots(
-    outline: Polygon, bend: Bend, frontage: float, rng: np.random.Generator, least: float
+    outline: Polygon, bend: Bend, frontage: float, rng: np.random.Generator, min_depth: float
 ) -> list[list[Lot]]:
     """Two rows of lots of about `frontage` metres each; `outline` in plan metres, lots in city metres.
 
@@ -21,7 +21,7 @@ def rows_of_lots(
     samples = np.linspace(0, length, 81)
     near, far = _chains(ring, samples)
     deep = np.flatnonzero(far - near > 0.66 * depth)
-    if len(deep) < 2 or depth < least:
+    if len(deep) < 2 or depth < min_depth:
         return []
     start, end = samples[deep[0]] + 0.5, samples[deep[-1]] - 0.5
     number = max(1, round((end - start) / frontage))
@@ -29,19 +29,19 @@ def rows_of_lots(
     cuts[1:-1] += rng.uniform(-0.12, 0.12, number - 1) * (end - start) / number
     front, back = _chains(ring, cuts)
     middle = front + (back - front) * (0.5 + rng.uniform(-0.02, 0.02))
-    sides = [(front, middle), (back, middle)] if depth >= 2 * least else [(front, back)]
+    sides = [(front, middle), (back, middle)] if depth >= 2 * min_depth else [(front, back)]
     return [
         [Lot(bend(origin + corners @ np.array([along, across]))) for corners in _quads(cuts, street, rear)]
         for street, rear in sides
     ]
 
 
-def _chains(ring: NDArray, at: NDArray) -> tuple[NDArray, NDArray]:
+def _chains(ring: NDArray, cuts: NDArray) -> tuple[NDArray, NDArray]:
     """Least and greatest v of a convex ring (u, v) at each u."""
     following = np.roll(ring, -1, axis=0)
     u0, v0, u1, v1 = *ring.T, *following.T
     run = np.where(np.abs(u1 - u0) < 1e-9, 1e-9, u1 - u0)
-    share = (at[:, None] - u0) / run
+    share = (cuts[:, None] - u0) / run
     v = np.where((share >= -1e-9) & (share <= 1 + 1e-9), v0 + share * (v1 - v0), np.nan)
     v[np.isnan(v).all(axis=1)] = 0.0
     return np.nanmin(v, axis=1), np.nanmax(v, axis=1)

@@ -1,4 +1,4 @@
-"""The old town: houses wall to wall along the rim of a block, a courtyard in its middle."""
+"""Old-town district: perimeter blocks of adjoining houses around a courtyard."""
 
 from math import pi
 
@@ -27,7 +27,7 @@ def old_town(city: City, block: Block, bend: Bend, rng: np.random.Generator) -> 
     outside, inside = (bend(_from_corner(ring)) for ring in (rim, inner))
     yard = Polygon(inside)
     city.lay(yard, pick(rng, ("cobbles", "soil", "grass", "old asphalt")), rng.uniform(0.7, 1))
-    sides = [_side(outside, inside, n) for n in range(len(outside))]
+    sides = list(np.stack([outside, np.roll(outside, -1, axis=0), np.roll(inside, -1, axis=0), inside], axis=1))
     if Polygon(outside).area < 1500 or rng.random() < 0.2:
         _courtyard_house(city, sides, rng)
     else:
@@ -56,17 +56,12 @@ def _from_corner(ring: Polygon) -> NDArray[np.float64]:
     return np.roll(points, -int(np.argmin(points.sum(axis=1))), axis=0)
 
 
-def _side(outside: NDArray, inside: NDArray, n: int) -> NDArray[np.float64]:
-    m = (n + 1) % len(outside)
-    return np.array([outside[n], outside[m], inside[m], inside[n]])
-
-
 def _courtyard_house(city: City, sides: list[NDArray], rng: np.random.Generator) -> None:
     """One building around its courtyard, all roofs of one kind."""
     eaves, pitch, tone = rng.uniform(8, 12), rng.uniform(0.4, 0.6), rng.uniform(0.9, 1.1)
     material = pick(rng, _ROOFS)
-    things = [thing for side in sides for thing in _chimneys(side, eaves, pitch, rng)]
-    city.build([_ridge(side, eaves, pitch, material, tone) for side in sides], things)
+    chimneys = [chimney for side in sides for chimney in _chimneys(side, eaves, pitch, rng)]
+    city.build([_ridge(side, eaves, pitch, material, tone) for side in sides], chimneys)
 
 
 def _courtyard_row(city: City, sides: list[NDArray], yard: BaseGeometry, rng: np.random.Generator) -> None:
@@ -76,8 +71,8 @@ def _courtyard_row(city: City, sides: list[NDArray], yard: BaseGeometry, rng: np
         eaves, pitch = rng.uniform(7, 12.5), rng.uniform(0.4, 0.65)
         material, tone = pick(rng, _ROOFS), rng.uniform(0.75, 1.2)
         corner = (cut[n - 1][-1], houses[0])
-        things = [thing for end in corner for thing in _chimneys(end, eaves, pitch, rng)]
-        city.build([_ridge(end, eaves, pitch, material, tone) for end in corner], things)
+        chimneys = [chimney for end in corner for chimney in _chimneys(end, eaves, pitch, rng)]
+        city.build([_ridge(end, eaves, pitch, material, tone) for end in corner], chimneys)
         for house in houses[1:-1]:
             wing = _wing(house, yard, rng)
             _house(city, house, wing, rng)
@@ -118,13 +113,13 @@ def _house(city: City, corners: NDArray, wing: Part | None, rng: np.random.Gener
         middle = Frame.on(lot.outline.centroid, lot.frame.angle)
         material = pick(rng, ("gravel roof", "tar roof"))
         body = part(middle, 1e4, 1e4, Roof.FLAT, eaves, 0, material, tone, 0, lot.outline)
-        things = [part(middle.moved(rng.uniform(-1, 1), 0), 2.5, 2, Roof.FLAT, eaves + 2, 0, "machine", 0.8, 4)]
+        fixtures = [part(middle.moved(rng.uniform(-1, 1), 0), 2.5, 2, Roof.FLAT, eaves + 2, 0, "machine", 0.8, 4)]
     else:
         material, pitch = pick(rng, _ROOFS), rng.uniform(0.4, 0.65)
         body = _ridge(corners, eaves, pitch, material, tone)
-        things = _chimneys(corners, eaves, pitch, rng)
+        fixtures = _chimneys(corners, eaves, pitch, rng)
     wings = [] if wing is None else [wing._replace(swatch=body.swatch, tone=tone, eaves=eaves * 0.6)]
-    city.build([body, *wings], things)
+    city.build([body, *wings], fixtures)
 
 
 def _ridge(corners: NDArray, eaves: float, pitch: float, material: str, tone: float) -> Part:
@@ -136,12 +131,12 @@ def _ridge(corners: NDArray, eaves: float, pitch: float, material: str, tone: fl
 
 def _chimneys(corners: NDArray, eaves: float, pitch: float, rng: np.random.Generator) -> list[Part]:
     """Chimneys near the ridge, and windows in the roof."""
-    lot, things = Lot(corners), []
+    lot, chimneys = Lot(corners), []
     depth = lot.depth
     top = eaves + pitch * depth / 2 + 0.7
     for u in np.arange(-lot.width / 2 + 1.5, lot.width / 2 - 1, rng.uniform(5, 11)):
         spot = lot.frame.moved(u, depth * rng.uniform(0.42, 0.58))
-        things.append(part(spot, 0.8, rng.uniform(0.9, 1.9), Roof.FLAT, top, 0, "old terracotta", 0.8, 4))
+        chimneys.append(part(spot, 0.8, rng.uniform(0.9, 1.9), Roof.FLAT, top, 0, "old terracotta", 0.8, 4))
         window = lot.frame.moved(u + rng.uniform(1.2, 2.5), depth * rng.choice([0.25, 0.75]))
-        things.append(part(window, 0.9, 1.3, Roof.DECAL, 0, 0, pick(rng, ("skylight", "glass")), 0.7, 5))
-    return [thing for thing in things if lot.outline.covers(thing.outline)]
+        chimneys.append(part(window, 0.9, 1.3, Roof.DECAL, 0, 0, pick(rng, ("skylight", "glass")), 0.7, 5))
+    return [chimney for chimney in chimneys if lot.outline.covers(chimney.outline)]

@@ -1,4 +1,4 @@
-"""Materials of the sample city: reflectance in WorldView-3's eight bands, and how uneven each one is."""
+"""Material palette: reflectance in the eight bands of WorldView-3, and texture parameters."""
 
 import numpy as np
 
@@ -66,13 +66,10 @@ TREE_KINDS = ("oak", "ash", "olive", "palm")
 SWATCH = {name: n for n, name in enumerate(_MATERIALS)}
 
 
-def _spectrum(red: float, green: float, blue: float, infrared: float) -> list[float]:
-    """Eight reflectances from four; the red edge lies half-way between red and near infrared."""
-    edge = (red + infrared) / 2
-    return [blue * 0.9, blue, green, (red + green) / 2, red, edge, infrared, infrared * 1.02]
-
-
 #: (materials, 8) float32 reflectance.
-SPECTRA = np.array([_spectrum(*row[:4]) for row in _MATERIALS.values()], np.float32)
+SPECTRA = np.array([  # the red edge lies half-way between red and near infrared
+    [blue * 0.9, blue, green, (red + green) / 2, red, (red + infrared) / 2, infrared, infrared * 1.02]
+    for red, green, blue, infrared, *_ in _MATERIALS.values()
+], np.float32)  # fmt: skip
 #: (materials, 4) float32: share by which grain, clumps, drift and courses change the reflectance.
 UNEVENNESS = np.array([row[4:] for row in _MATERIALS.values()], np.float32)

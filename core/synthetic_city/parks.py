@@ -1,4 +1,4 @@
-"""Open ground: a park, and a building site."""
+"""Open spaces: park and construction site."""
 
 from math import pi
 
@@ -34,8 +34,10 @@ def park(city: City, block: Block, bend: Bend, rng: np.random.Generator) -> None
     if (ground.buffer(-3) - pond - court.box(40, 24)).covers(pavilion.box(13, 8)):
         city.build([part(pavilion, 13, 8, Roof.HIP, 3.5, 0.45, "slate")])
     free = ground - shapely.union_all([paths.buffer(1), pond.buffer(1), court.box(40, 24)])
-    for spot in rng.uniform(0, 1, (22, 2)) * size + corner:
-        _grove(city, spot, free, rng)
+    for spot in rng.uniform(0, 1, (22, 2)) * size + corner:  # groves
+        points = spot + rng.normal(0, rng.uniform(6, 22), (rng.integers(4, 45), 2))
+        for x, y in points[shapely.contains_xy(free, points)]:
+            tree(city, Frame(x, y, 0), rng, 3.2)
 
 
 def _box(ground: Polygon) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -47,20 +49,14 @@ def _box(ground: Polygon) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def _paths(ground: Polygon, centre: NDArray, size: NDArray, rng: np.random.Generator) -> BaseGeometry:
     """A round walk, and three ways across."""
     walk = blob(centre, 0.34 * size.min(), rng).exterior
-    ways = [walk.buffer(1.7)]
+    paths = [walk.buffer(1.7)]
     for angle in rng.uniform(0, pi) + rng.normal(0, 0.2, 3) + np.array([0, 1, 2]) * pi / 3:
         far = np.array([np.cos(angle), np.sin(angle)]) * size.max()
         sway = rng.normal(0, 0.1, 2) * size
-        ways.append(
+        paths.append(
             smooth(np.array([centre - far, centre - far / 4 + sway, centre + far / 4 - sway, centre + far])).buffer(1.2)
         )
-    return shapely.union_all(ways).intersection(ground)
-
-
-def _grove(city: City, centre: NDArray, ground: BaseGeometry, rng: np.random.Generator) -> None:
-    points = centre + rng.normal(0, rng.uniform(6, 22), (rng.integers(4, 45), 2))
-    for x, y in points[shapely.contains_xy(ground, points)]:
-        tree(city, Frame(x, y, 0), rng, 3.2)
+    return shapely.union_all(paths).intersection(ground)
 
 
 def smooth(points: NDArray[np.float64]) -> LineString:

@@ -1,6 +1,7 @@
-"""The sample city's streets and blocks: an area cut again and again, each cut a street, then gently bent.
+"""City plan: streets and blocks by recursive subdivision, then smooth bending.
 
-Before bending, coordinates are plan metres; after it metres east and south of the city's north-west corner.
+Plan coordinates (before bending) and city coordinates (after bending) are in meters; the latter count east and south
+from the north-west corner of the city.
 """
 
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ PAVEMENT_M = 2.2
 
 @dataclass(frozen=True)
 class DistrictKind:
-    """How a district is cut; metres."""
+    """Layout parameters of a district [m]."""
 
     name: str
     depth: float  #: of a block, two rows of lots
@@ -50,7 +51,7 @@ _ARTERIAL = DistrictKind("arterial", 225, 265, 17, 0.03)
 
 @dataclass(frozen=True)
 class Bend:
-    """Smooth waves that curve straight streets without squeezing the lots between them."""
+    """Smooth displacement field that curves straight streets without compressing the lots between them."""
 
     waves: NDArray[np.float64]  #: (n, 2) wave vectors, radians a metre
     phases: NDArray[np.float64]  #: (n,)
@@ -86,7 +87,7 @@ class Bend:
 
 @dataclass(frozen=True)
 class Street:
-    """A street's middle line in city metres, and its width between kerbs."""
+    """Center line of a street in city coordinates, and its width between curbs [m]."""
 
     line: LineString
     width: float
@@ -95,7 +96,7 @@ class Street:
 
 @dataclass(frozen=True)
 class Block:
-    """Ground between streets: a convex polygon in plan metres."""
+    """Block between streets: a convex polygon in plan coordinates [m]."""
 
     outline: Polygon
     kind: DistrictKind
@@ -132,21 +133,21 @@ def _cut(
     gap = kind.street / 2 + PAVEMENT_M
     if depth > 1.4 * kind.depth + 2 * gap:
         rows = max(2, round((depth + 2 * gap) / (kind.depth + 2 * gap)))
-        at, heading = origin + across * (depth * (rows // 2) / rows) + along * length / 2, along
+        origin_of_cut, heading = origin + across * (depth * (rows // 2) / rows) + along * length / 2, along
     elif length > 1.5 * kind.length:
-        parts = max(2, ceil(length / kind.length))
-        share = (parts // 2 + rng.uniform(-0.12, 0.12)) / parts
-        at, heading = origin + along * (length * share) + across * depth / 2, across
+        count = max(2, ceil(length / kind.length))
+        share = (count // 2 + rng.uniform(-0.12, 0.12)) / count
+        origin_of_cut, heading = origin + along * (length * share) + across * depth / 2, across
     else:
         yield Polygon(shapely.get_coordinates(area))
         return
     angle = rng.normal(0, kind.skew)
     heading = heading * np.cos(angle) + heading[::-1] * [-1, 1] * np.sin(angle)
-    streets.append(_street(area, at, heading, kind, bend))
+    streets.append(_street(area, origin_of_cut, heading, kind, bend))
     for side in (-1, 1):
-        part = area.intersection(_half_plane(at, heading, side, gap))
-        if part.area > 150:
-            yield from _cut(part, kind, rng, bend, streets)
+        piece = area.intersection(_half_plane(origin_of_cut, heading, side, gap))
+        if piece.area > 150:
+            yield from _cut(piece, kind, rng, bend, streets)
 
 
 def axes(area: BaseGeometry) -> tuple[NDArray, NDArray, NDArray, float, float]:
@@ -158,15 +159,15 @@ def axes(area: BaseGeometry) -> tuple[NDArray, NDArray, NDArray, float, float]:
     return b, (c - b) / second, (a - b) / first, second, first
 
 
-def _half_plane(at: NDArray, heading: NDArray, side: int, gap: float) -> Polygon:
+def _half_plane(origin: NDArray, heading: NDArray, side: int, gap: float) -> Polygon:
     far, normal = heading * 5e3, heading[::-1] * [-1, 1] * side
-    start = at + normal * gap
+    start = origin + normal * gap
     return Polygon([start - far, start + far, start + far + normal * 5e3, start - far + normal * 5e3])
 
 
-def _street(area: BaseGeometry, at: NDArray, heading: NDArray, kind: DistrictKind, bend: Bend) -> Street:
+def _street(area: BaseGeometry, origin: NDArray, heading: NDArray, kind: DistrictKind, bend: Bend) -> Street:
     """The cut as a bent line, long enough to meet the streets it ends at."""
-    inside = area.intersection(LineString([at - heading * 5e3, at + heading * 5e3]))
+    inside = area.intersection(LineString([origin - heading * 5e3, origin + heading * 5e3]))
     ends = np.array(inside.coords)
     reach = heading * (PAVEMENT_M + 3)
     straight = LineString([ends[0] - reach, ends[-1] + reach])

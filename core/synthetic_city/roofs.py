@@ -1,4 +1,4 @@
-"""How roofs rise: height and slope of each pixel in its roof's own frame."""
+"""Roof shapes: height and slope per pixel, in the frame of the roof."""
 
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
@@ -12,7 +12,7 @@ _Floats: TypeAlias = NDArray[np.float32]
 
 
 class Spots(NamedTuple):
-    """Pixels under roofs; every array (n,). Metres along and across the ridge, half-sizes of the roof, its pitch."""
+    """Roof pixels, arrays (n,): position along and across the ridge [m], half-sizes of the roof [m], pitch."""
 
     u: _Floats
     v: _Floats
@@ -32,7 +32,7 @@ class Spots(NamedTuple):
 
 
 class Form(NamedTuple):
-    """What a roof is like at its spots."""
+    """Roof height and slope at given points."""
 
     rise: _Floats  #: metres above the eaves
     along: _Floats  #: rise over run along u
@@ -44,9 +44,9 @@ def form(kind: NDArray[np.uint8], spots: Spots) -> Form:
     """The form at each spot, by its kind of roof (a Roof)."""
     out = Form(*(np.zeros(len(kind), np.float32) for _ in Form._fields))
     for roof, shape in _SHAPES.items():
-        at = np.flatnonzero(kind == roof)
-        for array, values in zip(out, shape(Spots(*(values[at] for values in spots))), strict=True):
-            array[at] = values
+        indices = np.flatnonzero(kind == roof)
+        for array, values in zip(out, shape(Spots(*(values[indices] for values in spots))), strict=True):
+            array[indices] = values
     return out
 
 
@@ -59,23 +59,11 @@ def _flat(s: Spots) -> Form:
     return Form(s.pitch * is_rim, _none(s.u), _none(s.u), 0.12 * (is_rim & (s.pitch > 0)))
 
 
-def _gable(s: Spots) -> Form:
-    return Form(s.pitch * s.to_side, _none(s.u), -s.pitch * np.sign(s.v), 0.22 * (np.abs(s.v) < 0.2))
-
-
 def _hip(s: Spots) -> Form:
     is_end = s.to_end < s.to_side
     is_ridge = (np.abs(s.to_end - s.to_side) < 0.22) | (~is_end & (np.abs(s.v) < 0.2))
     rise = s.pitch * np.minimum(s.to_end, s.to_side)
     return Form(rise, -s.pitch * np.sign(s.u) * is_end, -s.pitch * np.sign(s.v) * ~is_end, 0.22 * is_ridge)
-
-
-def _shed(s: Spots) -> Form:
-    return Form(s.pitch * (s.v + s.width), _none(s.u), s.pitch, _none(s.u))
-
-
-def _barrel(s: Spots) -> Form:
-    return Form(s.pitch * (s.width - s.v**2 / s.width), _none(s.u), -2 * s.pitch * s.v / s.width, _none(s.u))
 
 
 def _sawtooth(s: Spots) -> Form:
@@ -85,9 +73,11 @@ def _sawtooth(s: Spots) -> Form:
 
 _SHAPES: dict[Roof, Callable[[Spots], Form]] = {
     Roof.FLAT: _flat,
-    Roof.GABLE: _gable,
+    Roof.GABLE: lambda s: Form(s.pitch * s.to_side, _none(s.u), -s.pitch * np.sign(s.v), 0.22 * (np.abs(s.v) < 0.2)),
     Roof.HIP: _hip,
-    Roof.SHED: _shed,
-    Roof.BARREL: _barrel,
+    Roof.SHED: lambda s: Form(s.pitch * (s.v + s.width), _none(s.u), s.pitch, _none(s.u)),
+    Roof.BARREL: lambda s: Form(
+        s.pitch * (s.width - s.v**2 / s.width), _none(s.u), -2 * s.pitch * s.v / s.width, _none(s.u)
+    ),
     Roof.SAWTOOTH: _sawtooth,
 }

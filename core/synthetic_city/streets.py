@@ -1,4 +1,4 @@
-"""Pavements, kerbs, asphalt, what years and traffic did to it, and marks."""
+"""Streets: sidewalks, curbs, asphalt with wear, and lane markings."""
 
 from collections.abc import Sequence
 

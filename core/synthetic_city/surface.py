@@ -1,4 +1,4 @@
-"""The city as pixels: which material lies in each one, how bright, how high and how steep."""
+"""Surface raster of the city: material, brightness, height and slope per pixel."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from rasterio.features import rasterize
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from core.synthetic_city.city import City, Part, Patch, Roof, Tree
+from core.synthetic_city.city import City, Part, Patch, Roof
 from core.synthetic_city.crowns import plant
 from core.synthetic_city.palette import SWATCH, UNEVENNESS
 from core.synthetic_city.plan import Plan
@@ -28,7 +28,7 @@ _REPEAT = 2048
 
 @dataclass(frozen=True)
 class Surface:
-    """Arrays (rows, columns), which painting changes in place."""
+    """Surface arrays (rows, cols), modified in place by rendering."""
 
     swatch: NDArray[np.uint8]  #: material, a row of palette.SPECTRA
     tone: NDArray[np.float32]  #: factor on its reflectance
@@ -61,75 +61,70 @@ def make_surface(city: City, plan: Plan, shape: tuple[int, int], rim: int, rng: 
     asphalt = carriageway(plan.streets, surface.extent(20))
     _lay(surface, city.ground + pavements(asphalt) + city.paving + surfacing(asphalt, plan.streets, rng))
     _raise(surface, city.parts, rng)
-    trees = _beside(city.trees, asphalt, surface.extent(-GSD_M))
+    ground = surface.extent(-GSD_M) - asphalt
+    shapely.prepare(ground)
+    trees = np.array(city.trees, dtype=float).reshape(-1, 5)
+    trees = trees[shapely.contains_xy(ground, trees[:, :2])]  # trunks that do not stand on a street
     plant(surface.height, surface.swatch, surface.tone, surface.east, surface.south, trees, surface.transform, rng)
     _roughen(surface, rng)
     return surface
-
-
-def _beside(trees: Sequence[Tree], asphalt: BaseGeometry, extent: Polygon) -> NDArray[np.float64]:
-    """The trees (n, 5) in the picture whose trunk does not stand on a street."""
-    rows = np.array(trees, dtype=float).reshape(-1, 5)
-    ground = extent - asphalt
-    shapely.prepare(ground)
-    return rows[shapely.contains_xy(ground, rows[:, :2])]
 
 
 def _numbers(surface: Surface, outlines: Sequence[BaseGeometry]) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
     """Flat pixel positions inside the outlines, and which outline it is; later ones lie over earlier ones."""
     shapes = [(outline, n) for n, outline in enumerate(outlines, 1) if not outline.is_empty]
     ids = rasterize(shapes, surface.height.shape, transform=surface.transform, dtype="int32")
-    where = np.flatnonzero(ids)
-    return where, ids.ravel()[where] - 1
+    indices = np.flatnonzero(ids)
+    return indices, ids.ravel()[indices] - 1
 
 
 def _lay(surface: Surface, patches: Sequence[Patch]) -> None:
-    where, number = _numbers(surface, [patch.outline for patch in patches])
-    surface.swatch.ravel()[where] = np.array([patch.swatch for patch in patches], np.uint8)[number]
-    surface.tone.ravel()[where] = np.array([patch.tone for patch in patches], np.float32)[number]
+    indices, number = _numbers(surface, [patch.outline for patch in patches])
+    surface.swatch.ravel()[indices] = np.array([patch.swatch for patch in patches], np.uint8)[number]
+    surface.tone.ravel()[indices] = np.array([patch.tone for patch in patches], np.float32)[number]
 
 
 def _raise(surface: Surface, parts: Sequence[Part], rng: np.random.Generator) -> None:
     streaks = rng.normal(0, 1, 4096).astype(np.float32)
     is_near = shapely.intersects(surface.extent(0), np.array([p.outline for p in parts], dtype=object))
-    seen = [p for p, near in zip(parts, is_near, strict=True) if near]
-    for layer in sorted({p.layer for p in seen}):
-        _raise_layer(surface, [p for p in seen if p.layer == layer], streaks)
+    visible = [p for p, near in zip(parts, is_near, strict=True) if near]
+    for layer in sorted({p.layer for p in visible}):
+        _raise_layer(surface, [p for p in visible if p.layer == layer], streaks)
 
 
 def _raise_layer(surface: Surface, parts: Sequence[Part], streaks: NDArray[np.float32]) -> None:
     """Puts parts that do not overlap on the surface, wherever they are higher than what is there."""
-    where, number = _numbers(surface, [p.outline for p in parts])
+    indices, number = _numbers(surface, [p.outline for p in parts])
     columns = [(*p.frame, p.half_length, p.half_width, p.pitch, p.eaves, p.tone) for p in parts]
     x, y, angle, length, width, pitch, eaves, tone = np.array(columns, np.float32).T
     cos, sin = np.cos(angle)[number], np.sin(angle)[number]
-    dx, dy = _offsets(surface, where, x[number], y[number])
+    dx, dy = _offsets(surface, indices, x[number], y[number])
     spots = Spots(dx * cos + dy * sin, dy * cos - dx * sin, length[number], width[number], pitch[number])
     kind = np.array([p.roof for p in parts], np.uint8)[number]
     swatch = np.array([p.swatch for p in parts], np.uint8)[number]
     roof = form(kind, spots)
     height, is_decal = eaves[number] + roof.rise, kind == Roof.DECAL
-    is_top = (height > surface.height.ravel()[where]) | is_decal
-    _put(surface.swatch, where, is_top, swatch)
-    _put(surface.tone, where, is_top, tone[number] * (1 + roof.seam) * _courses(swatch, spots, number, streaks))
+    is_top = (height > surface.height.ravel()[indices]) | is_decal
+    _put(surface.swatch, indices, is_top, swatch)
+    _put(surface.tone, indices, is_top, tone[number] * (1 + roof.seam) * _courses(swatch, spots, number, streaks))
     is_solid = is_top & ~is_decal
-    _put(surface.height, where, is_solid, height)
-    _put(surface.east, where, is_solid, roof.along * cos - roof.across * sin)
-    _put(surface.south, where, is_solid, roof.along * sin + roof.across * cos)
+    _put(surface.height, indices, is_solid, height)
+    _put(surface.east, indices, is_solid, roof.along * cos - roof.across * sin)
+    _put(surface.south, indices, is_solid, roof.along * sin + roof.across * cos)
 
 
 def _offsets(
-    surface: Surface, where: NDArray[np.intp], x: NDArray[np.float32], y: NDArray[np.float32]
+    surface: Surface, indices: NDArray[np.intp], x: NDArray[np.float32], y: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """From points (x, y) to the middles of pixels, metres east and south."""
-    row, column = np.divmod(where, surface.height.shape[1])
+    row, column = np.divmod(indices, surface.height.shape[1])
     east = ((column + 0.5) * GSD_M + surface.transform.c).astype(np.float32)
     south = ((row + 0.5) * GSD_M + surface.transform.f).astype(np.float32)
     return east - x, south - y
 
 
-def _put(target: NDArray[Any], where: NDArray[np.intp], chosen: NDArray[np.bool_], values: NDArray[Any]) -> None:
-    target.ravel()[where[chosen]] = values[chosen]
+def _put(target: NDArray[Any], indices: NDArray[np.intp], chosen: NDArray[np.bool_], values: NDArray[Any]) -> None:
+    target.ravel()[indices[chosen]] = values[chosen]
 
 
 def _courses(
@@ -147,8 +142,8 @@ def texture(rng: np.random.Generator, side: int, sizes: tuple[float, ...]) -> ND
     white = np.fft.rfft2(rng.standard_normal((side, side), np.float32)).astype(np.complex64)
     down, across = np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None]
     square = (down**2 + across**2).astype(np.float32)
-    kept = np.sum([size * np.exp(-0.5 * square * (np.pi * size) ** 2) for size in sizes], axis=0)
-    noise = np.fft.irfft2(white * kept).astype(np.float32)
+    amplitudes = np.sum([size * np.exp(-0.5 * square * (np.pi * size) ** 2) for size in sizes], axis=0)
+    noise = np.fft.irfft2(white * amplitudes).astype(np.float32)
     return (noise - noise.mean()) / noise.std()
 
 

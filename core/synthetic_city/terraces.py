@@ -1,4 +1,4 @@
-"""Row houses that share walls, gardens behind them."""
+"""Row-house district: adjoining houses with gardens."""
 
 from math import pi
 

@@ -1,4 +1,4 @@
-"""The sample city on disk: tiles and labels named as SpaceNet 2 names them."""
+"""Sample city writer: tiles and labels with the file names of SpaceNet 2."""
 
 import shutil
 import tempfile
@@ -14,7 +14,7 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 
-from core.atomic_files import replacing
+from core.atomic_files import atomic_write
 from core.errors import CannotWrite
 from core.geo import raster
 from core.geo.grid import LONLAT, Grid
@@ -80,13 +80,13 @@ def _put_up(work: Path, final: Path) -> None:
 def _write_city(folder: Path, seed: int, tiles: tuple[int, int], size: int, report: Report) -> None:
     plan_rng, city_rng, surface_rng, sensor_rng = np.random.default_rng(seed).spawn(4)
     grid = _city_grid(tiles[0] * size, tiles[1] * size)
-    report(0.0, "Planning streets and houses")
+    report(0.0, "Generating the street plan")
     plan = make_plan(plan_rng, grid.width * GSD_M, grid.height * GSD_M)
     city = build_city(plan, city_rng)
     _write_labels(folder, city.buildings(), grid, size)
-    report(0.2, "Building houses and planting trees")
+    report(0.2, "Generating buildings and trees")
     surface = make_surface(city, plan, grid.shape, _RIM, surface_rng)
-    report(0.45, "Letting the sun shine")
+    report(0.45, "Computing illumination")
     colour, multi = _photograph(surface, grid, size, sensor_rng, report)
     for n, (row, column) in enumerate(np.ndindex(tiles), 1):
         report(0.85 + 0.15 * n / (tiles[0] * tiles[1]), f"Writing tile {n}")
@@ -106,13 +106,13 @@ def _photograph(
     colour = np.empty((3, *grid.shape), np.uint16)
     multi = np.empty((len(BANDS), grid.height // size, grid.width // size, coarse, coarse), np.uint16)
     for band, name in enumerate(BANDS):
-        report(0.5 + band * 0.04, f"Taking the picture, {name}")
+        report(0.5 + band * 0.04, f"Rendering band {name}")
         scene = radiance(surface, sun, sky, band)[_RIM:-_RIM, _RIM:-_RIM]
         if band in RGB:
             colour[RGB.index(band)] = sense(sharpened(scene), rng)
         for row, column in np.ndindex(multi.shape[1:3]):
-            part = scene[row * size : (row + 1) * size, column * size : (column + 1) * size]
-            multi[band, row, column] = sense(means(part, coarse), rng)
+            window = scene[row * size : (row + 1) * size, column * size : (column + 1) * size]
+            multi[band, row, column] = sense(means(window, coarse), rng)
     return colour, multi
 
 
@@ -135,17 +135,19 @@ def _write_labels(folder: Path, buildings: Geometries, grid: Grid, size: int) ->
     for n, (row, column) in enumerate(np.ndindex(grid.height // size, grid.width // size), 1):
         rim = shapely.box(column * side, row * side, (column + 1) * side, (row + 1) * side)
         numbers = np.sort(tree.query(rim, "intersects"))
-        parts, owner = shapely.get_parts(shapely.intersection(buildings[numbers], rim), return_index=True)
-        kept = (shapely.get_type_id(parts) == shapely.GeometryType.POLYGON) & (shapely.area(parts) > _SMALLEST_M2)
-        parts, owner = parts[kept], numbers[owner[kept]]
-        ground = grid.to_ground(shapely.transform(shapely.orient_polygons(parts), lambda xy: xy / GSD_M))
-        shares = shapely.area(parts) / shapely.area(buildings[owner])
+        pieces, owner = shapely.get_parts(shapely.intersection(buildings[numbers], rim), return_index=True)
+        is_polygon = (shapely.get_type_id(pieces) == shapely.GeometryType.POLYGON) & (
+            shapely.area(pieces) > _SMALLEST_M2
+        )
+        pieces, owner = pieces[is_polygon], numbers[owner[is_polygon]]
+        ground = grid.to_map(shapely.transform(shapely.orient_polygons(pieces), lambda xy: xy / GSD_M))
+        shares = shapely.area(pieces) / shapely.area(buildings[owner])
         _write_geojson(folder / "geojson" / "buildings" / f"buildings_{AOI}_img{n}.geojson", ground, owner, shares)
 
 
 def _write_geojson(path: Path, ground: Geometries, numbers: NDArray, shares: NDArray) -> None:
     """SpaceNet's form: partialDec is the share of the building that lies on this tile."""
-    features = [
+    features = [  # degrees to ten decimals, a hundredth of a millimeter
         {
             "type": "Feature",
             "properties": {
@@ -155,17 +157,13 @@ def _write_geojson(path: Path, ground: Geometries, numbers: NDArray, shares: NDA
             },
             "geometry": {
                 "type": "Polygon",
-                "coordinates": [_ring(ring) for ring in (shape.exterior, *shape.interiors)],
+                "coordinates": [
+                    np.round(shapely.get_coordinates(ring), 10).tolist() for ring in (shape.exterior, *shape.interiors)
+                ],
             },
         }
         for shape, number, share in zip(ground, numbers, shares.tolist(), strict=True)
     ]
     document = {"type": "FeatureCollection", "crs": _CRS84, "features": features}
-    with replacing(path) as part:
-        part.write_bytes(orjson.dumps(document))
-
-
-def _ring(ring: shapely.LinearRing) -> list[list[float]]:
-    """Degrees to ten decimals, a hundredth of a millimetre."""
-    rounded: list[list[float]] = np.round(shapely.get_coordinates(ring), 10).tolist()
-    return rounded
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(orjson.dumps(document))

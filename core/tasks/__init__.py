@@ -1,1 +1,1 @@
-"""Tasks, which are what a job does."""
+"""Tasks: the work of jobs, by kind (data, training, prediction, export)."""

@@ -1,4 +1,4 @@
-"""Exports that take a while, as jobs: their files lie in a folder of their own until somebody fetches them."""
+"""Export tasks: exports as jobs, whose files stay in their own folder until they are downloaded."""
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -7,107 +7,123 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from core.atomic_files import replacing
+from core.atomic_files import atomic_write
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
+from core.compat import from_stored
 from core.errors import InvalidSetting
 from core.exports.footprints import write_area
 from core.jobs.queue import HIGH, Job, Queue, State
-from core.postprocessing.config import Shaping
-from core.progress import Finish, Report, never
+from core.postprocessing.config import VectorizeConfig
+from core.progress import Report, StopRequested, never
 from core.runs.run import Run
 from core.settings import settings
 
-#: More jobs than a queue has.
-_ALL = 1_000_000
+#: Larger than the number of jobs in any queue.
+_ALL_JOBS = 1_000_000
 
 
-def submit_export(what: str, params: Mapping[str, Any], title: str, queue: Queue) -> Job:
-    """A job that exports; `params` as `export_task` takes them, without the folder.
+def submit_export(kind: str, params: Mapping[str, Any], title: str, queue: Queue) -> Job:
+    """Queue an export, and delete the results of exports whose jobs were deleted, stopped or failed.
 
-    What other exports left whose job was deleted, stopped or has failed goes away.
+    Args:
+        kind: A key of the exports.
+        params: As `export_task` takes them, without the folder.
+        title: Title of the job.
+        queue: The job queue.
+
+    Returns:
+        The queued job.
     """
-    there = list(settings().exports.glob("*"))  # before the jobs: none of these is about to be asked for
-    jobs = queue.jobs(limit=_ALL, task="export")
-    kept = {str(job.params["folder"]) for job in jobs if job.state is State.DONE or not job.state.is_over}
-    for path in there:
-        if path.name not in kept:
+    folders = list(settings().exports.glob("*"))  # listed before the jobs, so folders of later jobs are not deleted
+    jobs = queue.jobs(limit=_ALL_JOBS, task="export")
+    in_use = {str(job.params["folder"]) for job in jobs if job.state is State.DONE or not job.state.is_over}
+    for path in folders:
+        if path.name not in in_use:
             shutil.rmtree(path, ignore_errors=True)
     folder = uuid4().hex
-    return queue.submit("export", {"what": what, "folder": folder, **params}, title, HIGH)  # somebody waits for it
+    return queue.submit("export", {"what": kind, "folder": folder, **params}, title, HIGH)  # the user waits
 
 
-def file_of(job: Job) -> Path:
-    """The file a finished export has made."""
+def result_path(job: Job) -> Path:
+    """Path of the file of a finished export."""
     return settings().exports / Path(str(job.params["folder"])).name / Path(str(job.params["file"])).name
 
 
-def export_task(params: Mapping[str, Any], report: Report, _finish: Finish = never) -> None:
-    """The job: {"what", "run", "tiles": [ids], "file": name, "folder": name}, and what that export needs: "kind",
-    "chip", "layers", "shaping".
+def export_task(params: Mapping[str, Any], report: Report, _finish: StopRequested = never) -> None:
+    """Export files of a run or of tiles; a failed export leaves nothing behind.
 
-    A failed one leaves nothing behind. Raises InvalidSetting, NoSuchTile, and what the export raises.
+    Args:
+        params: {"what": kind, "run", "tiles": [ids], "file": name, "folder": name}, and by kind "kind", "chip",
+            "layers", "shaping".
+        report: Called with the progress.
+        _finish: Not used.
+
+    Raises:
+        InvalidSetting: The kind is unknown.
+        NoSuchTile: A tile is not in the catalog.
     """
-    what = str(params["what"])
-    if what not in _EXPORTS:
-        raise InvalidSetting(setting="the export", value=what, detail=f"it is one of {', '.join(_EXPORTS)}")
+    kind = str(params["what"])
+    if kind not in _EXPORTS:
+        raise InvalidSetting(setting="the export", value=kind, detail=f"must be one of {', '.join(_EXPORTS)}")
     tiles = [read_catalog().tile(str(name)) for name in params.get("tiles", [])]
     run = Run(settings().runs / Path(str(params.get("run", ""))).name)
     out = settings().exports / Path(str(params["folder"])).name / Path(str(params["file"])).name
-    shutil.rmtree(out.parent, ignore_errors=True)  # what an attempt that was killed has left
-    _EXPORTS[what](run, tiles, out, params, report)
+    shutil.rmtree(out.parent, ignore_errors=True)  # leftovers of a killed attempt
+    _EXPORTS[kind](run, tiles, out, params, report)
 
 
-def _report(run: Run, tiles: list[Tile], out: Path, params: Mapping[str, Any], report: Report) -> None:
+def _export_report(run: Run, tiles: list[Tile], out: Path, params: Mapping[str, Any], report: Report) -> None:
     from core.exports.report import write_report
 
-    write_report(run, tiles, out, _shaping(params), report)
+    write_report(run, tiles, out, _vectorize_config(params), report)
 
 
-def _shaping(params: Mapping[str, Any]) -> Shaping | None:
-    return Shaping(**params["shaping"]) if "shaping" in params else None
+def _vectorize_config(params: Mapping[str, Any]) -> VectorizeConfig | None:
+    return VectorizeConfig(**from_stored(VectorizeConfig, params["shaping"])) if "shaping" in params else None
 
 
-def _network(run: Run, _tiles: list[Tile], out: Path, _params: Mapping[str, Any], report: Report) -> None:
+def _export_model(run: Run, _tiles: list[Tile], out: Path, _params: Mapping[str, Any], report: Report) -> None:
     from core.exports.model import export_network
 
     with _zipped(out) as folder:
         export_network(run, folder, read_catalog().named(run.record.tiles), report)
 
 
-def _set(_run: Run, tiles: list[Tile], out: Path, params: Mapping[str, Any], report: Report) -> None:
-    from core.exports.datasets.samples import examples
+def _export_dataset(_run: Run, tiles: list[Tile], out: Path, params: Mapping[str, Any], report: Report) -> None:
+    from core.exports.datasets.samples import export_samples
     from core.exports.datasets.writer import write_set
 
-    found = examples(tiles, int(params.get("chip", 0)), int(params.get("seed", 0)), report)
+    samples = export_samples(tiles, int(params.get("chip", 0)), int(params.get("seed", 0)), report)
     with _zipped(out) as folder:
-        write_set(found, str(params["kind"]), folder)
+        write_set(samples, str(params["kind"]), folder)
 
 
-def _rasters(run: Run, tiles: list[Tile], out: Path, params: Mapping[str, Any], report: Report) -> None:
+def _export_rasters(run: Run, tiles: list[Tile], out: Path, params: Mapping[str, Any], report: Report) -> None:
     from core.exports.rasters import write_rasters
 
     with _zipped(out) as folder:
         write_rasters(run, tiles, folder, [str(name) for name in params["layers"]], report)
 
 
-def _footprints(run: Run, tiles: list[Tile], out: Path, params: Mapping[str, Any], report: Report) -> None:
-    write_area(run, tiles, out, str(params.get("kind", "raw")), report, _shaping(params))
+def _export_footprints(run: Run, tiles: list[Tile], out: Path, params: Mapping[str, Any], report: Report) -> None:
+    write_area(run, tiles, out, str(params.get("kind", "raw")), report, _vectorize_config(params))
 
 
 @contextmanager
 def _zipped(out: Path) -> Iterator[Path]:
-    """A folder to be made, which becomes this one file; the folder itself goes away, also where that fails."""
+    """Yield a folder to fill, and pack it as a ZIP file at `out`; the folder is always removed."""
     folder = out.with_suffix("")
     try:
         yield folder
-        with replacing(out) as part:
-            made = shutil.make_archive(str(part.with_suffix("")), "zip", folder.parent, folder.name)
-            Path(made).replace(part)
+        with atomic_write(out) as temporary:
+            archive = shutil.make_archive(str(temporary.with_suffix("")), "zip", folder.parent, folder.name)
+            Path(archive).replace(temporary)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 _EXPORTS: Mapping[str, Callable[[Run, list[Tile], Path, Mapping[str, Any], Report], None]] = {
-    "report": _report, "network": _network, "set": _set, "rasters": _rasters, "footprints": _footprints,
+    "report": _export_report, "network": _export_model, "set": _export_dataset, "rasters": _export_rasters,
+    "footprints": _export_footprints,
 }  # fmt: skip

@@ -1,7 +1,7 @@
-"""Tasks that predict: a tile, all tiles of an area, an ensemble of runs.
+"""Prediction tasks: one tile, all tiles of an area, ensembles of runs.
 
-The tiles of an area are cut into jobs, which run in turn on one machine and side by side on a cluster. Tiles predicted
-with the run's present weights are kept, so an interrupted or repeated request costs nothing twice.
+The tiles of an area are divided into jobs, which run in sequence on one machine and in parallel on a cluster. Tiles
+already predicted with the current weights of the run are skipped, so a repeated request repeats no work.
 """
 
 import sys
@@ -14,82 +14,108 @@ from typing import Any
 from core.catalog.store import read_catalog
 from core.catalog.tile import Tile
 from core.errors import CatalogError, RasterError, TilesNotPredicted, TooFewBands, VectorError
-from core.inference.ensemble import combine
-from core.inference.predict import How, made_with, predict_tile, prediction_folder, weights_hash
+from core.formatting import counted
+from core.inference.ensemble import make_ensemble
+from core.inference.predict import InferenceOptions, predict_tile, prediction_folder, stored_weights_hash, weights_hash
 from core.jobs.job import Resources
 from core.jobs.queue import HIGH, LOW, Job, Queue, State
-from core.progress import Finish, Report, never
+from core.progress import Report, StopRequested, never
 from core.runs.run import Run, run_name
 from core.settings import settings
 
-#: Tiles of one job: enough that the start of a process does not count, few enough that a cluster has something to do.
+#: Tiles per job: many enough to amortize the process start, few enough to use a cluster.
 TILES_A_JOB = 32
-#: Seconds for a tile of 650 × 650 pixels on two cores, where no job of this machine tells: 24 took 25.
+#: Default estimate for a tile of 650 × 650 pixels [s], measured on two cores (24 tiles in 25 s).
 _TWO_CORES_S = 1.0
-#: So many of the latest jobs are searched for those of an area.
-_SEARCHED = 2_000
+#: Number of latest jobs searched for those of an area.
+_JOBS_SEARCHED = 2_000
 
 
 @dataclass(frozen=True)
 class AreaPrediction:
-    """What is predicted of some tiles by a run, and what is not."""
+    """Prediction state of an area: tiles a run has predicted, and pending tiles."""
 
     run: Run
     tiles: tuple[Tile, ...]
 
     @cached_property
     def done(self) -> tuple[Tile, ...]:
-        """Tiles predicted with the run's present weights; raises NoSuchRun, DamagedRun."""
+        """Tiles predicted with the current weights of the run; raises NoSuchRun, DamagedRun."""
         weights = weights_hash(self.run)
-        return tuple(tile for tile in self.tiles if made_with(prediction_folder(self.run, tile.id)) == weights)
+        return tuple(
+            tile for tile in self.tiles if stored_weights_hash(prediction_folder(self.run, tile.id)) == weights
+        )
 
     @cached_property
-    def lacking(self) -> tuple[Tile, ...]:
-        """Tiles still to be predicted that are on this machine and have the bands the run wants."""
-        done = {tile.id for tile in self.done}
-        return tuple(tile for tile in self.tiles if tile.id not in done and fits(self.run, tile))
+    def pending(self) -> tuple[Tile, ...]:
+        """Tiles not predicted yet that are downloaded and have the bands of the run."""
+        finished = {tile.id for tile in self.done}
+        return tuple(tile for tile in self.tiles if tile.id not in finished and has_needed_bands(self.run, tile))
 
     @property
-    def unfit(self) -> int:
-        """How many can never be predicted by this run: not on this machine, or without its bands."""
-        return len(self.tiles) - len(self.done) - len(self.lacking)
+    def incompatible(self) -> int:
+        """Count the tiles the run cannot predict: not downloaded, or without its bands."""
+        return len(self.tiles) - len(self.done) - len(self.pending)
 
     def seconds(self, queue: Queue) -> float:
-        """How long the lacking ones take on one machine, going by the last such job."""
-        return len(self.lacking) * (_seconds_a_tile(queue) or _TWO_CORES_S)
+        """Estimate the time for the pending tiles on one machine from the last such job [s]."""
+        per_tile = (
+            (job.finished - job.started).total_seconds() / len(job.params["tiles"])
+            for job in queue.jobs(limit=20, task="predict_tiles")
+            if job.state is State.DONE and job.started and job.finished and job.params["tiles"]
+        )
+        return len(self.pending) * (next(per_tile, None) or _TWO_CORES_S)
 
 
-def fits(run: Run, tile: Tile) -> bool:
-    """Whether the tile's image is here and has the bands that the run was trained on."""
+def has_needed_bands(run: Run, tile: Tile) -> bool:
+    """Tell whether the image of a tile is downloaded and has the bands of the run."""
     return tile.is_readable and tile.bands >= 3 and (run.record.bands < 4 or tile.eight_bands is not None)
 
 
 def area_jobs(run: Run, queue: Queue) -> list[Job]:
-    """The jobs that predict tiles of this run and are not over yet, oldest first."""
-    jobs = queue.jobs(limit=_SEARCHED, task="predict_tiles")
+    """List the unfinished jobs that predict tiles of a run, oldest first."""
+    jobs = queue.jobs(limit=_JOBS_SEARCHED, task="predict_tiles")
     return [job for job in reversed(jobs) if job.params["run"] == run.name and not job.state.is_over]
 
 
 def submit_area(run: Run, tiles: Sequence[Tile], queue: Queue, gpus: int = 0) -> list[Job]:
-    """Jobs of TILES_A_JOB tiles for those that lack a prediction and that no job is about to predict.
+    """Queue the prediction of tiles without one, TILES_A_JOB a job, at low priority.
 
-    They go behind what people wait for. Each asks a cluster for `gpus`. Raises NoSuchRun, DamagedRun.
+    Args:
+        run: The run.
+        tiles: Tiles; predicted and queued ones are skipped.
+        queue: The job queue.
+        gpus: GPUs of the cluster per job.
+
+    Returns:
+        The queued jobs.
+
+    Raises:
+        NoSuchRun: There is no such run.
+        DamagedRun: The run cannot be read.
     """
-    asked = {"run": run.name, **Resources(gpus).as_params()}
-    coming = {tile for job in area_jobs(run, queue) for tile in job.params["tiles"]}
-    wanted = [tile for tile in AreaPrediction(run, tuple(tiles)).lacking if tile.id not in coming]
-    parts = [wanted[n : n + TILES_A_JOB] for n in range(0, len(wanted), TILES_A_JOB)]
+    params = {"run": run.name, **Resources(gpus).as_params()}
+    queued = {tile for job in area_jobs(run, queue) for tile in job.params["tiles"]}
+    pending = [tile for tile in AreaPrediction(run, tuple(tiles)).pending if tile.id not in queued]
+    batches = [pending[n : n + TILES_A_JOB] for n in range(0, len(pending), TILES_A_JOB)]
     return [
-        queue.submit("predict_tiles", {**asked, "tiles": [tile.id for tile in part]}, _title(part, n, parts), LOW)
-        for n, part in enumerate(parts, 1)
+        queue.submit("predict_tiles", {**params, "tiles": [tile.id for tile in batch]}, _title(batch, n, batches), LOW)
+        for n, batch in enumerate(batches, 1)
     ]
 
 
-def predict_tiles_task(params: Mapping[str, Any], report: Report, finish: Finish = never) -> None:
-    """The job: {"run": name, "tiles": [ids]}; tiles predicted with the present weights are passed over.
+def predict_tiles_task(params: Mapping[str, Any], report: Report, finish: StopRequested = never) -> None:
+    """Predict several tiles; tiles predicted with the current weights are skipped.
 
-    A tile that cannot be predicted does not hold up the others: raises TilesNotPredicted at the end. Asked to finish,
-    it ends after the tile it is at.
+    A failed tile does not stop the others. An early finish takes effect after the current tile.
+
+    Args:
+        params: {"run": name, "tiles": [ids]}.
+        report: Called with the progress.
+        finish: Tells whether the job is to end early.
+
+    Raises:
+        TilesNotPredicted: Some tiles could not be predicted.
     """
     run = Run(settings().runs / Path(str(params["run"])).name)
     names, problems = [str(name) for name in params["tiles"]], []
@@ -97,13 +123,13 @@ def predict_tiles_task(params: Mapping[str, Any], report: Report, finish: Finish
     for n, name in enumerate(names):
         if finish():
             break
-        part = _part(report, n, len(names), name)
+        tile_report = _tile_progress(report, n, len(names), name)
         folder = prediction_folder(run, name)
-        if made_with(folder) == weights:
-            part(1.0, "is there already")
+        if stored_weights_hash(folder) == weights:
+            tile_report(1.0, "already predicted")
             continue
         try:
-            predict_tile(run, catalog.tile(name), folder, part)
+            predict_tile(run, catalog.tile(name), folder, tile_report)
         except (RasterError, VectorError, CatalogError, TooFewBands) as problem:
             print(f"{name}: {problem}", file=sys.stderr)
             problems.append(str(problem))
@@ -111,45 +137,52 @@ def predict_tiles_task(params: Mapping[str, Any], report: Report, finish: Finish
         raise TilesNotPredicted(count=len(problems), tiles=len(names), problem=problems[0])
 
 
-def _part(report: Report, n: int, count: int, name: str) -> Report:
-    """Tells how far the n-th tile is as a share of all."""
-    return lambda share, doing: report((n + share) / count, f"tile {n + 1} of {count}, {name}: {doing}")
+def _tile_progress(report: Report, n: int, count: int, name: str) -> Report:
+    """Progress callback of the n-th tile, as a share of all tiles."""
+    return lambda share, doing: report((n + share) / count, f"Tile {n + 1} of {count}, {name}: {doing}")
 
 
-def _title(part: Sequence[Tile], n: int, parts: Sequence[Sequence[Tile]]) -> str:
-    areas = list(dict.fromkeys(tile.aoi for tile in part))
-    where = areas[0] if len(areas) == 1 else f"{len(areas)} areas"
-    place = f", part {n} of {len(parts)}" if len(parts) > 1 else ""
-    return f"Predict {len(part)} {'tile' if len(part) == 1 else 'tiles'} of {where}{place}"
+def _title(batch: Sequence[Tile], n: int, batches: Sequence[Sequence[Tile]]) -> str:
+    areas = list(dict.fromkeys(tile.aoi for tile in batch))
+    area = areas[0] if len(areas) == 1 else f"{len(areas)} areas"
+    place = f", part {n} of {len(batches)}" if len(batches) > 1 else ""
+    return f"Predict {counted(len(batch), 'tile')} of {area}{place}"
 
 
-def _seconds_a_tile(queue: Queue) -> float | None:
-    for job in queue.jobs(limit=20, task="predict_tiles"):
-        if job.state is State.DONE and job.started and job.finished and job.params["tiles"]:
-            return (job.finished - job.started).total_seconds() / len(job.params["tiles"])
-    return None
+def submit_ensemble(runs: Sequence[Run], queue: Queue) -> Job:
+    """Queue the creation of an ensemble of runs."""
+    title = f"Ensemble of {len(runs)} runs"
+    params = {"runs": [run.name for run in runs], "out": run_name(title)}
+    return queue.submit("combine", params, title, HIGH)  # takes seconds, and the user waits
 
 
-def submit_combination(runs: Sequence[Run], queue: Queue) -> Job:
-    """A job that combines these runs into a new one."""
-    words = f"Mean of {len(runs)} runs"
-    params = {"runs": [run.name for run in runs], "out": run_name(words)}
-    return queue.submit("combine", params, words, HIGH)  # it takes seconds, and somebody waits
+def ensemble_task(params: Mapping[str, Any], report: Report, _finish: StopRequested = never) -> None:
+    """Create an ensemble of runs.
 
-
-def combine_task(params: Mapping[str, Any], report: Report, _finish: Finish = never) -> None:
-    """The job: {"runs": [names], "out": name of the new run's folder}; raises what `combine` raises."""
-    report(0.1, "putting the networks together")
+    Args:
+        params: {"runs": [names], "out": name of the new run's folder}.
+        report: Called with the progress.
+        _finish: Not used.
+    """
+    report(0.1, "Building the ensemble")
     folder = settings().runs
-    combine([Run(folder / Path(str(name)).name) for name in params["runs"]], folder / Path(str(params["out"])).name)
-    report(1.0, f"{len(params['runs'])} networks")
+    make_ensemble(
+        [Run(folder / Path(str(name)).name) for name in params["runs"]], folder / Path(str(params["out"])).name
+    )
+    report(1.0, f"Ensemble of {len(params['runs'])} models")
 
 
-def predict_task(params: Mapping[str, Any], report: Report, _finish: Finish = never) -> None:
-    """The job: {"run": name, "tile": id, "turned": whether in eight turns}.
+def predict_task(params: Mapping[str, Any], report: Report, _finish: StopRequested = never) -> None:
+    """Predict one tile.
 
-    Raises what `predict_tile` raises, NoSuchTile.
+    Args:
+        params: {"run": name, "tile": id, "turned": whether with test-time augmentation}.
+        report: Called with the progress.
+        _finish: Not used.
+
+    Raises:
+        NoSuchTile: The tile is not in the catalog.
     """
     run = Run(settings().runs / Path(str(params["run"])).name)
     tile = read_catalog().tile(str(params["tile"]))
-    predict_tile(run, tile, prediction_folder(run, tile.id), report, How(turned=bool(params.get("turned"))))
+    predict_tile(run, tile, prediction_folder(run, tile.id), report, InferenceOptions(tta=bool(params.get("turned"))))

@@ -1,6 +1,6 @@
-"""Sweeps: the same tiles trained with every combination of learning rate, network and seed.
+"""Hyperparameter sweeps: grid search over learning rate, network and random seed on the same tiles.
 
-A sweep is nothing but its jobs, which name it in their params: it grows when more are submitted under its name.
+A sweep consists of its jobs, which name it in their parameters; jobs submitted under the same name extend it.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,10 +20,10 @@ from core.tasks.train import run_of, submit_training
 from core.training.train import check_network, networks
 
 Number = TypeVar("Number", int, float)
-#: More than this is a slip of the pen rather than a plan.
-MOST_TRAININGS = 500
-#: So many of the latest trainings are searched for a sweep's.
-_SEARCHED = 5_000
+#: Maximum number of trainings in a sweep, as a guard against typing errors.
+MAX_TRAININGS = 500
+#: Number of latest training jobs searched for those of a sweep.
+_JOBS_SEARCHED = 5_000
 _COLUMNS = ("job", "rate", "network", "seed", "epochs", "iou", "seconds", "state")
 
 
@@ -33,11 +33,11 @@ class Sweep:
 
     name: str
     tiles: tuple[str, ...]
-    base: TrainingConfig  #: what all of them share
+    base: TrainingConfig  #: shared configuration
     rates: tuple[float, ...]
     networks: tuple[str, ...]
     seeds: tuple[int, ...]
-    resources: Resources = field(default_factory=Resources)  #: of each training
+    resources: Resources = field(default_factory=Resources)  #: per training
 
     def __len__(self) -> int:
         return len(self.rates) * len(self.networks) * len(self.seeds)
@@ -47,34 +47,49 @@ class Sweep:
         cls, name: str, tiles: Sequence[str], base: TrainingConfig,
         rates: Sequence[str], networks: Sequence[str], seeds: Sequence[str],
     ) -> "Sweep":  # fmt: skip
-        """From words, as a command line gives them; raises InvalidSetting."""
+        """Parse a sweep from the texts of a command line.
+
+        Args:
+            name: Name of the sweep.
+            tiles: IDs of the training tiles.
+            base: Configuration that all runs share.
+            rates: Learning rates.
+            networks: Names of networks.
+            seeds: Random seeds.
+
+        Returns:
+            The sweep.
+
+        Raises:
+            InvalidSetting: A rate or seed is not a number.
+        """
         return cls(
             name, tuple(tiles), base, tuple(_number(float, "learning rate", rate) for rate in rates),
             tuple(networks), tuple(_number(int, "seed", seed) for seed in seeds),
         )  # fmt: skip
 
     def configs(self) -> list[TrainingConfig]:
-        """One a training, each with a name that tells rate, network and seed; raises InvalidSetting, UnknownNetwork.
+        """Configurations of all trainings, named by network, rate and seed; raises InvalidSetting, UnknownNetwork.
 
-        Options of the base are kept for the networks that have them.
+        Options of the base apply to the networks that have them.
         """
-        if not self.name.strip() or not 0 < len(self) <= MOST_TRAININGS:
-            detail = f"it has a name, and rates × networks × seeds make 1 to {MOST_TRAININGS} trainings"
-            raise InvalidSetting(setting="the sweep", value=f'"{self.name}" of {len(self)}', detail=detail)
+        if not self.name.strip() or not 0 < len(self) <= MAX_TRAININGS:
+            detail = f"it needs a name and 1 to {MAX_TRAININGS} runs (learning rates × models × seeds)"
+            raise InvalidSetting(setting="the sweep", value=f'"{self.name}" with {len(self)} runs', detail=detail)
         configs = [self._config(*choice) for choice in product(self.networks, self.rates, self.seeds)]
         for config in configs:
             check_network(config)
         return configs
 
     def _config(self, network: str, rate: float, seed: int) -> TrainingConfig:
-        known = networks()[network].options if network in networks() else {}
-        options = {name: value for name, value in self.base.options.items() if name in known}
+        allowed = networks()[network].options if network in networks() else {}
+        options = {name: value for name, value in self.base.options.items() if name in allowed}
         name = f"{self.name} · {network} · rate {rate:g} · seed {seed}"
         return replace(self.base, network=network, learning_rate=rate, seed=seed, options=options, name=name)
 
 
 def submit(sweep: Sweep, queue: Queue) -> list[Job]:
-    """Puts every training of the sweep into the queue, behind what people wait for; raises what `configs` raises."""
+    """Queue all trainings of a sweep at low priority; raises InvalidSetting, UnknownNetwork."""
     return [
         submit_training(queue, sweep.tiles, config, config.name, sweep.resources, LOW, {"sweep": sweep.name})
         for config in sweep.configs()
@@ -82,33 +97,33 @@ def submit(sweep: Sweep, queue: Queue) -> list[Job]:
 
 
 def sweep_names(queue: Queue | None = None) -> list[str]:
-    """The sweeps whose jobs are in the queue, the latest first."""
+    """List the names of the sweeps in the queue, latest first."""
     return list(dict.fromkeys(str(job.params["sweep"]) for job in _jobs(queue)))
 
 
 def results(name: str, queue: Queue | None = None) -> pd.DataFrame:
-    """One row a training: job, rate, network, seed, epochs (done), iou (best of validation), seconds, state.
+    """Results table of a sweep: job, rate, network, seed, epochs (done), iou (best validation IoU), seconds, state.
 
-    The best comes first; iou and seconds are NaN where nothing is known yet.
+    One row per training, sorted by IoU; iou and seconds are NaN before the first epoch.
     """
     rows = [_result(job) for job in _jobs(queue) if job.params["sweep"] == name]
     return pd.DataFrame(rows, columns=list(_COLUMNS)).sort_values(["iou", "job"], ascending=[False, True])
 
 
-def _number(kind: Callable[[str], Number], what: str, text: str) -> Number:
+def _number(kind: Callable[[str], Number], name: str, text: str) -> Number:
     try:
         return kind(text)
     except ValueError as error:
-        raise InvalidSetting(setting=f"the {what}", value=f'"{text}"', detail="it is a number") from error
+        raise InvalidSetting(setting=f"the {name}", value=f'"{text}"', detail="must be a number") from error
 
 
 def _jobs(queue: Queue | None) -> Sequence[Job]:
-    found = (queue or Queue(settings().queue)).jobs(limit=_SEARCHED, task="train")
-    return [job for job in found if job.params.get("sweep")]
+    jobs = (queue or Queue(settings().queue)).jobs(limit=_JOBS_SEARCHED, task="train")
+    return [job for job in jobs if job.params.get("sweep")]
 
 
 def stop(name: str, queue: Queue) -> None:
-    """Stops every training of a sweep that is not over; running ones keep what they have."""
+    """Stop all unfinished trainings of a sweep; running ones finish early and keep their model."""
     for job in _jobs(queue):
         if job.params["sweep"] == name and not job.state.is_over:
             queue.request_stop(job.id, keep=True)

@@ -1,17 +1,18 @@
-"""Jobs that train, as pages and the command line ask for them: a new run, more epochs of one, and its end."""
+"""Training jobs: submit a new run, continue a run for more epochs, delete a job with its run."""
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from core.catalog.store import read_catalog
+from core.compat import to_stored
 from core.errors import DamagedRun, RunInUse
 from core.jobs.folder import JobFolder
 from core.jobs.job import Resources
 from core.jobs.queue import NORMAL, Job, Queue
-from core.progress import Finish, Report, never
+from core.progress import Report, StopRequested, never
 from core.runs.config import TrainingConfig
 from core.runs.run import Run, run_name
 from core.settings import settings
@@ -21,45 +22,68 @@ _CONTINUED = " (continued)"
 
 
 def ends_together(minutes: float, resources: Resources) -> bool:
-    """Whether all machines of a training of so many minutes know when to end: several by epochs (0 minutes) only."""
+    """Tell whether all machines of a training end at the same step: several machines need epochs (0 minutes)."""
     return resources.nodes == 1 or not minutes
 
 
 def submit_training(
-    queue: Queue, tiles: Sequence[str], config: TrainingConfig, words: str,
-    resources: Resources | None = None, priority: int = NORMAL, also: Mapping[str, Any] | None = None,
+    queue: Queue, tiles: Sequence[str], config: TrainingConfig, label: str,
+    resources: Resources | None = None, priority: int = NORMAL, extra: Mapping[str, Any] | None = None,
 ) -> Job:  # fmt: skip
-    """A job that trains on tiles, by id; `words` become part of the run's folder, the configuration's name its title.
+    """Queue a training.
 
-    `also` goes into the job's params as it is.
+    Args:
+        queue: The job queue.
+        tiles: IDs of the tiles.
+        config: Training configuration; its name is the title of the job.
+        label: Becomes part of the name of the run's folder.
+        resources: GPUs and machines of a cluster.
+        priority: Priority of the job.
+        extra: Further job parameters, kept as they are.
+
+    Returns:
+        The queued job.
     """
-    asked = {**(resources or Resources()).as_params(), **(also or {})}
-    params = {"run": run_name(words), "tiles": list(tiles), "config": asdict(config), **asked}
-    return queue.submit("train", params, config.name or words, priority)
+    extra_params = {**(resources or Resources()).as_params(), **(extra or {})}
+    params = {"run": run_name(label), "tiles": list(tiles), "config": to_stored(config), **extra_params}
+    return queue.submit("train", params, config.name or label, priority)
 
 
 def run_of(job: Job) -> Run | None:
-    """The run that a job makes, None where it makes none; it need not have begun."""
-    name = _folder_name(job)
-    return Run(settings().runs / name) if job.task == "train" and name else None
+    """Run of a training job, which may not exist yet; None for other jobs."""
+    name = Path(str(job.params.get("run", ""))).name
+    is_plain = name not in ("", ".", "..")  # the folder may be deleted later, so never the parent
+    return Run(settings().runs / name) if job.task == "train" and is_plain else None
 
 
 def submit_more_epochs(run: Run, epochs: int, queue: Queue, resources: Resources | None = None) -> Job:
-    """A job that goes on from a run for so many epochs, as a run of its own; raises NoSuchRun, DamagedRun.
+    """Queue a training that continues a run for more epochs, as a run of its own.
 
-    It has the run's tiles and configuration, so that its losses carry on where the run's end; but all of these epochs
-    are trained, however patient the run was and however many minutes it had.
+    Tiles and configuration are those of the run, without its patience and its time budget.
+
+    Args:
+        run: The run to continue.
+        epochs: Number of further epochs.
+        queue: The job queue.
+        resources: GPUs and machines of a cluster.
+
+    Returns:
+        The queued job.
+
+    Raises:
+        NoSuchRun: There is no such run.
+        DamagedRun: The run has no complete epoch.
     """
     record = run.record
     if not can_continue(run):
-        raise DamagedRun(name=run.path, detail="it was stopped before its first epoch was whole")
+        raise DamagedRun(name=run.path, detail="it was stopped before its first epoch was complete")
     name = (record.config.name or run.name).removesuffix(_CONTINUED) + _CONTINUED
     config = replace(record.config, name=name, epochs=run.epochs_done + epochs, patience=0, minutes=0.0)
-    return submit_training(queue, record.tiles, config, name, resources, also={"from": run.name})
+    return submit_training(queue, record.tiles, config, name, resources, extra={"from": run.name})
 
 
 def can_continue(run: Run) -> bool:
-    """Whether there is something to go on from."""
+    """Tell whether a run has weights to continue from."""
     try:
         return run.exists and run.epochs_done > 0 and bool(run.record.tiles)
     except DamagedRun:
@@ -67,9 +91,17 @@ def can_continue(run: Run) -> bool:
 
 
 def delete_job(job: Job, queue: Queue, with_run: bool = False) -> None:
-    """Removes a job that is not running, its log and, if asked, its run with everything predicted by it.
+    """Delete a job that is not running, its log and, if asked, its run with all its predictions.
 
-    Raises JobIsRunning, NoSuchJob, RunInUse.
+    Args:
+        job: The job.
+        queue: The job queue.
+        with_run: Whether the run is deleted.
+
+    Raises:
+        JobRunning: The job is running.
+        NoSuchJob: There is no such job.
+        RunInUse: Another job needs the run.
     """
     run = run_of(job) if with_run else None
     if run is not None:
@@ -82,24 +114,26 @@ def delete_job(job: Job, queue: Queue, with_run: bool = False) -> None:
 
 
 def _refuse_in_use(run: Run, job: Job, queue: Queue) -> None:
-    for other in queue.jobs(limit=10_000):
-        needs = run.name in (other.params.get("run"), other.params.get("from"))
-        if other.id != job.id and needs and not other.state.is_over:
-            raise RunInUse(run=run.name, job=other.id, title=other.title)
-
-
-def _folder_name(job: Job) -> str:
-    """Of its run; empty where it names none, or one that is no plain name: what it leads to may be deleted."""
-    name = Path(str(job.params.get("run", ""))).name
-    return "" if name in ("", ".", "..") else name
+    for waiting in queue.jobs(limit=10_000):
+        needs = run.name in (waiting.params.get("run"), waiting.params.get("from"))
+        if waiting.id != job.id and needs and not waiting.state.is_over:
+            raise RunInUse(run=run.name, job=waiting.id, title=waiting.title)
 
 
 def train_task(
-    params: Mapping[str, Any], report: Report, finish: Finish = never, strategy: Any = None, chief: bool = True
+    params: Mapping[str, Any], report: Report, finish: StopRequested = never, strategy: Any = None, chief: bool = True
 ) -> None:
-    """The job: {"run": name of its folder, "tiles": [ids], "config": {…}, "from": name of the run it continues}.
+    """Train a run, or resume it where an earlier attempt was interrupted.
 
-    Goes on where an earlier attempt was interrupted. Raises what `train` raises, NoSuchTile.
+    Args:
+        params: {"run": name of its folder, "tiles": [ids], "config": {…}, "from": name of the run it continues}.
+        report: Called with the progress.
+        finish: Tells whether the training is to end early.
+        strategy: A tf.distribute.Strategy on several machines.
+        chief: Whether this process writes the run.
+
+    Raises:
+        NoSuchTile: A tile is not in the catalog.
     """
     folder = settings().runs / Path(str(params["run"])).name
     config = TrainingConfig.of(params.get("config", {}))

@@ -1,17 +1,18 @@
-"""A network that learns: with its optimiser, its steps, and all of their state. Keras is woken inside functions."""
+"""Network under training, with its optimizer and steps; Keras is imported inside functions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.compat import to_stored
 from core.datasets.chips import Chips
 from core.errors import DamagedCheckpoint, InvalidSetting
-from core.runs.checkpoints import Checkpoint, Standing
+from core.runs.checkpoints import Checkpoint, TrainerState
 from core.runs.config import TrainingConfig
 from core.runtime.device import Device
 from models.registry import NETWORKS, Network, build
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
 
     from models.steps.base import Steps
 
-#: Tiles up to this size lie on the GPU while it trains, where crops are then cut and turned.
-MOST_HELD_BYTES = 4_000_000_000
+#: Samples up to this size are cached on the GPU, where crops are then cut and augmented [bytes].
+MAX_CACHED_BYTES = 4_000_000_000
 
 
 def local_strategy() -> Any:
-    """A tf.distribute.Strategy over all GPUs of this machine, None where there are not several."""
+    """Create a tf.distribute.Strategy over all GPUs of this machine; None if there is only one or none."""
     import keras
 
     if keras.backend.backend() != "tensorflow":
@@ -38,7 +39,7 @@ def local_strategy() -> Any:
 
 @dataclass(frozen=True)
 class Learner:
-    """A network under training."""
+    """A network under training, with its optimizer, steps and device."""
 
     model: "keras.Model"
     optimizer: "keras.Optimizer"
@@ -49,40 +50,52 @@ class Learner:
 
     @classmethod
     def build(cls, config: TrainingConfig, bands: int, strategy: Any = None) -> "Learner":
-        """With fresh weights, on all that `strategy` spreads over; raises MemoryError, InvalidSetting."""
+        """Build a network with random weights and its optimizer.
+
+        Args:
+            config: Settings of the training.
+            bands: Bands of the images.
+            strategy: tf.distribute.Strategy to replicate it by; None for one device.
+
+        Raises:
+            InvalidSetting: The options do not suit the network.
+            MemoryError: The device has no memory for it.
+        """
         import keras
 
-        from models.steps.factory import optimizer_for, steps
+        from models.steps.factory import make_steps, optimizer_for
 
         keras.utils.set_random_seed(config.seed)
         device = Device.of_keras()
-        precision = device.precision(config.precision, alone=strategy is None)
-        before = keras.config.dtype_policy()
+        precision = device.precision(config.precision, single_device=strategy is None)
+        previous = keras.config.dtype_policy()
         keras.config.set_dtype_policy(precision if precision == "float32" else f"mixed_{precision}")
         try:
             with strategy.scope() if strategy else nullcontext():
                 model = build(config.network, bands, **config.options)
-                optimizer = optimizer_for(precision, config.weight_decay, config.average)
-        except ValueError as error:  # of what a person wrote, such as the members of an ensemble
+                optimizer = optimizer_for(precision, config.weight_decay, config.ema_momentum)
+        except ValueError as error:  # of options that a user typed, such as the members of an ensemble
             raise InvalidSetting(setting="the network", value=config.network, detail=str(error).rstrip(".")) from error
         finally:
-            keras.config.set_dtype_policy(before)
+            keras.config.set_dtype_policy(previous)
         xla, network = device.is_gpu and strategy is None, NETWORKS[config.network]
-        return cls(model, optimizer, steps(model, optimizer, network.heads, strategy, xla), device, precision, network)
+        return cls(
+            model, optimizer, make_steps(model, optimizer, network.heads, strategy, xla), device, precision, network
+        )
 
-    def hold(self, chips: Chips) -> bool:
-        """Puts the scenes on the GPU, where there is one with room for them; whether that was done."""
-        fits = self.device.is_gpu and chips.bytes <= MOST_HELD_BYTES
-        return fits and self.steps.hold(chips.stacked(), chips.chip)
+    def cache_on_device(self, chips: Chips) -> bool:
+        """Cache all samples on the GPU if there is one with enough memory; True if they are cached."""
+        fits = self.device.is_gpu and chips.bytes <= MAX_CACHED_BYTES
+        return fits and self.steps.cache(chips.stacked(), chips.chip)
 
-    def checkpoint(self, standing: Standing, config: TrainingConfig) -> Checkpoint:
-        """Everything needed to go on from here."""
-        random = {"seed": config.seed, "epoch": standing.epoch}
-        weights, optimizer = (list(map(_array, part)) for part in (self.model.variables, self._adam.variables))
-        return Checkpoint(standing, weights, optimizer, random, asdict(config))
+    def checkpoint(self, state: TrainerState, config: TrainingConfig) -> Checkpoint:
+        """Make a checkpoint of the current state."""
+        random = {"seed": config.seed, "epoch": state.epoch}
+        weights, optimizer = (list(map(_array, group)) for group in (self.model.variables, self._adam.variables))
+        return Checkpoint(state, weights, optimizer, random, to_stored(config))
 
     def restore(self, checkpoint: Checkpoint, file: Path) -> None:
-        """Takes on the state of a checkpoint from `file`; raises DamagedCheckpoint where it is another network's."""
+        """Restore the state of a checkpoint that was read from `file`; raises DamagedCheckpoint if shapes differ."""
         pairs = ((self.model.variables, checkpoint.weights), (self._adam.variables, checkpoint.optimizer))
         for variables, values in pairs:
             if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
@@ -92,43 +105,50 @@ class Learner:
 
     @property
     def _adam(self) -> "keras.Optimizer":
-        """The optimiser itself: the scale of gradients around it in float16 is found again within some steps, and a
-        machine that computes otherwise has none."""
+        """Adam without the loss scaling around it.
+
+        Loss scaling is used in float16 only and adapts again within some steps, so checkpoints go without.
+        """
         return getattr(self.optimizer, "inner_optimizer", self.optimizer)
 
     @property
     def is_finite(self) -> bool:
-        """Whether every weight is a number: behind a ReLU one can be lost without a trace in the loss."""
+        """True if every weight is finite: behind a ReLU, a NaN weight need not show in the loss."""
         return all(np.isfinite(weight).all() for weight in self.model.get_weights())
 
     @contextmanager
-    def averaged(self) -> Iterator[None]:
-        """With the moving average of the weights instead of the last ones, where there is one."""
+    def ema_weights(self) -> Iterator[None]:
+        """Use the exponential moving average (EMA) of the weights in place of the last ones, if there is one."""
         means = getattr(self._adam, "_model_variables_moving_average", None) if self._adam.use_ema else None
         if not means or not int(_array(self._adam.iterations)):
             yield
             return
         weights = self.model.trainable_variables
-        kept = [_array(weight) for weight in weights]
+        originals = [_array(weight) for weight in weights]
         for weight, mean in zip(weights, means, strict=True):
             weight.assign(mean)
         try:
             yield
         finally:
-            for weight, values in zip(weights, kept, strict=True):
+            for weight, values in zip(weights, originals, strict=True):
                 weight.assign(values)
 
-    def layers(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(n, rows, columns, bands) to (n, rows, columns, 1 or 2): the probability of "building", and the distance to
-        the nearest wall in metres where the network tells it.
-        """
-        from models.heads import layers
+    def predict_layers(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Predict building probability and, if the network has it, the distance to the nearest boundary [m].
 
-        return _array(layers(self.network.heads, self.steps.answer(pixels))).astype(np.float32)
+        Args:
+            pixels: Normalized images, (n, rows, cols, bands) float32.
+
+        Returns:
+            (n, rows, cols, 1 or 2) float32.
+        """
+        from models.heads import decode
+
+        return _array(decode(self.network.heads, self.steps.predict(pixels))).astype(np.float32)
 
     @property
     def memory_bytes(self) -> int | None:
-        """In use on the GPU; None where the device does not tell."""
+        """Memory in use on the GPU [bytes]; None if unknown."""
         if not self.device.is_gpu:
             return None
         import keras

@@ -1,83 +1,85 @@
-"""How far a training is, by its epochs or by the clock, and what its learning rate is there."""
+"""Learning rate schedule, and progress of a training by epochs or by a time budget."""
 
 import time
 from dataclasses import dataclass, field
 from math import cos, pi
 
-from core.runs.checkpoints import Standing
+from core.runs.checkpoints import TrainerState
 from core.runs.config import TrainingConfig
 
-#: Share of an epoch's progress that learning takes; checking and saving take the rest.
-LEARNING = 0.9
-#: Under the cosine schedule: share of the training in which the rate climbs, and what it ends at, of the full rate.
-WARM_UP, COLD = 0.05, 0.01
+#: Share of an epoch's progress that training takes; validation and saving take the rest.
+TRAIN_SHARE = 0.9
+#: Cosine schedule: share of the training with a rising rate (warmup), and first and final rate relative to the maximum.
+WARMUP_SHARE, FINAL_RATE = 0.05, 0.01
 
 
 def rate_at(config: TrainingConfig, share: float) -> float:
-    """The learning rate when this share of the training is over: constant, or a climb and then half a cosine down."""
+    """Learning rate after a share of the training: constant, or linear warmup and cosine decay.
+
+    The decay is that of SGDR without restarts (Loshchilov and Hutter 2017, arXiv 1608.03983).
+    """
     if config.schedule == "constant":
         return config.learning_rate
-    if share < WARM_UP:
-        return config.learning_rate * (COLD + (1 - COLD) * share / WARM_UP)
-    falling = (1 + cos(pi * min((share - WARM_UP) / (1 - WARM_UP), 1.0))) / 2
-    return config.learning_rate * (COLD + (1 - COLD) * falling)
+    if share < WARMUP_SHARE:
+        return config.learning_rate * (FINAL_RATE + (1 - FINAL_RATE) * share / WARMUP_SHARE)
+    decay = (1 + cos(pi * min((share - WARMUP_SHARE) / (1 - WARMUP_SHARE), 1.0))) / 2
+    return config.learning_rate * (FINAL_RATE + (1 - FINAL_RATE) * decay)
 
 
 @dataclass
 class Schedule:
-    """The epochs of a training, or its minutes where it has been given some."""
+    """Schedule of a training by its epochs, or by its time budget if it has one."""
 
     config: TrainingConfig
     crops: int  #: of an epoch
-    spent_before: float = 0.0  #: seconds of training before this process
-    check_s: float = 0.0  #: what the last check took
-    began: float = field(default_factory=time.monotonic)
+    spent_before: float = 0.0  #: time of training before this process [s]
+    validation_s: float = 0.0  #: duration of the last validation [s]
+    started: float = field(default_factory=time.monotonic)
 
     @property
     def spent(self) -> float:
-        """Seconds of training, those before an interruption included."""
-        return self.spent_before + time.monotonic() - self.began
+        """Time of training, including that before an interruption [s]."""
+        return self.spent_before + time.monotonic() - self.started
 
     @property
     def time_is_up(self) -> bool:
-        """Whether the minutes are over, but for one more check."""
-        return self._is_up(self.check_s)
+        """True if the time budget has room only for another validation."""
+        return self._exceeds_budget(self.validation_s)
 
     def is_over(self, refitting: bool) -> bool:
-        """Whether the minutes hold no other epoch.
+        """Tell if the time budget has no room for another epoch.
 
-        Those of a refit are not checked: before one, any time left is enough. The first check of all may take far
-        longer than others (JAX on a GPU translates the network in it).
+        Epochs of a refit are not validated: before a refit, any time left is enough. The very first validation may take
+        far longer than others (JAX on a GPU compiles the network in it).
         """
-        return self._is_up(0.0 if self.config.refit and not refitting else self.check_s)
+        return self._exceeds_budget(0.0 if self.config.refit and not refitting else self.validation_s)
 
-    def _is_up(self, kept_s: float) -> bool:
-        """Whether the minutes are over, but for so many seconds."""
-        return bool(self.config.minutes) and self.spent + kept_s >= 60 * self.config.minutes
+    def _exceeds_budget(self, reserved_s: float) -> bool:
+        return bool(self.config.minutes) and self.spent + reserved_s >= 60 * self.config.minutes
 
-    def share(self, standing: Standing) -> float:
-        """How much of the training is over, for whoever waits."""
+    def share(self, state: TrainerState) -> float:
+        """Progress of the training, 0 to 1, with time for validation included."""
         if self.config.minutes:
-            return self._of_minutes
-        return (standing.epoch + LEARNING * standing.seen / self.crops) / self.config.epochs
+            return self._budget_share
+        return (state.epoch + TRAIN_SHARE * state.crops_seen / self.crops) / self.config.epochs
 
-    def rate(self, standing: Standing) -> float:
-        """The learning rate of the next step."""
-        epochs = (standing.epoch + standing.seen / self.crops) / self.config.epochs
-        return rate_at(self.config, self._of_minutes if self.config.minutes else epochs)
+    def rate(self, state: TrainerState) -> float:
+        """Learning rate of the next step."""
+        epoch_share = (state.epoch + state.crops_seen / self.crops) / self.config.epochs
+        return rate_at(self.config, self._budget_share if self.config.minutes else epoch_share)
 
-    def refits(self, standing: Standing) -> bool:
-        """Whether the running epoch learns from the validation ground, too."""
-        share = self._of_minutes if self.config.minutes else standing.epoch / self.config.epochs
+    def refits(self, state: TrainerState) -> bool:
+        """Tell if the current epoch belongs to the refit, which trains on the validation set as well."""
+        share = self._budget_share if self.config.minutes else state.epoch / self.config.epochs
         return bool(self.config.refit) and share >= 1 - self.config.refit
 
-    def words(self, standing: Standing) -> str:
-        """The running epoch, and of how many or how long."""
-        number, config = standing.epoch + 1, self.config
+    def describe(self, state: TrainerState) -> str:
+        """Describe the current epoch, with the number of epochs or the time budget."""
+        number, config = state.epoch + 1, self.config
         if config.minutes:
-            return f"epoch {number}, {self.spent / 60:.1f} of {config.minutes:g} min"
-        return f"epoch {number} of {config.epochs}"
+            return f"Epoch {number}, {self.spent / 60:.1f} of {config.minutes:g} min"
+        return f"Epoch {number} of {config.epochs}"
 
     @property
-    def _of_minutes(self) -> float:
-        return min((self.spent + self.check_s) / (60 * self.config.minutes), 1.0)
+    def _budget_share(self) -> float:
+        return min((self.spent + self.validation_s) / (60 * self.config.minutes), 1.0)

@@ -1,6 +1,6 @@
-"""The network that comes with Groundplan, so that something can be predicted in the first minute.
+"""Starter model, installed with Groundplan so that the Predict page works before the first training.
 
-It was trained on the made-up sample city alone; models/weights/starter/README.md is its model card.
+It was trained on the synthetic sample city alone; models/weights/starter/README.md is its model card.
 """
 
 import shutil
@@ -10,9 +10,9 @@ from tempfile import TemporaryDirectory
 
 import orjson
 
-from core.atomic_files import replacing, writing
+from core.atomic_files import atomic_write, translating_errors
 from core.catalog.scan import scan
-from core.postprocessing.thresholds import tuning_of
+from core.postprocessing.thresholds import load_thresholds
 from core.progress import Report, silent
 from core.runs.run import Run, runs
 from core.settings import settings
@@ -22,69 +22,75 @@ from core.training.train import train
 from models.registry import DEFAULT
 
 NAME = "starter"
-#: Weights, what they were trained on, their thresholds, and the model card.
+#: Run folder of the starter model: weights, configuration, thresholds and model card.
 FOLDER = Path(__file__).parents[2] / "models" / "weights" / NAME
-_KEPT = ("config.json", "metrics.jsonl", "weights.json", "tuning.json")
+_FILES = ("config.json", "metrics.jsonl", "weights.json", "tuning.json")
 
 
 def install() -> Run | None:
-    """Puts the starter among the runs where there is none yet; None where there are some.
+    """Copy the starter model to the runs folder; None if there are runs already.
 
     Raises CannotWrite, DiskFull.
     """
-    place = settings().runs / NAME
+    target = settings().runs / NAME
     if runs(settings().runs) or not Run(FOLDER).is_usable:
         return None
-    with writing(place):
-        shutil.copytree(FOLDER, place, dirs_exist_ok=True)
-    return Run(place)
+    with translating_errors(target):
+        shutil.copytree(FOLDER, target, dirs_exist_ok=True)
+    return Run(target)
 
 
 def is_starter(run: Run) -> bool:
-    """Whether a run is the network that comes with Groundplan."""
+    """Tell if a run is the starter model."""
     return run.name == NAME
 
 
-def make(minutes: float, report: Report = silent, folder: Path = FOLDER) -> Run:
-    """Trains the starter anew on the sample city and writes its model card; what lay in the folder goes away."""
+def train_starter(minutes: float, report: Report = silent, folder: Path = FOLDER) -> Run:
+    """Train the starter model on the sample city and write its model card.
+
+    Args:
+        minutes: Time budget of the training [min].
+        report: Receives the progress.
+        folder: Its run folder, which is replaced.
+    """
     with TemporaryDirectory() as scratch:
         tiles = scan(make_sample_city(Path(scratch) / "city")).tiles
-        # Without a refit: the score on its card is to be that of its weights.
-        plain = replace(preset("quick"), network=DEFAULT).config
-        config = replace(plain, minutes=minutes, refit=0.0, name="Starter, trained on the sample city")
-        made = train(tiles, config, Path(scratch) / NAME, report)
+        # Without a refit, so that the score on its model card is that of its weights.
+        quick = replace(preset("quick"), network=DEFAULT).config
+        config = replace(quick, minutes=minutes, refit=0.0, name="Starter, trained on the sample city")
+        run = train(tiles, config, Path(scratch) / NAME, report)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        for name in (*_KEPT, made.weights().name):
-            shutil.copyfile(made.path / name, folder / name)
-    with replacing(folder / "README.md") as part:
-        part.write_text(card(Run(folder)), "utf-8")
+        for name in (*_FILES, run.weights().name):
+            shutil.copyfile(run.path / name, folder / name)
+    with atomic_write(folder / "README.md") as temporary:
+        temporary.write_text(starter_card(Run(folder)), "utf-8")
     return Run(folder)
 
 
-def card(run: Run) -> str:
-    """The model card: what it was trained on, how well it does there, and what it must not be used for."""
-    record, tuning = run.record, tuning_of(run)
+def starter_card(run: Run) -> str:
+    """Write the text of the model card: training data, score and limitations."""
+    record, thresholds = run.record, load_thresholds(run)
     weights = orjson.loads((run.path / "weights.json").read_bytes())
-    minutes, found = record.config.minutes, "not scored" if tuning.f1 is None else f"{tuning.f1:.2f}"
-    checked, between = ", ".join(record.validation_tiles), len(record.between_tiles)
+    minutes, f1 = record.config.minutes, "not scored" if thresholds.f1 is None else f"{thresholds.f1:.2f}"
+    validation_tiles, buffer_count = ", ".join(record.validation_tiles), len(record.buffer_tiles)
     return f"""# Starter
 
-A small U-Net (`{record.config.network}`, {record.parameters:,} parameters) that comes with Groundplan, so that Predict
-works in the first minute. Made by `python -m core starter --minutes {minutes:g}`.
+A small U-Net (`{record.config.network}`, {record.parameters:,} parameters) that is installed with Groundplan, so
+that the Predict page works before the first training. Created by `python -m core starter --minutes {minutes:g}`.
 
 | | |
 |---|---|
-| data | the made-up sample city, {len(record.tiles)} tiles (`core/catalog/sample`): no real pixel, no real building |
-| split | by connected ground: {len(record.train_tiles)} tiles train, {between} between both are left out |
-| validated on | {checked} |
-| score | F1 {found} at IoU 0.5 on the validating tiles (TopCoder rule), on which its thresholds were found as well |
-| pixels | {record.gsd_m[0]:.2f} m, red, green and blue |
-| training | {minutes:g} min on {record.device}, {run.epochs_done} epochs, the best was {run.best_epoch} |
-| weights | `{weights["file"]}`, SHA-256 `{weights["sha256"]}` |
-| licence | that of Groundplan; neither its data nor its weights come from anybody else |
+| Training data | synthetic sample city, {len(record.tiles)} tiles (`core/synthetic_city`); no real imagery |
+| Split | spatial: {len(record.train_tiles)} training tiles, {buffer_count} adjacent tiles excluded |
+| Validation tiles | {validation_tiles} |
+| Validation score | F1 {f1} at IoU 0.5 (TopCoder rule), thresholds tuned on the same tiles |
+| Model resolution | {record.gsd_m[0]:.2f} m/pixel, RGB |
+| Training | {minutes:g} min on {record.device}, {run.epochs_done} epochs (best: {run.best_epoch}) |
+| Weights | `{weights["file"]}`, SHA-256 `{weights["sha256"]}` |
+| License | the owner has not chosen a license yet; data and weights are generated by Groundplan alone |
 
-**Limits.** It has never seen a photograph; docs/RESULTS.md says how little such a network finds on real tiles. Where
-many houses adjoin, as in the city's old town, it merges or splits them. Look at it as a placeholder, and train on real
-tiles before anything depends on it.
+**Limitations.** Trained only on synthetic data and not suited to real imagery; docs/benchmarks has its accuracy on real
+tiles. Where many buildings touch, as in the old town of the sample city, it merges or splits them. Train on real tiles
+before using predictions.
 """

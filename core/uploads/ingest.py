@@ -1,4 +1,4 @@
-"""From an image that somebody brought to a tile on the map: the COG is made, then the catalogue has it or has not."""
+"""Ingest a GeoTIFF: convert it to a cloud-optimized GeoTIFF (COG) and add its tile to the catalog."""
 
 import shutil
 from dataclasses import replace
@@ -7,73 +7,87 @@ from pathlib import Path
 from core.catalog import spacenet_names
 from core.catalog.store import update_catalog
 from core.catalog.tile import Tile
-from core.errors import NoSuchPath, OnlyForOneImage
+from core.errors import NoSuchPath, SingleImageOnly
 from core.geo.cog import make_cog
 from core.progress import Report, silent
 from core.types import GsdRange
 from core.uploads.inbox import SUFFIXES
-from core.uploads.labels import put_labels
-from core.uploads.upload import Upload, called, described, forget, new_folder, tidy
-from core.uploads.validation import Place
+from core.uploads.labels import save_labels
+from core.uploads.upload import Upload, clean_name, create_upload, delete_abandoned, new_folder, with_name
+from core.uploads.validation import Georeference
 
-#: Shares of the progress at which the checks and the COG are done.
-_CHECKED, _MADE = 0.2, 0.98
+#: Shares of the progress once the image is validated, and once the COG is written.
+_VALIDATED, _CONVERTED = 0.2, 0.98
 
 
-def take_in(
-    path: Path, labels: Path | None = None, place: Place | None = None, name: str = "", attribution: str = "",
-    report: Report = silent, trained_gsd: GsdRange | None = None,
+def ingest(
+    path: Path, labels: Path | None = None, georeference: Georeference | None = None, name: str = "",
+    attribution: str = "", report: Report = silent, trained_gsd: GsdRange | None = None,
 ) -> Tile:  # fmt: skip
-    """A GeoTIFF of any size on this machine as a tile of the catalogue; the file stays where it is.
+    """Add a GeoTIFF of any size on this machine to the catalog; the source file stays unchanged.
 
-    Raises what `check`, `put_labels` and `make_cog` raise; then, as on a stop, nothing is left of it, and nothing in
-    the catalogue.
+    On an error or a stop neither files nor a catalog row remain.
+
+    Args:
+        path: GeoTIFF.
+        labels: Building footprints, GeoJSON or SpaceNet CSV.
+        georeference: Georeference to use if the file has none.
+        name: Display name; the file's name if empty.
+        attribution: Credit of the image.
+        report: Called with the progress.
+        trained_gsd: Range of ground sampling distances [m] of the trained runs, for a note.
+
+    Raises:
+        NoSuchPath: The label file does not exist.
+        GroundplanError: What `validate_image`, `save_labels`, `make_cog` and `update_catalog` raise.
     """
     if labels is not None and not labels.is_file():
         raise NoSuchPath(name=labels)
-    forget()
+    delete_abandoned()
     with new_folder() as folder:
-        upload = described(
-            folder.name, path.name, path, place, lambda share, doing: report(_CHECKED * share, doing), trained_gsd
+        upload = create_upload(
+            folder.name,
+            path.name,
+            path,
+            georeference,
+            lambda share, doing: report(_VALIDATED * share, doing),
+            trained_gsd,
         )
-        title, owner = tidy(name, upload.name), attribution or upload.attribution
-        replace(upload, name=title, attribution=owner).save()
+        display_name, credit = clean_name(name, upload.name), attribution or upload.attribution
+        replace(upload, name=display_name, attribution=credit).save()
         if labels is not None:
             with labels.open("rb") as stream:
-                put_labels(upload.id, stream, labels.name)
-        return add(upload.id, lambda share, doing: report(_CHECKED + (1 - _CHECKED) * share, doing))
+                save_labels(upload.id, stream, labels.name)
+        return add(upload.id, lambda share, doing: report(_VALIDATED + (1 - _VALIDATED) * share, doing))
 
 
 def is_one_image(path: Path, *options: object) -> bool:
-    """Whether a path is a GeoTIFF to be taken in by itself: its name is in no SpaceNet layout, or it has options.
+    """Tell whether a path is a single GeoTIFF to ingest: outside the SpaceNet layouts, or with options given.
 
-    Raises OnlyForOneImage where there are options and the path is something else.
+    Raises SingleImageOnly if options are given for anything else.
     """
     is_image = path.is_file() and path.suffix.lower() in SUFFIXES
     if any(options) and not is_image:
-        raise OnlyForOneImage(name=path, options="Labels, a place and a name")
+        raise SingleImageOnly(name=path, options="Labels, georeference and name")
     return is_image and (any(options) or spacenet_names.parse(path) is None)
 
 
-def add(name: str, report: Report = silent) -> Tile:
-    """Makes the COG of an upload and puts its tile into the catalogue; may be called again after it was stopped.
+def add(upload_id: str, report: Report = silent) -> Tile:
+    """Write the COG of an upload and add its tile to the catalog; can be called again after a stop.
 
-    Raises NoSuchUpload, and what make_cog and update_catalog raise; then the catalogue is as it was.
+    Raises NoSuchUpload, and what `make_cog` and `update_catalog` raise; then the catalog is unchanged.
     """
-    upload = Upload.find(name)
-    _clear(upload.folder)
+    upload = Upload.find(upload_id)
+    for leftover in upload.folder.glob(".*"):  # of an attempt that was killed
+        shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
     if not upload.image.exists():
-        with called(upload.file):
-            make_cog(Path(upload.source), upload.image, upload.grid, lambda share, doing: report(_MADE * share, doing))
+        with with_name(upload.file):
+            make_cog(
+                Path(upload.source), upload.image, upload.grid, lambda share, doing: report(_CONVERTED * share, doing)
+            )
     grid = upload.grid
-    # Read again within the lock: name and labels may have changed while the pixels were copied.
-    changed = update_catalog(lambda catalog: catalog.adding([Upload.find(name).tile(grid)]))
+    # Read upload.json again under the lock: name and labels may have changed while the COG was written.
+    updated = update_catalog(lambda catalog: catalog.with_tiles([Upload.find(upload_id).tile(grid)]))
     upload.original.unlink(missing_ok=True)
-    report(1.0, "on the map")
-    return changed.tile(name)
-
-
-def _clear(folder: Path) -> None:
-    """Removes what an attempt that was killed has left."""
-    for left in folder.glob(".*"):
-        shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+    report(1.0, "Added to the map")
+    return updated.tile(upload_id)

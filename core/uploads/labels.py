@@ -1,4 +1,4 @@
-"""The building footprints of an upload: checked against its image, kept as GeoJSON in longitude and latitude."""
+"""Labels of an upload: building footprints checked against its image and stored as GeoJSON."""
 
 import shutil
 from dataclasses import replace
@@ -11,101 +11,122 @@ import pyproj
 import shapely
 
 from core.catalog import spacenet_names
-from core.catalog.register import FARTHEST_M
+from core.catalog.register import MAX_OFFSET_M
 from core.catalog.scan import count_buildings
 from core.catalog.tile import Tile
-from core.errors import LabelsElsewhere, LabelsOfOthers, UnknownFootprintFormat
+from core.errors import LabelsOfOtherImages, LabelsOutsideImage, UnknownFootprintFormat
 from core.geo.grid import LONLAT, Grid, reproject
 from core.geo.vector import Footprints, Repairs, read_footprints
 from core.geo.vector_writers import write_footprints
 from core.labels.labels import Labels
-from core.uploads.upload import LabelFacts, Upload, called, change_tile, tidy
+from core.uploads.upload import LabelFacts, Upload, change_tile, clean_name, with_name
 
 FORMATS = (".geojson", ".json", ".csv")
 _WGS84 = pyproj.Geod(ellps="WGS84")
 
 
-def put_labels(name: str, stream: BinaryIO, file: str) -> Upload:
-    """Gives an upload labels from GeoJSON or SpaceNet CSV, in the place of those it had; an offset is set back to 0.
+def save_labels(upload_id: str, stream: BinaryIO, file_name: str) -> Upload:
+    """Replace the labels of an upload by footprints from GeoJSON or SpaceNet CSV, and reset the label offset.
 
-    Kept are the buildings that touch the image or can be moved onto it; those that touch it are counted. Raises
-    NoSuchUpload, UnknownFootprintFormat, LabelsElsewhere, LabelsOfOthers, DiskFull, CannotWrite, what read_footprints
-    raises, and what changing the catalogue does; then the old labels stay.
+    Footprints on the image are kept and counted; those around it that an offset may move onto it are kept as well. On
+    an error the old labels stay.
+
+    Args:
+        upload_id: Id of the upload.
+        stream: Content of the label file.
+        file_name: Name of the label file.
+
+    Returns:
+        The updated upload.
+
+    Raises:
+        NoSuchUpload: There is no such upload.
+        UnknownFootprintFormat: The file is neither GeoJSON nor CSV.
+        LabelsOutsideImage: No footprint touches the image.
+        LabelsOfOtherImages: The CSV has several images, none of which is this one.
+        VectorError: The footprints cannot be read.
+        DiskFull: The disk is full.
+        CannotWrite: The labels cannot be written.
+        CatalogError: The catalog is damaged or busy.
     """
-    upload, shown = Upload.find(name), tidy(file, "The file")
-    suffix = Path(file).suffix.lower()
+    upload, display_name = Upload.find(upload_id), clean_name(file_name, "The file")
+    suffix = Path(file_name).suffix.lower()
     if suffix not in FORMATS:
-        raise UnknownFootprintFormat(name=shown, known=", ".join(FORMATS))
-    with TemporaryDirectory(dir=upload.folder, prefix=".") as scratch:
-        copy, fresh = Path(scratch) / f"copy{suffix}", Path(scratch) / "labels.geojson"
-        with copy.open("wb") as out:
-            shutil.copyfileobj(stream, out, 2**20)
-        with called(shown):
-            found = _of_this_image(copy, upload)
-            labels = around_the_image(copy, upload.grid, found)
-        write_footprints(Footprints.of(labels.ground, labels.grid.crs), fresh, None)
-        # The offset goes first: a kill in between must not leave new labels moved as the old ones were.
-        change_tile(name, lambda tile: replace(tile, offset_m=(0.0, 0.0)))
-        fresh.replace(upload.folder / "labels.geojson")
-    return _settle(replace(upload, labels=_facts(labels, found.repairs, 1 - upload.facts.nodata_share)))
+        raise UnknownFootprintFormat(name=display_name, known=", ".join(FORMATS))
+    with TemporaryDirectory(dir=upload.folder, prefix=".") as temporary:
+        copy, new_file = Path(temporary) / f"copy{suffix}", Path(temporary) / "labels.geojson"
+        with copy.open("wb") as target:
+            shutil.copyfileobj(stream, target, 2**20)
+        with with_name(display_name):
+            footprints = _select_image(copy, upload)
+            labels = labels_near_image(copy, upload.grid, footprints)
+        write_footprints(Footprints.of(labels.map_footprints, labels.grid.crs), new_file, None)
+        # Reset the offset first: a kill in between must not apply the old offset to the new labels.
+        change_tile(upload_id, lambda tile: replace(tile, offset_m=(0.0, 0.0)))
+        new_file.replace(upload.folder / "labels.geojson")
+    repairs = str(footprints.repairs) if footprints.repairs != Repairs() else ""
+    facts = LabelFacts(*count_buildings(labels, 1 - upload.facts.nodata_share), repairs)
+    return _save_with_tile(replace(upload, labels=facts))
 
 
-def drop_labels(name: str) -> Upload:
-    """Takes the labels of an upload away; raises NoSuchUpload."""
-    upload = _settle(replace(Upload.find(name), labels=None))
+def delete_labels(upload_id: str) -> Upload:
+    """Delete the labels of an upload; raises NoSuchUpload."""
+    upload = _save_with_tile(replace(Upload.find(upload_id), labels=None))
     (upload.folder / "labels.geojson").unlink(missing_ok=True)
     return upload
 
 
-def _settle(upload: Upload) -> Upload:
+def _save_with_tile(upload: Upload) -> Upload:
     upload.save()
-    facts = upload.labels
+    labels = upload.labels
 
-    def changed(tile: Tile) -> Tile:
+    def with_labels(tile: Tile) -> Tile:
         return replace(
-            tile, footprints=upload.footprints, buildings=facts.buildings if facts else None,
-            built_share=facts.built_share if facts else None, repairs=facts.repairs if facts else "",
+            tile, footprints=upload.footprints, buildings=labels.buildings if labels else None,
+            built_share=labels.built_share if labels else None, repairs=labels.repairs if labels else "",
             offset_m=(0.0, 0.0),
         )  # fmt: skip
 
-    change_tile(upload.id, changed)
+    change_tile(upload.id, with_labels)
     return upload
 
 
-def _of_this_image(path: Path, upload: Upload) -> Footprints:
-    """A table of several images is asked for the one the upload's file is named after."""
-    found = read_footprints(path)
-    if not any(found.images):
-        return found
+def _select_image(path: Path, upload: Upload) -> Footprints:
+    """Select the rows of the upload's image from a CSV of several images, by the file's name."""
+    footprints = read_footprints(path)
+    if not any(footprints.images):
+        return footprints
     stem = Path(upload.file).stem
-    named = spacenet_names.parse(Path(upload.file))
-    wanted = [image for image in found.images if image in (stem, named.tile if named else stem)]
-    if not wanted and len(found.images) > 1:
-        raise LabelsOfOthers(name=path, image=stem)
-    return found.of_image((wanted or [*found.images])[0])
+    parsed = spacenet_names.parse(Path(upload.file))
+    matching = [image for image in footprints.images if image in (stem, parsed.tile if parsed else stem)]
+    if not matching and len(footprints.images) > 1:
+        raise LabelsOfOtherImages(name=path, image=stem)
+    return footprints.of_image((matching or [*footprints.images])[0])
 
 
-def around_the_image(path: Path, grid: Grid, found: Footprints) -> Labels:
-    """The footprints on the image and as far around it as labels can be moved.
+def labels_near_image(path: Path, grid: Grid, footprints: Footprints) -> Labels:
+    """Select the footprints on the image and within MAX_OFFSET_M around it.
 
-    Raises LabelsElsewhere where there are some, but none touches the image.
+    Args:
+        path: Label file, for the error message.
+        grid: Grid of the image.
+        footprints: Footprints of the label file.
+
+    Raises:
+        LabelsOutsideImage: There are footprints, but none touches the image.
     """
-    labels = Labels.of(grid, found)
-    if len(found) and not len(labels.near()):
-        raise LabelsElsewhere(name=path, found=len(found), distance=_distance(grid, found))
-    return labels.near(FARTHEST_M)
+    labels = Labels.of(grid, footprints)
+    if len(footprints) and not len(labels.near()):
+        raise LabelsOutsideImage(name=path, found=len(footprints), distance=_format_distance(grid, footprints))
+    return labels.near(MAX_OFFSET_M)
 
 
-def _distance(grid: Grid, found: Footprints) -> str:
-    """From the middle of the image to the nearest footprint's middle, in words."""
-    shapes = grid.to_ground(found.geometries) if found.crs is None else found.geometries
-    middles = reproject(shapely.centroid(shapes), found.crs or grid.crs, LONLAT)
-    lon, lat = shapely.get_x(middles), shapely.get_y(middles)
-    here = grid.footprint.centroid
-    _, _, metres = _WGS84.inv(np.full_like(lon, here.x), np.full_like(lat, here.y), lon, lat)
-    nearest = float(np.nanmin(metres)) if np.isfinite(metres).any() else float("nan")
-    return "somewhere else" if np.isnan(nearest) else f"{nearest / 1000:,.1f} km"
-
-
-def _facts(labels: Labels, repairs: Repairs, valid: float) -> LabelFacts:
-    return LabelFacts(*count_buildings(labels, valid), str(repairs) if repairs != Repairs() else "")
+def _format_distance(grid: Grid, footprints: Footprints) -> str:
+    """Format the distance from the image's center to the nearest footprint centroid."""
+    shapes = grid.to_map(footprints.geometries) if footprints.crs is None else footprints.geometries
+    centroids = reproject(shapely.centroid(shapes), footprints.crs or grid.crs, LONLAT)
+    lon, lat = shapely.get_x(centroids), shapely.get_y(centroids)
+    center = grid.footprint.centroid
+    _, _, distances = _WGS84.inv(np.full_like(lon, center.x), np.full_like(lat, center.y), lon, lat)
+    nearest = float(np.nanmin(distances)) if np.isfinite(distances).any() else float("nan")
+    return "an unknown distance" if np.isnan(nearest) else f"{nearest / 1000:,.1f} km"

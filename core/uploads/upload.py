@@ -1,12 +1,12 @@
-"""Images that people bring: one folder each, in it what was found, the image as a COG, and its labels.
+"""Uploads: one folder per image that a person adds, with its metadata, the image as a COG, and its labels.
 
     uploads/upload_<16 hex digits>/
-        upload.json      what a person called it, where it came from, what was found in it (`Upload`)
-        original.tif     what a page received; removed once the COG exists
+        upload.json      name, source file, georeference and image metadata (`Upload`)
+        original.tif     the uploaded file; deleted once the COG exists
         image.tif        the COG
-        labels.geojson   building footprints in longitude and latitude, if there are any
+        labels.geojson   building footprints in longitude and latitude, optional
 
-The folder is named by the program, never by what was uploaded. It counts as a tile only once it is in the catalogue.
+Folder names are generated, never taken from a file name. An upload is a tile once it is in the catalog.
 """
 
 import re
@@ -15,7 +15,7 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
@@ -23,15 +23,16 @@ from typing import BinaryIO
 
 import orjson
 
-from core.atomic_files import replacing
+from core.atomic_files import atomic_write
 from core.catalog import spacenet_names
 from core.catalog.store import Catalog, read_catalog, update_catalog
 from core.catalog.tile import Tile
+from core.compat import from_stored, to_stored
 from core.errors import (
     CannotWrite,
     NoSuchUpload,
     RasterError,
-    UploadIsBusy,
+    UploadBusy,
     UploadTooLarge,
     VectorError,
 )
@@ -41,95 +42,93 @@ from core.jobs.queue import Job, Queue
 from core.progress import Report, silent
 from core.settings import settings
 from core.types import GsdRange
-from core.uploads.validation import ImageFacts, Place, check, grid_of
+from core.uploads.validation import Georeference, ImageFacts, grid_of, validate_image
 
 AOI = "Uploads"
-#: A folder that belongs to no job and no tile is forgotten after this many seconds.
-FORGOTTEN_S = 86_400.0
-LONGEST_NAME = 80
+#: Age at which a folder without a job and a tile is deleted [s].
+ABANDONED_AFTER_S = 86_400.0
+MAX_NAME_LENGTH = 80
 _ID = re.compile(r"upload_[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
 class LabelFacts:
-    """What was found in the labels of an upload."""
+    """Metadata of an upload's labels."""
 
     buildings: int
-    built_share: float  #: of the ground with a picture
+    built_share: float  #: share of the valid area, 0 to 1
     repairs: str = ""
 
 
 @dataclass(frozen=True)
 class Upload:
-    """One image that somebody brought, as its upload.json has it."""
+    """Metadata of an uploaded image, stored as upload.json."""
 
-    id: str  #: also its folder's name and its tile's id
-    name: str  #: what a person calls it
-    file: str  #: what its file was called
-    source: str  #: path of the GeoTIFF it is made of
+    id: str  #: also the name of its folder and the id of its tile
+    name: str  #: display name
+    file: str  #: name of the uploaded file
+    source: str  #: path of the original GeoTIFF
     facts: ImageFacts
-    place: Place = field(default_factory=Place)  #: where it lies, where a person had to say so
+    georeference: Georeference = field(default_factory=Georeference)  #: entered by a person
     attribution: str = ""
     labels: LabelFacts | None = None
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
 
     @classmethod
-    def find(cls, name: str) -> "Upload":
-        """The upload of an id; raises NoSuchUpload."""
-        folder = _folder(name)
+    def find(cls, upload_id: str) -> "Upload":
+        """Read the upload of an id; raises NoSuchUpload."""
+        folder = _folder(upload_id)
         try:
-            values = orjson.loads((folder / "upload.json").read_bytes())
-            edges = values["place"]["edges"]
-            return cls(
-                **values
-                | {
-                    "facts": ImageFacts(**values["facts"] | {"notes": tuple(values["facts"]["notes"])}),
-                    "place": Place(values["place"]["epsg"], tuple(edges) if edges else None),
-                    "labels": LabelFacts(**values["labels"]) if values["labels"] else None,
-                }
-            )
+            values = from_stored(cls, orjson.loads((folder / "upload.json").read_bytes()))
+            edges = values["georeference"]["edges"]
+            nested = {
+                "facts": ImageFacts(**values["facts"] | {"notes": tuple(values["facts"]["notes"])}),
+                "georeference": Georeference(values["georeference"]["epsg"], tuple(edges) if edges else None),
+                "labels": LabelFacts(**values["labels"]) if values["labels"] else None,
+            }
+            return cls(**values | nested)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise NoSuchUpload(upload=tidy(name)) from error
+            raise NoSuchUpload(upload=clean_name(upload_id)) from error
 
     @property
     def folder(self) -> Path:
-        """Where its files lie."""
+        """Folder of the upload's files."""
         return _folder(self.id)
 
     @property
     def original(self) -> Path:
-        """What a page received, until the COG exists."""
+        """The uploaded file, until the COG exists."""
         return self.folder / "original.tif"
 
     @property
     def image(self) -> Path:
-        """The COG, once it was made."""
+        """The COG, once it is written."""
         return self.folder / "image.tif"
 
     @property
     def footprints(self) -> Path | None:
-        """The label file, where it has labels."""
+        """Label file, if the upload has labels."""
         return self.folder / "labels.geojson" if self.labels else None
 
     @property
     def grid(self) -> Grid:
-        """Where its pixels lie; raises what opening raises."""
+        """Grid of the image; raises what opening raises."""
         if self.image.exists():
-            return raster.describe(self.image).grid
+            return raster.read_info(self.image).grid
         with raster.open_raster(Path(self.source)) as dataset:
-            return grid_of(Path(self.source), dataset, self.place)
+            return grid_of(Path(self.source), dataset, self.georeference)
 
     def save(self) -> "Upload":
-        """Writes upload.json; raises DiskFull, CannotWrite."""
-        with replacing(self.folder / "upload.json") as part:
-            part.write_bytes(orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2))
+        """Write upload.json; raises DiskFull, CannotWrite."""
+        with atomic_write(self.folder / "upload.json") as partial:
+            partial.write_bytes(orjson.dumps(to_stored(self), option=orjson.OPT_INDENT_2))
         return self
 
     def tile(self, grid: Grid) -> Tile:
-        """Its row in the catalogue."""
+        """Build the catalog row of the upload."""
         facts, labels = self.facts, self.labels
         return Tile(
-            # Eight bands are taken for WorldView's, as everywhere, so that networks that want the eighth find it.
+            # Eight bands are assumed to be WorldView's, so that networks that need the eighth accept the tile.
             id=self.id, aoi=AOI, products={"8band" if facts.bands == 8 else "image": self.image},
             footprints=self.footprints, footprint=grid.footprint, width=grid.width, height=grid.height,
             bands=facts.bands, dtype=facts.dtype, crs=grid.crs.to_string(), gsd_m=grid.gsd_m,
@@ -139,21 +138,23 @@ class Upload:
         )  # fmt: skip
 
 
-def tidy(text: str, otherwise: str = "Upload") -> str:
-    """A name without control, direction and other invisible signs, on one line of at most 80 characters."""
-    shown = "".join(sign if unicodedata.category(sign)[0] != "C" else " " for sign in text[: 10 * LONGEST_NAME])
-    return " ".join(shown.split())[:LONGEST_NAME].strip() or otherwise
+def clean_name(text: str, default: str = "Upload") -> str:
+    """Clean a name: no control, direction or other invisible characters, one line of at most MAX_NAME_LENGTH."""
+    printable = "".join(
+        character if unicodedata.category(character)[0] != "C" else " " for character in text[: 10 * MAX_NAME_LENGTH]
+    )
+    return " ".join(printable.split())[:MAX_NAME_LENGTH].strip() or default
 
 
-def _folder(name: str) -> Path:
-    if not _ID.fullmatch(name):
-        raise NoSuchUpload(upload=tidy(name))
-    return settings().uploads / name
+def _folder(upload_id: str) -> Path:
+    if not _ID.fullmatch(upload_id):
+        raise NoSuchUpload(upload=clean_name(upload_id))
+    return settings().uploads / upload_id
 
 
 @contextmanager
-def called(name: str) -> Iterator[None]:
-    """Sentences about a file name it as its owner does, not as it is called in its folder."""
+def with_name(name: str) -> Iterator[None]:
+    """Let errors about a file show its original name instead of its name in the upload folder."""
     try:
         yield
     except (RasterError, VectorError) as error:
@@ -162,7 +163,7 @@ def called(name: str) -> Iterator[None]:
 
 @contextmanager
 def new_folder() -> Iterator[Path]:
-    """A fresh folder of a random name; nothing is left of it where the work in it fails or is stopped, nor of its tile.
+    """Create an upload folder with a random name; on an error or a stop it is deleted again, with its tile.
 
     Raises CannotWrite.
     """
@@ -171,31 +172,43 @@ def new_folder() -> Iterator[Path]:
         folder.mkdir(parents=True)
     except OSError as error:
         raise CannotWrite(name=folder, detail=error.strerror) from error
-    with ExitStack() as undo:
-        undo.callback(_remove, folder)
+    with ExitStack() as cleanup:
+        cleanup.callback(_remove, folder)
         yield folder
-        undo.pop_all()
+        cleanup.pop_all()
 
 
 def receive(
-    stream: BinaryIO, file: str, place: Place | None = None, report: Report = silent,
+    stream: BinaryIO, file_name: str, georeference: Georeference | None = None, report: Report = silent,
     trained_gsd: GsdRange | None = None,
 ) -> Upload:  # fmt: skip
-    """An image that a page was given, checked and kept in a folder of its own; `take_in.add` makes the tile of it.
+    """Validate an uploaded image and store it in a new folder; `core.uploads.ingest.add` makes a tile of it.
 
-    `stream` is read from its beginning; `file` is what its owner calls it. Raises UploadTooLarge, NotARaster and all
-    that `check` raises, DiskFull and CannotWrite; then nothing is left of it.
+    On an error nothing of it remains.
+
+    Args:
+        stream: Content of the GeoTIFF; read from its beginning.
+        file_name: Name of the uploaded file.
+        georeference: Georeference to use if the file has none.
+        report: Called with the progress.
+        trained_gsd: Range of ground sampling distances [m] of the trained runs, for a note.
+
+    Raises:
+        UploadTooLarge: The file is larger than the limit.
+        RasterError: The image is not valid, see `validate_image`.
+        DiskFull: The disk is full.
+        CannotWrite: The file cannot be written.
     """
-    forget()
-    shown = tidy(file, "The file")
-    _check_size(stream, shown)
-    raster.check_magic(stream.read(raster.MAGIC_BYTES), shown)
+    delete_abandoned()
+    display_name = clean_name(file_name, "The file")
+    _check_size(stream, display_name)
+    raster.check_magic(stream.read(raster.MAGIC_BYTES), display_name)
     stream.seek(0)
-    with new_folder() as folder, called(shown):
+    with new_folder() as folder, with_name(display_name):
         original = folder / "original.tif"
-        with replacing(original) as part, part.open("wb") as copy:
+        with atomic_write(original) as partial, partial.open("wb") as copy:
             shutil.copyfileobj(stream, copy, 2**20)
-        return described(folder.name, file, original, place, report, trained_gsd)
+        return create_upload(folder.name, file_name, original, georeference, report, trained_gsd)
 
 
 def _check_size(stream: BinaryIO, name: str) -> None:
@@ -207,92 +220,103 @@ def _check_size(stream: BinaryIO, name: str) -> None:
         )
 
 
-def described(
-    name: str, file: str, source: Path, place: Place | None, report: Report = silent,
+def create_upload(
+    upload_id: str, file_name: str, source: Path, georeference: Georeference | None, report: Report = silent,
     trained_gsd: GsdRange | None = None,
 ) -> Upload:  # fmt: skip
-    """A checked image as an upload of that id, saved into its folder; raises what `check` raises."""
-    facts = check(source, place, report, trained_gsd)
-    named = spacenet_names.parse(Path(tidy(file)))
-    owner = spacenet_names.attribution(named.aoi) if named else ""
-    shown = tidy(Path(file).stem)
-    return Upload(name, shown, tidy(file), str(source.absolute()), facts, place or Place(), owner).save()
+    """Validate an image and save its upload.json.
+
+    Args:
+        upload_id: Id of the upload, whose folder exists.
+        file_name: Name of the uploaded file.
+        source: Path of the GeoTIFF.
+        georeference: Georeference to use if the file has none.
+        report: Called with the progress.
+        trained_gsd: Range of ground sampling distances [m] of the trained runs, for a note.
+
+    Raises:
+        RasterError: The image is not valid, see `validate_image`.
+        DiskFull: The disk is full.
+        CannotWrite: The file cannot be written.
+    """
+    facts = validate_image(source, georeference, report, trained_gsd)
+    parsed = spacenet_names.parse(Path(clean_name(file_name)))
+    attribution = spacenet_names.attribution(parsed.aoi) if parsed else ""
+    display_name = clean_name(Path(file_name).stem)
+    upload = Upload(
+        id=upload_id, name=display_name, file=clean_name(file_name), source=str(source.absolute()), facts=facts,
+        georeference=georeference or Georeference(), attribution=attribution,
+    )  # fmt: skip
+    return upload.save()
 
 
 def upload_jobs() -> dict[str, Job]:
-    """The latest job of every upload that has one, by the upload's id."""
+    """Latest ingest job of every upload, by upload id."""
     jobs = Queue(settings().queue).jobs(limit=10_000, task="upload")
     return {job.params["upload"]: job for job in reversed(jobs) if "upload" in job.params}
 
 
 def uploads() -> list[Upload]:
-    """All there are, newest first, also those that are not in the catalogue yet."""
-    found = []
+    """List all uploads, newest first, including those without a tile."""
+    uploads_on_disk = []
     for folder in settings().uploads.glob("upload_*"):
         with suppress(NoSuchUpload):
-            found.append(Upload.find(folder.name))
-    return sorted(found, key=lambda upload: (upload.created, upload.id), reverse=True)
+            uploads_on_disk.append(Upload.find(folder.name))
+    return sorted(uploads_on_disk, key=lambda upload: (upload.created, upload.id), reverse=True)
 
 
-def rename(name: str, title: str) -> Upload:
-    """Another name for people; raises NoSuchUpload."""
-    upload = Upload.find(name)
-    upload = replace(upload, name=tidy(title, upload.name)).save()
-    change_tile(name, lambda tile: replace(tile, name=upload.name))
+def rename(upload_id: str, name: str) -> Upload:
+    """Change the display name of an upload; raises NoSuchUpload."""
+    upload = Upload.find(upload_id)
+    upload = replace(upload, name=clean_name(name, upload.name)).save()
+    change_tile(upload_id, lambda tile: replace(tile, name=upload.name))
     return upload
 
 
-def change_tile(name: str, change: Callable[[Tile], Tile]) -> None:
-    """Changes the row of an upload in the catalogue, where it has one."""
+def change_tile(upload_id: str, change: Callable[[Tile], Tile]) -> None:
+    """Apply a change to the catalog row of an upload, if it has one."""
 
-    def changed(catalog: Catalog) -> Catalog:
-        for tile in catalog.named([name]):
+    def apply(catalog: Catalog) -> Catalog:
+        for tile in catalog.named([upload_id]):
             return catalog.with_tile(change(tile))
         return catalog
 
-    if read_catalog().named([name]):
-        update_catalog(changed)
+    if read_catalog().named([upload_id]):
+        update_catalog(apply)
 
 
-def delete(name: str) -> None:
-    """Removes an upload: its tile, what was predicted on it, and its files; raises NoSuchUpload, UploadIsBusy.
+def delete(upload_id: str) -> None:
+    """Delete an upload with its tile, predictions and files; raises NoSuchUpload, UploadBusy.
 
-    There may be its tile alone, where somebody removed its folder.
+    Works for a tile whose folder was deleted by hand as well.
     """
-    folder = _folder(name)
+    folder = _folder(upload_id)
     for job in Queue(settings().queue).jobs(limit=10_000):
-        if not job.state.is_over and _names(job, name):
-            raise UploadIsBusy(name=_title(name), job=tidy(job.title))
+        if job.state.is_over:
+            continue
+        if upload_id in (job.params.get("upload"), job.params.get("tile"), *job.params.get("tiles", ())):
+            [title] = [tile.title for tile in read_catalog().named([upload_id])] or [Upload.find(upload_id).name]
+            raise UploadBusy(name=title, job=clean_name(job.title))
     _remove(folder)
 
 
-def _names(job: Job, name: str) -> bool:
-    """Whether a job, of whichever task, works on this upload."""
-    params = job.params
-    return name in (params.get("upload"), params.get("tile"), *params.get("tiles", ()))
-
-
-def _title(name: str) -> str:
-    return next((found.title for found in read_catalog().named([name])), None) or Upload.find(name).name
-
-
 def _remove(folder: Path) -> None:
-    """Its row goes first: where that fails, no tile without files stays on the map."""
-    name = folder.name
-    if read_catalog().named([name]):
-        update_catalog(lambda catalog: catalog.without(name))
-    for prediction in settings().predictions.glob(f"*/{name}"):
+    """Delete catalog row, predictions and files; the row first, so that no tile without files can remain."""
+    upload_id = folder.name
+    if read_catalog().named([upload_id]):
+        update_catalog(lambda catalog: catalog.without(upload_id))
+    for prediction in settings().predictions.glob(f"*/{upload_id}"):
         shutil.rmtree(prediction, ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def forget() -> None:
-    """Removes the folders of a day ago and older that belong to no tile and no job: nobody pressed the button.
+def delete_abandoned() -> None:
+    """Delete folders older than ABANDONED_AFTER_S that have neither a tile nor a job: the upload was not confirmed.
 
-    Those with a COG stay: their tile was taken off the map by hand.
+    Folders with a COG stay: their tile was removed from the catalog on purpose.
     """
-    kept = upload_jobs().keys() | {tile.id for tile in read_catalog().of_aoi(AOI).tiles}
+    used_ids = upload_jobs().keys() | {tile.id for tile in read_catalog().of_aoi(AOI).tiles}
     for folder in settings().uploads.glob("upload_*"):
-        is_kept = folder.name in kept or (folder / "image.tif").exists()
-        if not is_kept and time.time() - folder.stat().st_mtime > FORGOTTEN_S:
+        is_used = folder.name in used_ids or (folder / "image.tif").exists()
+        if not is_used and time.time() - folder.stat().st_mtime > ABANDONED_AFTER_S:
             shutil.rmtree(folder, ignore_errors=True)

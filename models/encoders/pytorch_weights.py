@@ -1,7 +1,6 @@
-"""What a network learned from ImageNet, out of a package from PyPI: a file of PyTorch's is read without PyTorch.
+"""Reader of PyTorch weight files without PyTorch (the format before PyTorch 1.6: pickles, then raw storages).
 
-The file (the form before PyTorch 1.6) is a row of pickles, then the numbers. Nothing but names, sizes and numbers is
-let in: a pickle could run whatever it likes.
+The unpickler admits nothing but names, sizes and numbers, because a pickle may run arbitrary code.
 """
 
 import pickle
@@ -12,47 +11,55 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-_KINDS: Mapping[str, str] = {"FloatStorage": "<f4", "LongStorage": "<i8"}
+_STORAGE_DTYPES: Mapping[str, str] = {"FloatStorage": "<f4", "LongStorage": "<i8"}
 
 
-def weights_of(opened: IO[bytes]) -> dict[str, NDArray[Any]]:
-    """The arrays in an open file of PyTorch's weights, by name.
+def read_pytorch_state_dict(file: IO[bytes]) -> dict[str, NDArray[Any]]:
+    """Read the arrays of a PyTorch weight file by name.
 
-    Raises pickle.UnpicklingError, and IndexError where numbers are missing.
+    Args:
+        file: The open file.
+
+    Returns:
+        Arrays by the names of the parameters.
+
+    Raises:
+        pickle.UnpicklingError: The file holds anything but weights.
+        IndexError: The file is truncated.
     """
-    for _ in range(3):  # magic number, version, sizes of C's types
-        _Names(opened).load()
-    tensors = _Names(opened).load()
-    kinds = {key: kind for (kind, key), *_ in tensors.values()}
-    numbers = {key: _numbers(opened, kinds[key]) for key in _Names(opened).load()}
-    return {name: _laid_out(numbers[key], *where) for name, ((_, key), *where) in tensors.items()}
+    for _ in range(3):  # magic number, protocol version, sizes of C types
+        _StateDictUnpickler(file).load()
+    tensors = _StateDictUnpickler(file).load()
+    storage_types = {key: storage_type for (storage_type, key), *_ in tensors.values()}
+    storages = {key: _read_storage(file, storage_types[key]) for key in _StateDictUnpickler(file).load()}
+    return {name: _strided_array(storages[key], *layout) for name, ((_, key), *layout) in tensors.items()}
 
 
-class _Names(pickle.Unpickler):
-    """Reads a pickle in which tensors are (storage, offset, size, strides), and a storage its kind and key."""
+class _StateDictUnpickler(pickle.Unpickler):
+    """Unpickler of tensors as (storage, offset, size, strides), with a storage as its type and key."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """What such files consist of, and nothing else."""
+        """Return the few classes that weight files consist of; refuse all others."""
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return lambda *parts: parts[:4]
-        if module == "torch" and name in _KINDS:
+            return lambda *arguments: arguments[:4]
+        if module == "torch" and name in _STORAGE_DTYPES:
             return name
-        raise pickle.UnpicklingError(f"{module}.{name} has no place in a file of weights")
+        raise pickle.UnpicklingError(f"{module}.{name} is not allowed in a weights file")
 
     def persistent_load(self, pid: Any) -> tuple[str, str]:
-        """("storage", kind, key, device, length, view)."""
+        """Return type and key of ("storage", type, key, device, length, view)."""
         return pid[1], pid[2]
 
 
-def _numbers(opened: IO[bytes], kind: str) -> NDArray[Any]:
-    dtype = np.dtype(_KINDS[kind])
-    length = int.from_bytes(opened.read(8), "little")
-    return np.frombuffer(opened.read(length * dtype.itemsize), dtype)
+def _read_storage(file: IO[bytes], storage_type: str) -> NDArray[Any]:
+    dtype = np.dtype(_STORAGE_DTYPES[storage_type])
+    length = int.from_bytes(file.read(8), "little")
+    return np.frombuffer(file.read(length * dtype.itemsize), dtype)
 
 
-def _laid_out(numbers: NDArray[Any], offset: int, size: tuple[int, ...], strides: tuple[int, ...]) -> NDArray[Any]:
-    """Rows need not follow each other in the file: it was made from one of TensorFlow's."""
-    along = np.ogrid[tuple(slice(side) for side in size)]
-    return np.asarray(numbers[sum((place * step for place, step in zip(along, strides, strict=True)), start=offset)])
+def _strided_array(storage: NDArray[Any], offset: int, size: tuple[int, ...], strides: tuple[int, ...]) -> NDArray[Any]:
+    """Return the array of a tensor; its strides may be those of a transposed TensorFlow array."""
+    axes = np.ogrid[tuple(slice(side) for side in size)]
+    return np.asarray(storage[sum((index * stride for index, stride in zip(axes, strides, strict=True)), start=offset)])

@@ -1,38 +1,37 @@
-"""The thesis network: a fully convolutional network that halves the picture three times and goes back in one step.
+"""Thesis FCN: a fully convolutional network with three poolings and one transposed convolution.
 
-Long, Shelhamer, Darrell: Fully Convolutional Networks for Semantic Segmentation (CVPR 2015), its FCN-8 stride.
+Long, Shelhamer, Darrell: Fully Convolutional Networks for Semantic Segmentation (CVPR 2015), with the stride of FCN-8.
 """
 
 import keras
 from keras import layers
 
-from models.layers import BatchNormalization, Filled, Trimmed
+from models.layers import BatchNormalization, CropToInput, PadToStride
 
 #: Filters of the two 3×3 convolutions before each pooling.
 STAGES = (32, 64, 128)
 
 
 def build(bands: int, batch_norm: bool = False) -> keras.Model:
-    """(batch, rows, columns, bands) float32 to (batch, rows, columns, 2) softmax; channel 1 is "building".
+    """Build (batch, rows, cols, bands) float32 to (batch, rows, cols, 2) softmax; channel 1 is "building".
 
-    With `batch_norm` every convolution is normalised before its activation and carries no bias, which the normalisation
-    would cancel.
+    With `batch_norm`, every convolution is followed by batch normalization and has no bias, which it would cancel.
     """
     return _network(bands, batch_norm, "same")
 
 
-def build_for_windows(bands: int, batch_norm: bool = False) -> keras.Model:
-    """The same network and weights without padding: 38 pixels of each side go in and do not come out.
+def build_inference(bands: int, batch_norm: bool = False) -> keras.Model:
+    """Build the network without padding, with the same weights: 38 pixels of each side are cropped from its output.
 
-    (batch, rows + 76, columns + 76, bands) to (batch, rows, columns, 1), the probability of "building"; rows and
-    columns are multiples of 8. What comes out is exact, and nothing is computed that would be thrown away.
+    (batch, rows + 76, cols + 76, bands) to (batch, rows, cols, 1), the probability of "building"; rows and columns are
+    multiples of 8. The result equals that of the padded network, and no discarded pixel is computed.
     """
     return _network(bands, batch_norm, "valid")
 
 
 def _network(bands: int, batch_norm: bool, padding: str) -> keras.Model:
-    picture = keras.Input((None, None, bands), name="picture")
-    x = picture if padding == "valid" else Filled(8)(picture)
+    image = keras.Input((None, None, bands), name="image")
+    x = image if padding == "valid" else PadToStride(8)(image)
     for filters in STAGES:
         x = _convolution(x, filters, 3, batch_norm, padding)
         x = _convolution(x, filters, 3, batch_norm, padding)
@@ -40,10 +39,10 @@ def _network(bands: int, batch_norm: bool, padding: str) -> keras.Model:
     x = _convolution(x, 1024, 5, batch_norm, padding)
     x = _convolution(x, 128, 1, batch_norm, padding)
     if padding == "valid":
-        return keras.Model(picture, _InnerProbability(2, 16, strides=8, name="upsampled")(x), name="thesis_fcn_inner")
+        return keras.Model(image, _InnerProbability(2, 16, strides=8, name="upsampled")(x), name="thesis_fcn_inner")
     x = layers.Conv2DTranspose(2, 16, strides=8, padding="same", name="upsampled")(x)
     x = layers.Softmax(name="probability", dtype="float32")(x)
-    return keras.Model(picture, Trimmed()([x, picture]), name="thesis_fcn")
+    return keras.Model(image, CropToInput()([x, image]), name="thesis_fcn")
 
 
 def _convolution(x: keras.KerasTensor, filters: int, kernel: int, batch_norm: bool, padding: str) -> keras.KerasTensor:
@@ -54,11 +53,11 @@ def _convolution(x: keras.KerasTensor, filters: int, kernel: int, batch_norm: bo
 
 
 class _InnerProbability(layers.Conv2DTranspose):  # type: ignore[misc]
-    """The transposed convolution and the softmax after it, without the rim, for the class "building" alone.
+    """Transposed convolution and softmax without the margin, for the class "building" only.
 
-    Softmax over two classes is the sigmoid of their difference, and so is the difference of their kernels: half the
-    work. Each block of stride × stride output pixels comes from 2×2 input cells, so one small convolution gives all
-    blocks, laid out side by side. (batch, n, m, channels) to (batch, (n - 2) stride, (m - 2) stride, 1).
+    Softmax over two classes is the sigmoid of their difference, which is the difference of their kernels: half the
+    work. Each block of stride × stride output pixels depends on 2 × 2 input cells, so one small convolution computes
+    all blocks as channels. (batch, n, m, channels) to (batch, (n - 2) stride, (m - 2) stride, 1).
     """
 
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
@@ -71,6 +70,6 @@ class _InnerProbability(layers.Conv2DTranspose):  # type: ignore[misc]
         return ops.sigmoid(x[:, half:-half, half:-half] + (self.bias[1] - self.bias[0]))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """See the class."""
+        """Return the shape of the upsampled input without the margin."""
         sides = (None if side is None else (side - 2) * self.strides[0] for side in input_shape[1:3])
         return input_shape[0], *sides, 1

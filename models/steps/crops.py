@@ -1,4 +1,4 @@
-"""Crops cut on the training device."""
+"""Crops on the training device: D4 symmetries, scaling and rotation of windows of cached samples."""
 
 from collections.abc import Sequence
 from math import pi
@@ -9,56 +9,77 @@ from keras import ops
 from models.registry import TARGETS
 
 
-def crops(given: Sequence[Any], held: Sequence[Any], chip: int, heads: Sequence[str]) -> tuple[Any, Any, Any]:
-    """Pixels, target and weight of what a step is given with its looks: a Batch, or Places in the scenes `held`.
+def gather_crops(batch: Sequence[Any], samples: Sequence[Any], chip: int, heads: Sequence[str]) -> tuple[Any, Any, Any]:
+    """Return pixels, target and weight of a batch.
 
-    Validation crops come whole, also where scenes are held.
+    Args:
+        batch: Pixels, target and weight, or windows of cached samples; then the photometric parameters. Validation
+            crops come as arrays even if samples are cached.
+        samples: Cached pixels, target and weight.
+        chip: Side of a crop [px].
+        heads: Names of the heads, in the order of the target.
+
+    Returns:
+        Pixels (n, chip, chip, bands), target (n, chip, chip, heads) and weight (n, chip, chip).
     """
-    *batch, _looks = given
-    return cut(held, batch[0], chip, heads) if len(batch) == 1 else (batch[0], batch[1], batch[2])
+    *arrays, _photometric = batch
+    return crop_windows(samples, arrays[0], chip, heads) if len(arrays) == 1 else (arrays[0], arrays[1], arrays[2])
 
 
-def cut(scenes: Sequence[Any], places: Any, chip: int, heads: Sequence[str]) -> tuple[Any, Any, Any]:
-    """The windows of `places` out of pixels (s, rows, columns, bands), target (…, heads) and weight (…), turned.
+def crop_windows(samples: Sequence[Any], windows: Any, chip: int, heads: Sequence[str]) -> tuple[Any, Any, Any]:
+    """Crop windows of cached samples, with D4 symmetry, scaling and rotation.
 
-    Turning and enlarging are done to the numbers of the pixels before a pixel is touched, as core.datasets.chips does.
+    The transformation is applied to pixel indices before a pixel is read, as in core.datasets.chips.
+
+    Args:
+        samples: Pixels (samples, rows, cols, bands), target (samples, rows, cols, heads), weight (samples, rows, cols).
+        windows: See CropWindows, (n, 6) int32.
+        chip: Side of a crop [px].
+        heads: Names of the heads, in the order of the target.
+
+    Returns:
+        Pixels (n, chip, chip, bands), target (n, chip, chip, heads) and weight (n, chip, chip).
     """
-    _, height, width, _ = ops.shape(scenes[0])
-    scene, row, column, turn, side, degrees = (places[:, n, None, None] for n in range(6))
-    here = ops.arange(chip, dtype="int32")
-    down, across = ops.reshape(here, (1, -1, 1)), ops.reshape(here, (1, 1, -1))
-    swap = turn // 4 % 2 == 1
-    down, across = ops.where(swap, across, down), ops.where(swap, down, across)
-    down = ops.where(turn % 2 == 1, chip - 1 - down, down)
-    across = ops.where(turn // 2 % 2 == 1, chip - 1 - across, across)
-    down, across = _nearest(down, across, side, degrees, chip)
-    index = (scene * height + row + down) * width + column + across
-    flat = [ops.reshape(values, (-1, values.shape[-1])) for values in (scenes[0], scenes[1], scenes[2][..., None])]
-    pixels, target, weight = (ops.take(values, index, axis=0) for values in flat)
-    return pixels, _longer(target, chip / ops.cast(side, "float32"), heads), weight[..., 0]
+    _, height, width, _ = ops.shape(samples[0])
+    sample, row, column, symmetry, side, degrees = (windows[:, n, None, None] for n in range(6))
+    offsets = ops.arange(chip, dtype="int32")
+    dy, dx = ops.reshape(offsets, (1, -1, 1)), ops.reshape(offsets, (1, 1, -1))
+    swap = symmetry // 4 % 2 == 1
+    dy, dx = ops.where(swap, dx, dy), ops.where(swap, dy, dx)
+    dy = ops.where(symmetry % 2 == 1, chip - 1 - dy, dy)
+    dx = ops.where(symmetry // 2 % 2 == 1, chip - 1 - dx, dx)
+    dy, dx = _sample_nearest(dy, dx, side, degrees, chip)
+    index = (sample * height + row + dy) * width + column + dx
+    flattened = [
+        ops.reshape(values, (-1, values.shape[-1])) for values in (samples[0], samples[1], samples[2][..., None])
+    ]
+    pixels, target, weight = (ops.take(values, index, axis=0) for values in flattened)
+    return pixels, _rescale_distance(target, chip / ops.cast(side, "float32"), heads), weight[..., 0]
 
 
-def _nearest(down: Any, across: Any, side: Any, degrees: Any, chip: int) -> tuple[Any, Any]:
-    """Which pixels of a window of another side, or a rotated one, are shown: see core.datasets.chips."""
-    plain = [(2 * place + 1) * side // (2 * chip) for place in (down, across)]
-    long = ops.cast(side, "float32")
-    y, x = (((ops.cast(place, "float32") + 0.5) / chip - 0.5) * long for place in (down, across))
+def _sample_nearest(dy: Any, dx: Any, side: Any, degrees: Any, chip: int) -> tuple[Any, Any]:
+    """Return row and column of the nearest pixel in a scaled or rotated window, see core.datasets.chips."""
+    scaled = [(2 * offset + 1) * side // (2 * chip) for offset in (dy, dx)]
+    length = ops.cast(side, "float32")
+    y, x = (((ops.cast(offset, "float32") + 0.5) / chip - 0.5) * length for offset in (dy, dx))
     angle = ops.cast(degrees, "float32") * (pi / 180)
     cos, sin = ops.cos(angle), ops.sin(angle)
-    rotated = long / 2 + y * cos - x * sin, long / 2 + y * sin + x * cos
+    rotated = length / 2 + y * cos - x * sin, length / 2 + y * sin + x * cos
     row, column = (
-        ops.where(degrees == 0, still, ops.cast(ops.floor(turned), "int32"))
-        for still, turned in zip(plain, rotated, strict=True)
+        ops.where(degrees == 0, plain, ops.cast(ops.floor(turned), "int32"))
+        for plain, turned in zip(scaled, rotated, strict=True)
     )
     return row, column
 
 
-def _longer(target: Any, times: Any, heads: Sequence[str]) -> Any:
-    """Distances grow with the ground (n, 1, 1): see core.datasets.chips."""
-    layers = []
+def _rescale_distance(target: Any, scale: Any, heads: Sequence[str]) -> Any:
+    """Scale encoded distances (n, 1, 1) with the magnification of a crop, see core.datasets.chips."""
+    channels = []
     for n, head in enumerate(heads):
-        layer = ops.cast(target[..., n], "float32")
+        channel = ops.cast(target[..., n], "float32")
         if TARGETS[head] == "distance":
-            layer = ops.where(times == 1.0, layer, ops.clip(ops.round((layer - 128.0) * times) + 128.0, 1.0, 255.0))
-        layers.append(layer)
-    return ops.stack(layers, axis=-1)
+            channel = ops.where(
+                scale == 1.0, channel, ops.clip(ops.round((channel - 128.0) * scale) + 128.0, 1.0, 255.0)
+            )
+        channels.append(channel)
+    return ops.stack(channels, axis=-1)

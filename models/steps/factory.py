@@ -1,4 +1,4 @@
-"""Steps for the Keras backend in use, and the optimizer."""
+"""Factory of training steps and of the optimizer (Adam or AdamW), for the Keras backend in use."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,10 +8,21 @@ import keras
 from models.steps.base import Steps
 
 
-def steps(
+def make_steps(
     model: keras.Model, optimizer: keras.Optimizer, heads: Sequence[str], strategy: Any = None, xla: bool = False
 ) -> Steps:
-    """The steps for Keras's backend; `strategy` is a tf.distribute.Strategy in whose scope both were made."""
+    """Make the training steps for the Keras backend in use.
+
+    Args:
+        model: Network to train.
+        optimizer: See optimizer_for.
+        heads: Names of the heads of the network.
+        strategy: tf.distribute.Strategy in whose scope model and optimizer were made.
+        xla: Whether TensorFlow compiles the steps with XLA.
+
+    Raises:
+        ValueError: The backend is neither tensorflow nor jax.
+    """
     backend = keras.backend.backend()
     if backend == "tensorflow":
         from models.steps.tensorflow import TensorflowSteps
@@ -21,15 +32,19 @@ def steps(
         from models.steps.jax import JaxSteps
 
         return JaxSteps(model, optimizer, heads)
-    raise ValueError(f"Groundplan trains on tensorflow or jax, not on {backend}.")
+    raise ValueError(f"Unsupported Keras backend {backend}. Use tensorflow or jax.")
 
 
-def optimizer_for(precision: str, weight_decay: float = 0.0, averaged: float = 0.0) -> keras.Optimizer:
-    """Adam, with decay of the weights AdamW; with the weights' moving average over about 1 / (1 - averaged) steps.
+def optimizer_for(precision: str, weight_decay: float = 0.0, ema_momentum: float = 0.0) -> keras.Optimizer:
+    """Make Adam, with weight decay AdamW (Loshchilov and Hutter 2019). Its learning rate is set in each step.
 
-    Under half precision with a scale that keeps small gradients from vanishing. Its rate is set each step.
+    Args:
+        precision: "float16" adds loss scaling, so that small gradients do not underflow.
+        weight_decay: Decoupled weight decay, 0 for none.
+        ema_momentum: Momentum of the moving average of the weights, over about 1 / (1 - ema_momentum) steps; 0 for
+            none.
     """
-    average = {"use_ema": True, "ema_momentum": averaged, "ema_overwrite_frequency": None} if averaged else {}
-    decaying = keras.optimizers.AdamW(weight_decay=weight_decay, **average) if weight_decay else None
-    adam = decaying or keras.optimizers.Adam(**average)
+    averaging = {"use_ema": True, "ema_momentum": ema_momentum, "ema_overwrite_frequency": None} if ema_momentum else {}
+    adamw = keras.optimizers.AdamW(weight_decay=weight_decay, **averaging) if weight_decay else None
+    adam = adamw or keras.optimizers.Adam(**averaging)
     return keras.optimizers.LossScaleOptimizer(adam) if precision == "float16" else adam

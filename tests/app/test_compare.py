@@ -2,9 +2,9 @@
 
 import pytest
 
-from core.inference.tile_prediction import predicted
+from core.inference.tile_prediction import tile_prediction
 from core.review.decisions import Review
-from core.runs.metadata import About
+from core.runs.metadata import RunMetadata
 from tests.app.conftest import OpenPage
 from tests.app.test_pages import do_on_the_map, html, scene
 from tests.core.fake_predictions import TILES, made
@@ -42,13 +42,13 @@ def test_a_building_that_is_clicked_is_described_accepted_and_kept(
 ) -> None:
     page = open_page("predict", run="two", tile=TILES[0])
     do_on_the_map(page, monkeypatch, act="shape", id="P0", verdict="TP")
-    assert "IoU with the truth" in html(page)
+    assert "IoU with ground truth" in html(page)
     page.button(key="Accept building").click().run()
     assert not page.exception
-    assert Review.of(predicted("two", TILES[0]).folder).counts()["accepted"] == 1
+    assert Review.of(tile_prediction("two", TILES[0]).folder).counts()["accepted"] == 1
 
 
 def test_an_archived_run_is_not_offered_on_predict(open_page: OpenPage, runs) -> None:
-    About("", (), "", True).write(runs[1])
+    RunMetadata("", (), "", True).write(runs[1])
     page = open_page("predict", tile=TILES[0])
     assert [option for option in page.selectbox[0].options if "two" in option] == []

@@ -31,10 +31,10 @@ def test_six_steps_lead_to_a_scored_overlay_and_a_file(open_page: OpenPage) -> N
     assert not page.text_input
     assert not page.number_input
     press(page, "Back")
-    assert "found (TP)" in html(page)
+    assert "Correct (TP)" in html(page)
 
 
-@pytest.mark.parametrize(("asked", "title"), [("4", "A network looks"), ("99", "Take it home"), ("x", "The ground")])
+@pytest.mark.parametrize(("asked", "title"), [("4", "Detection"), ("99", "Export"), ("x", "Imagery")])
 def test_it_is_taken_up_again_where_the_address_says(open_page: OpenPage, asked: str, title: str) -> None:
     page = open_page("demo", tile=TILES[0], demo=asked)
     assert not page.exception

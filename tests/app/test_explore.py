@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.components.catalog.tile_inspector import _eighth
+from app.components.catalog.tile_inspector import _octant
 from app.components.map.tile_map import ranges
 from core.catalog.store import Catalog, update_catalog, write_catalog
 from core.catalog.tile import Tile
@@ -22,7 +22,7 @@ def button(page: AppTest, label: str):
 def listed(city: Catalog) -> Tile:
     """A tile beside the city that is not on this machine."""
     tile = Tile.listed("AOI_2_Vegas_img4", "AOI_2_Vegas", grid_at(column=64 * 4).footprint)
-    update_catalog(lambda catalog: catalog.adding([tile]))
+    update_catalog(lambda catalog: catalog.with_tiles([tile]))
     return tile
 
 
@@ -31,8 +31,8 @@ def test_a_picked_tile_is_in_the_basket_until_it_is_picked_again(open_page: Open
     page = open_page("explore")
     do_on_the_map(page, monkeypatch, act="pick", id="AOI_0_Made_img2", at=1)
     assert page.session_state["basket"] == ("AOI_0_Made_img2",)
-    assert "1 tile, 2 buildings: " in html(page)
-    assert "its ground is divided by a line" in html(page)
+    assert "1 tile selected</b> · 2 buildings · " in html(page)
+    assert "Tile is split into a training and a validation part" in html(page)
     assert scene(page)["split"] == {"L": "1"}
     do_on_the_map(page, monkeypatch, act="pick", id="AOI_0_Made_img2", at=2)
     assert page.session_state["basket"] == ()
@@ -44,7 +44,7 @@ def test_all_in_view_takes_those_with_labels(open_page: OpenPage, monkeypatch) -
     page = open_page("explore")
     do_on_the_map(page, monkeypatch, act="view", bounds=[-180, -90, 180, 90])
     assert page.session_state["basket"] == ("AOI_0_Made_img1", "AOI_0_Made_img2")
-    assert "1 tile without labels" in page.toast[0].value
+    assert page.toast[0].value == "Skipped 1 tile without downloaded labels."
 
 
 @pytest.mark.usefixtures("city")
@@ -57,12 +57,12 @@ def test_a_view_without_tiles_adds_none(open_page: OpenPage, monkeypatch) -> Non
 @pytest.mark.usefixtures("city")
 def test_the_whole_area_and_random_tiles_fill_the_basket_and_undo_takes_them_back(open_page: OpenPage) -> None:
     page = open_page("explore")
-    button(page, "All of").click().run()
+    button(page, "Add all 2 tiles").click().run()
     assert len(page.session_state["basket"]) == 2
-    button(page, "Empty").click().run()
+    button(page, "Clear selection").click().run()
     assert page.session_state["basket"] == ()
     page.number_input[0].set_value(1).run()
-    button(page, "Add so many").click().run()
+    button(page, "Add random tiles").click().run()
     assert len(page.session_state["basket"]) == 1
     button(page, "Undo").click().run()
     button(page, "Undo").click().run()
@@ -73,9 +73,9 @@ def test_the_whole_area_and_random_tiles_fill_the_basket_and_undo_takes_them_bac
 def test_the_basket_goes_to_train(open_page: OpenPage, monkeypatch) -> None:
     page = open_page("explore")
     do_on_the_map(page, monkeypatch, act="pick", id="AOI_0_Made_img2")
-    button(page, "Train on these").click().run()
+    button(page, "Train on selection").click().run()
     page = follow(page)
-    assert page.button_group[0].value == "Basket"
+    assert page.button_group[0].value == "Selection"
     assert any("1 tile, 2 buildings" in caption.value for caption in page.caption)
 
 
@@ -83,7 +83,7 @@ def test_a_listed_tile_leads_to_its_download(open_page: OpenPage, listed: Tile) 
     page = open_page("explore", tile=listed.id)
     assert "not downloaded" in html(page)
     assert scene(page)["layers"] == []
-    button(page, "Get this tile").click().run()
+    button(page, "Download this tile").click().run()
     assert page.session_state["get"] == (listed.id,)
 
 
@@ -91,7 +91,7 @@ def test_a_basket_with_listed_tiles_offers_to_get_them(open_page: OpenPage, list
     page = open_page("explore")
     do_on_the_map(page, monkeypatch, act="pick", id=listed.id)
     assert scene(page)["split"] == {"–": "3"}
-    button(page, "Get the 1 not downloaded").click().run()
+    button(page, "Download 1 missing tile").click().run()
     assert page.session_state["get"] == (listed.id,)
 
 
@@ -104,17 +104,17 @@ def test_pages_of_pixels_say_that_a_listed_tile_has_none(open_page: OpenPage, li
 
 def test_the_address_names_the_area(open_page: OpenPage, city: Catalog) -> None:
     other = replace(city.tiles[2], id="AOI_9_Other_img1", aoi="AOI_9_Other")
-    write_catalog(city.adding([other]))
+    write_catalog(city.with_tiles([other]))
     page = open_page("explore", aoi="AOI_9_Other")
     assert scene(page)["selected"] == "AOI_9_Other_img1"
 
 
 def test_bands_of_the_address_are_shown_where_the_tile_has_them(open_page: OpenPage, city: Catalog, tmp_path) -> None:
     eight = make_tile(tmp_path, "eight", eight=True)
-    write_catalog(city.adding([eight]))
+    write_catalog(city.with_tiles([eight]))
     page = open_page("explore", tile=eight.id, bands="7-5-3")
     assert "bands=7,5,3" in scene(page)["layers"][0]["url"]
-    page.selectbox(key=f"colours {eight.id}").set_value("Colours of the image").run()
+    page.selectbox(key=f"colours {eight.id}").set_value("Natural color").run()
     assert "bands=" not in scene(page)["layers"][0]["url"]
     assert "bands" not in page.query_params
 
@@ -137,7 +137,7 @@ def test_neighbours_are_buttons(open_page: OpenPage) -> None:
 def test_ten_thousand_tiles_cost_a_rerun_less_than_fifty_kilobytes(open_page: OpenPage, city: Catalog) -> None:
     grounds = [grid_at(64 * (n % 100), 64 * (n // 100)).footprint for n in range(10_593)]
     many = [Tile.listed(f"AOI_8_Many_img{n}", "AOI_8_Many", ground) for n, ground in enumerate(grounds)]
-    write_catalog(city.adding(many))
+    write_catalog(city.with_tiles(many))
     page = open_page("explore", tile="AOI_8_Many_img5000")
     sizes = [len(node.proto.SerializeToString()) for node in page if getattr(node, "proto", None) is not None]
     assert len(sizes) > 20
@@ -154,7 +154,7 @@ def test_ranges_are_short() -> None:
     ("east", "north", "place"), [(1, 0, 0), (1, 1, 1), (0, 1, 2), (-1, 0, 4), (0, -1, 6), (1, -0.1, 0)]
 )
 def test_directions_are_counted_against_the_clock(east: float, north: float, place: int) -> None:
-    assert _eighth(east, north) == place
+    assert _octant(east, north) == place
 
 
 def test_a_tile_whose_image_is_gone_says_so_and_the_map_stays(open_page: OpenPage, city: Catalog) -> None:
@@ -194,7 +194,7 @@ def test_an_address_a_browser_sends_late_is_not_taken_for_the_visitors_wish(
 
 def test_uploads_of_one_name_are_told_apart_in_the_box(open_page: OpenPage, city: Catalog) -> None:
     alike = [replace(city.tiles[0], id=f"upload_{n}", aoi="Uploads", name="Roofs") for n in "abc"]
-    write_catalog(city.adding(alike))
+    write_catalog(city.with_tiles(alike))
     page = open_page("explore", tile="upload_a")
     [box] = [box for box in page.selectbox if box.label == "Tile"]
     assert len(set(box.options)) == 3

@@ -10,13 +10,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.catalog.store import Catalog
-from core.datasets.normalization import Scaling
+from core.datasets.normalization import Normalization
 from core.inference.predict import prediction_folder, weights_hash
 from core.jobs.folder import JobFolder
 from core.jobs.queue import HIGH, LOW, NORMAL, Job, Queue, State
 from core.runs.config import TrainingConfig
-from core.runs.live_metrics import Live
-from core.runs.prediction_film import Windows
+from core.runs.live_metrics import LiveMetrics
+from core.runs.prediction_film import PreviewBatch
 from core.runs.run import Record, Run
 from core.settings import settings
 from core.tasks.sweep import Sweep, submit
@@ -46,7 +46,7 @@ def ended(queue: Queue, state: State, error: str | None = None, task: str = "tra
 
 def running(queue: Queue) -> Job:
     job = queue.submit("train", TRAINING, "Made, 1 tile")
-    queue.beat("w", None, "CPU toy, 1 core")
+    queue.heartbeat("w", None, "CPU toy, 1 core")
     queue.claim("w")
     return queue.get(job.id)
 
@@ -58,7 +58,7 @@ def trained(epochs: int = 2, name: str = "mine") -> Run:
         config,
         ("AOI_0_Made_img1",),
         ("AOI_0_Made_img2",),
-        Scaling((0.0,) * 3, (1.0,) * 3),
+        Normalization((0.0,) * 3, (1.0,) * 3),
         3,
         (0.5, 0.5),
         7,
@@ -110,16 +110,16 @@ def test_a_failure_says_why_with_the_last_lines_of_its_log(open_page: OpenPage, 
 
 def test_a_job_that_was_interrupted_says_which_start_it_is(open_page: OpenPage, queue: Queue) -> None:
     job = running(queue)
-    assert "start" not in html(open_page("train"))
-    queue.stall(job.id, "w")
+    assert "attempt" not in html(open_page("train"))
+    queue.mark_lost(job.id, "w")
     queue.claim("w")
-    assert "second start" in html(open_page("train"))
+    assert "attempt 2" in html(open_page("train"))
 
 
 @pytest.mark.parametrize(
     ("state", "there", "absent"),
     [
-        (State.DONE, {"Continue", "Delete", "Predict with it"}, {"Stop", "Retry"}),
+        (State.DONE, {"Continue", "Delete", "Use for prediction"}, {"Stop", "Retry"}),
         (State.FAILED, {"Continue", "Delete", "Retry"}, {"Stop"}),
         (State.STOPPED, {"Continue", "Delete", "Retry"}, {"Stop"}),
     ],
@@ -142,9 +142,7 @@ def test_a_running_training_can_be_stopped_and_nothing_else(open_page: OpenPage,
     assert not {"Delete", "Retry", "Continue"} & set(offered)
 
 
-@pytest.mark.parametrize(
-    ("suffix", "keep", "words"), [(" keep", True, "stopping, keeps what it has"), ("", False, "stopping")]
-)
+@pytest.mark.parametrize(("suffix", "keep", "words"), [(" keep", True, "finishing early"), ("", False, "stopping")])
 def test_a_running_training_stops_at_once_or_keeps_what_it_has(
     open_page: OpenPage, queue: Queue, suffix: str, keep: bool, words: str
 ) -> None:
@@ -214,14 +212,14 @@ def test_a_run_that_is_needed_is_not_deleted_and_says_by_whom(open_page: OpenPag
 def test_live_figures_are_those_of_the_run(open_page: OpenPage, queue: Queue) -> None:
     run = trained()
     running(queue)
-    Live(3, 5, 7, 40, 0.25, 0.001, 123.0, 2_500_000_000, datetime.now(UTC)).write(run.path)
+    LiveMetrics(3, 5, 7, 40, 0.25, 0.001, 123.0, 2_500_000_000, datetime.now(UTC)).write(run.path)
     shown = html(open_page("train"))
     for words in (
         "epoch of 5",
         "batch of 40",
         "0.25",
         "123",
-        "images a second",
+        "images/s",
         "2.5 GB",
         "device memory",
         "best epoch, 2",
@@ -232,11 +230,11 @@ def test_live_figures_are_those_of_the_run(open_page: OpenPage, queue: Queue) ->
 def test_what_training_told_of_itself_is_said_above_the_curves(open_page: OpenPage, queue: Queue) -> None:
     run = trained()
     running(queue)
-    for text in ("Epoch 1 of 5 in 2.0 s: loss 0.7", "Going on after 1 epochs.", "Epoch 2 of 5 in 2.0 s: loss 0.6"):
+    for text in ("Epoch 1 of 5 in 2.0 s: loss 0.7", "Resuming after 1 epoch.", "Epoch 2 of 5 in 2.0 s: loss 0.6"):
         run.log(text)
     page = open_page("train")
     captions = [caption.value for caption in page.caption]
-    assert "Going on after 1 epochs." in captions
+    assert "Resuming after 1 epoch." in captions
     assert not any(caption.startswith("Epoch 1 of 5") for caption in captions)
     assert "Epoch 2 of 5 in 2.0 s: loss 0.6" in page.code[0].value
 
@@ -244,7 +242,7 @@ def test_what_training_told_of_itself_is_said_above_the_curves(open_page: OpenPa
 def test_a_cpu_without_a_memory_figure_shows_none(open_page: OpenPage, queue: Queue) -> None:
     run = trained()
     running(queue)
-    Live(3, 5, 7, 40, 0.25, 0.001, 123.0, None, datetime.now(UTC)).write(run.path)
+    LiveMetrics(3, 5, 7, 40, 0.25, 0.001, 123.0, None, datetime.now(UTC)).write(run.path)
     assert "device memory" not in html(open_page("train"))
 
 
@@ -295,7 +293,7 @@ def test_a_training_that_runs_is_watched_however_many_are_newer(open_page: OpenP
 
 def film(run: Run, *epochs: int) -> None:
     grid = np.zeros((2, 32, 32))
-    run.film.begin(Windows(np.zeros((2, 32, 32, 3), np.float32), grid.astype(np.uint8), grid == 0), 0)
+    run.film.begin(PreviewBatch(np.zeros((2, 32, 32, 3), np.float32), grid.astype(np.uint8), grid == 0), 0)
     for epoch in epochs:
         run.film.add(epoch, grid.astype(np.float32))
 
@@ -332,7 +330,7 @@ def test_the_queue_lists_jobs_in_the_order_in_which_they_start(open_page: OpenPa
 
 
 def test_an_empty_queue_says_so(open_page: OpenPage) -> None:
-    assert any("Nothing has been asked for yet" in caption.value for caption in open_page("train").caption)
+    assert any("No jobs yet" in caption.value for caption in open_page("train").caption)
 
 
 @pytest.mark.parametrize(("button", "order"), [("Start next", [2, 0, 1]), ("Up", [0, 2, 1]), ("Down", [0, 1, 2])])
@@ -399,7 +397,7 @@ def own_settings(page: AppTest) -> AppTest:
 def test_a_ready_made_choice_trains_so_many_minutes(open_page: OpenPage, queue: Queue) -> None:
     page = open_page("train")
     assert [box.label for box in page.number_input if box.label == "Epochs"] == []
-    assert any("Trains 2 minutes on the clock" in caption.value for caption in page.caption)
+    assert any("2 minutes of training" in caption.value for caption in page.caption)
     press(page, "Train")
     config = TrainingConfig.of(queue.jobs()[0].params["config"])
     assert (config.network, config.minutes, config.best_by) == (preset("quick").network, 2, "f1")
@@ -407,12 +405,16 @@ def test_a_ready_made_choice_trains_so_many_minutes(open_page: OpenPage, queue: 
 
 def test_settings_begin_as_is_best_for_the_network(open_page: OpenPage, queue: Queue) -> None:
     page = own_settings(open_page("train"))
-    next(box for box in page.toggle if box.label == "End by the clock").set_value(True).run()
+    next(box for box in page.toggle if box.label == "Train for a fixed time").set_value(True).run()
     press(page, "Train")
     config = TrainingConfig.of(queue.jobs()[0].params["config"])
     wanted = recommended("unet")
-    assert (config.minutes, config.schedule, config.vary) == (10, wanted.schedule, wanted.vary)
-    assert config.recipe == wanted.recipe
+    assert (config.minutes, config.schedule, config.strong_augmentation) == (
+        10,
+        wanted.schedule,
+        wanted.strong_augmentation,
+    )
+    assert config.dataset == wanted.dataset
 
 
 def press(page: AppTest, label: str) -> AppTest:
@@ -423,7 +425,7 @@ def test_a_sweep_says_how_many_trainings_it_is_and_submits_them_all(open_page: O
     page = own_settings(open_page("train"))
     page.number_input[0].set_value(2).run()
     next(box for box in page.number_input if box.label == "Seeds").set_value(2).run()
-    assert any(caption.value.startswith("6 trainings, about") for caption in page.caption)
+    assert any(caption.value.startswith("6 runs, about") for caption in page.caption)
     press(page, "Train all 6")
     jobs = queue.jobs()
     assert not page.exception
@@ -436,7 +438,7 @@ def test_a_sweep_says_how_many_trainings_it_is_and_submits_them_all(open_page: O
 def test_a_sweep_without_a_rate_cannot_be_started(open_page: OpenPage) -> None:
     page = open_page("train")
     next(box for box in page.multiselect if box.label == "Learning rates").set_value([]).run()
-    button = next(button for button in page.button if button.label == "Choose rates and networks")
+    button = next(button for button in page.button if button.label == "Select rates and networks")
     assert button.disabled
 
 
@@ -455,10 +457,10 @@ def test_the_results_of_a_sweep_are_a_row_a_run(open_page: OpenPage, queue: Queu
 def test_the_form_trains_with_what_was_chosen_in_the_recipe(open_page: OpenPage, queue: Queue) -> None:
     page = own_settings(open_page("train"))
     next(box for box in page.selectbox if box.label == "Network").select("fcn").run()
-    next(box for box in page.selectbox if box.label == "The learning rate …").select_index(1).run()
-    next(box for box in page.number_input if box.label.startswith("Stop after")).set_value(3).run()
-    next(box for box in page.checkbox if box.label.startswith("Turn")).check().run()
-    next(box for box in page.selectbox if box.label == "Arithmetic").select_index(2).run()
+    next(box for box in page.selectbox if box.label == "Learning-rate schedule").select_index(1).run()
+    next(box for box in page.number_input if box.label.startswith("Early-stopping")).set_value(3).run()
+    next(box for box in page.checkbox if box.label == "Augmentation: flips and rotations").check().run()
+    next(box for box in page.selectbox if box.label == "Precision").select_index(2).run()
     press(page, "Train")
     config = TrainingConfig.of(queue.jobs()[0].params["config"])
     assert (config.schedule, config.patience, config.augment, config.precision) == ("cosine", 3, True, "bfloat16")
@@ -471,9 +473,9 @@ def test_on_a_cluster_the_form_asks_for_gpus_and_nodes(
     monkeypatch.setenv("GROUNDPLAN_LAUNCHER", "ray")
     settings.cache_clear()
     page = open_page("train")
-    next(box for box in page.number_input if box.label == "GPUs a node").set_value(2).run()
+    next(box for box in page.number_input if box.label == "GPUs per node").set_value(2).run()
     next(box for box in page.number_input if box.label == "Nodes").set_value(3).run()
-    assert any("by epochs, not by the clock" in warning.value for warning in page.warning)
+    assert any("needs a fixed number of epochs" in warning.value for warning in page.warning)
     press(own_settings(page), "Train")
     assert (queue.jobs()[0].params["gpus"], queue.jobs()[0].params["nodes"]) == (2, 3)
 
@@ -488,8 +490,8 @@ def note(run: Run, tile: str) -> None:
 def test_a_whole_area_is_predicted_behind_what_people_wait_for(open_page: OpenPage, queue: Queue) -> None:
     note(trained(), "AOI_0_Made_img3")
     page = open_page("predict", tile="AOI_0_Made_img1")
-    assert any("1 of 3 tiles are predicted" in caption.value for caption in page.caption)
-    press(page, "Predict the other 2")
+    assert any("1 of 3 tiles predicted" in caption.value for caption in page.caption)
+    press(page, "Predict remaining 2")
     press(page, "Predict")
     area, single = queue.jobs()[1], queue.jobs()[0]
     assert (area.task, area.priority) == ("predict_tiles", LOW)
@@ -504,17 +506,17 @@ def test_on_a_cluster_each_job_of_an_area_asks_for_gpus(
     settings.cache_clear()
     trained()
     page = open_page("predict", tile="AOI_0_Made_img1")
-    next(box for box in page.number_input if box.label == "GPUs a job").set_value(1).run()
-    press(page, "Predict all 3 tiles of the area")
+    next(box for box in page.number_input if box.label == "GPUs per job").set_value(1).run()
+    press(page, "Predict all 3 tiles")
     assert queue.jobs()[0].params["gpus"] == 1
 
 
 def test_an_area_under_way_can_be_stopped(open_page: OpenPage, queue: Queue) -> None:
     trained()
-    page: AppTest = press(open_page("predict", tile="AOI_0_Made_img1"), "Predict all 3 tiles of the area")
+    page: AppTest = press(open_page("predict", tile="AOI_0_Made_img1"), "Predict all 3 tiles")
     page.button(key="stop the area").click().run()
     assert [job.state for job in queue.jobs()] == [State.STOPPED]
-    assert "Predict all 3 tiles of the area" in [button.label for button in page.button]
+    assert "Predict all 3 tiles" in [button.label for button in page.button]
 
 
 def test_an_area_that_failed_says_why_and_can_be_tried_again(open_page: OpenPage, queue: Queue) -> None:
@@ -522,5 +524,5 @@ def test_an_area_that_failed_says_why_and_can_be_tried_again(open_page: OpenPage
     ended(queue, State.FAILED, "1 of 3 tiles could not be predicted.", task="predict_tiles")
     page = open_page("predict", tile="AOI_0_Made_img1")
     assert [error.value for error in page.error] == ["1 of 3 tiles could not be predicted."]
-    press(page, "Predict all 3 tiles of the area")
+    press(page, "Predict all 3 tiles")
     assert queue.jobs()[0].state is State.QUEUED

@@ -3,22 +3,22 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.catalog.register import move_labels
+from core.catalog.register import set_label_offset
 from core.catalog.store import Catalog, read_catalog
 
 
 def show() -> None:
-    from app.components.catalog.label_offset import label_nudge
+    from app.components.catalog.label_offset import label_offset
     from core.catalog.store import read_catalog
 
-    label_nudge(read_catalog().tiles[0])
+    label_offset(read_catalog().tiles[0])
 
 
 def unlabelled() -> None:
-    from app.components.catalog.label_offset import label_nudge
+    from app.components.catalog.label_offset import label_offset
     from core.catalog.store import read_catalog
 
-    label_nudge(read_catalog().tiles[2])
+    label_offset(read_catalog().tiles[2])
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def press(nudge: AppTest, key: str) -> tuple[float, float]:
 
 
 def test_arrows_move_by_the_step(nudge: AppTest) -> None:
-    assert "as in their file" in nudge.caption[0].value
+    assert nudge.caption[0].value == "No offset"
     assert press(nudge, "east") == (0.5, 0.0)
     assert press(nudge, "north") == (0.5, 0.5)
     nudge.segmented_control[0].set_value(5.0).run()
@@ -42,7 +42,7 @@ def test_arrows_move_by_the_step(nudge: AppTest) -> None:
     nudge.segmented_control[0].set_value(0.25).run()
     assert press(nudge, "north") == (-4.5, -4.25)
     said = nudge.caption[0].value.replace("\u2009", " ")
-    assert said == "Labels moved 4.5 m west, 4.25 m south of where the file has them."
+    assert said == "Offset: 4.5 m west, 4.25 m south"
 
 
 def test_undo_takes_back_one_step_at_a_time(nudge: AppTest) -> None:
@@ -69,7 +69,7 @@ def test_a_tile_without_labels_has_no_arrows() -> None:
 
 
 def test_no_arrow_leads_further_than_a_hundred_metres(nudge: AppTest) -> None:
-    move_labels(read_catalog().tiles[0].id, 99.0, 0.0)
+    set_label_offset(read_catalog().tiles[0].id, 99.0, 0.0)
     nudge.run()
     assert not nudge.button(key="nudge east").disabled
     nudge.segmented_control[0].set_value(5.0).run()

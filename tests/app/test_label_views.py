@@ -31,10 +31,10 @@ def test_the_range_of_the_distance_comes_from_a_copy_where_the_image_is_large(
     open_page: OpenPage, drawn: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = open_page("labels", tile="AOI_0_Made_img1")
-    assert "<td>-19.1 to 4.8 m (clip ±64)</td>" in html(page)
+    assert "<td>-19.1 to 4.8 m (clipped at ±64 m)</td>" in html(page)
     page.run()
-    monkeypatch.setattr(label_views, "LONGEST", 32)
-    assert "<td>about -18.8 to 4.5 m (clip ±64)</td>" in html(open_page("labels", tile="AOI_0_Made_img2"))
+    monkeypatch.setattr(label_views, "MAX_SIDE", 32)
+    assert "<td>about -18.8 to 4.5 m (clipped at ±64 m)</td>" in html(open_page("labels", tile="AOI_0_Made_img2"))
     assert drawn == [(64, 64), (32, 32)], "once a tile, not at each rerun"
 
 
@@ -43,7 +43,7 @@ def test_of_a_large_image_the_command_for_the_distance_is_told(
 ) -> None:
     page = open_page("labels", tile="AOI_0_Made_img1")
     assert {"distance.tif", "distance.npy"} < set(buttons(page))
-    monkeypatch.setattr(label_views, "_MOST_PIXELS", 64 * 64 - 1)
+    monkeypatch.setattr(label_views, "_MAX_PIXELS", 64 * 64 - 1)
     page = open_page("labels", tile="AOI_0_Made_img1")
     assert not page.exception
     assert set(buttons(page)) == {"outlines.csv", "outlines.geojson", "mask.tif", "boundary.tif", "contact.tif"}
@@ -55,7 +55,7 @@ def test_of_a_large_image_the_command_for_the_distance_is_told(
 def test_the_command_is_said_not_to_move_labels(
     city: Catalog, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(label_views, "_MOST_PIXELS", 1)
+    monkeypatch.setattr(label_views, "_MAX_PIXELS", 1)
     write_catalog(Catalog(tuple(replace(tile, offset_m=(1.0, 0.5)) for tile in city.tiles)))
     page = open_page("labels", tile="AOI_0_Made_img1")
-    assert any("without the metres by which they were moved" in caption.value for caption in page.caption)
+    assert any("without the offset set here" in caption.value for caption in page.caption)

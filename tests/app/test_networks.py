@@ -7,13 +7,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.catalog.store import Catalog
-from core.datasets.normalization import Scaling
+from core.datasets.normalization import Normalization
 from core.geo import raster
 from core.inference.predict import prediction_folder
 from core.jobs.queue import Queue, State
 from core.metrics.calibration import Bin, Calibration
-from core.postprocessing.config import Shaping
-from core.postprocessing.thresholds import Tuning
+from core.postprocessing.config import VectorizeConfig
+from core.postprocessing.thresholds import Thresholds
 from core.runs.run import Record, Run
 from core.settings import settings
 from core.training.presets import recommended
@@ -22,16 +22,24 @@ from tests.app.test_jobs import TRAINING, html, labels, trained
 from tests.core.postprocessing.test_rescoring import examples
 from tests.core.tile_factory import HOUSES, grid_at
 
-TUNING = Tuning(
-    Shaping(threshold=0.4, seed=1.5, min_area_m2=10), 0.75, Calibration(2.0, 0.5), (Bin(0.6, 0.5, 10),),
+TUNING = Thresholds(
+    VectorizeConfig(threshold=0.4, saddle_ratio=1.5, min_area_m2=10), 0.75, Calibration(2.0, 0.5), (Bin(0.6, 0.5, 10),),
     (Bin(0.5, 0.5, 10),), examples(), 0.3, 0.78,
 )  # fmt: skip
 
 
-def modern(name: str, tuning: Tuning | None = TUNING) -> Run:
+def modern(name: str, tuning: Thresholds | None = TUNING) -> Run:
     config = replace(recommended("unet"), name=name.title())
     record = Record(
-        config, ("AOI_0_Made_img1",), ("AOI_0_Made_img2",), Scaling((0.0,) * 3, (1.0,) * 3), 3, (0.3, 0.3), 7, "CPU", {}
+        config,
+        ("AOI_0_Made_img1",),
+        ("AOI_0_Made_img2",),
+        Normalization((0.0,) * 3, (1.0,) * 3),
+        3,
+        (0.3, 0.3),
+        7,
+        "CPU",
+        {},
     )
     run = Run.create(settings().runs / name, record)
     old = trained(2, f"{name}-w")
@@ -39,7 +47,7 @@ def modern(name: str, tuning: Tuning | None = TUNING) -> Run:
         (old.path / file).rename(run.path / file)
     (old.path / "config.json").unlink()
     if tuning:
-        run.put_tuning(tuning.as_dict())
+        run.save_thresholds(tuning.as_dict())
     return run
 
 
@@ -54,7 +62,7 @@ def predict_by(run: Run, tile: str) -> None:
 
 
 def slider(page: AppTest) -> float:
-    return float(next(one for one in page.slider if one.label == "Building from probability").value)
+    return float(next(one for one in page.slider if one.label == "Probability threshold").value)
 
 
 @pytest.mark.usefixtures("city")
@@ -64,17 +72,17 @@ def test_predict_begins_at_the_thresholds_of_the_run(open_page: OpenPage) -> Non
     page = open_page("predict", tile="AOI_0_Made_img1")
     assert not page.exception
     assert slider(page) == 0.4
-    assert "Second look" in [one.label for one in page.toggle]
+    assert "Filter likely false positives" in [one.label for one in page.toggle]
     assert "1.000" in html(page), "both houses are found"
 
 
 @pytest.mark.usefixtures("city")
 def test_a_second_look_is_offered_only_where_there_is_one(open_page: OpenPage) -> None:
-    run = modern("mine", replace(TUNING, examples=examples(10)))
+    run = modern("mine", replace(TUNING, samples=examples(10)))
     predict_by(run, "AOI_0_Made_img1")
     page = open_page("predict", tile="AOI_0_Made_img1")
-    assert "Second look" not in [one.label for one in page.toggle]
-    assert "Right angles" in [one.label for one in page.toggle]
+    assert "Filter likely false positives" not in [one.label for one in page.toggle]
+    assert "Regularize footprints (right angles)" in [one.label for one in page.toggle]
 
 
 @pytest.mark.usefixtures("city")
@@ -82,17 +90,17 @@ def test_right_angles_are_scored_as_well(open_page: OpenPage) -> None:
     run = modern("mine")
     predict_by(run, "AOI_0_Made_img1")
     page = open_page("predict", tile="AOI_0_Made_img1")
-    next(one for one in page.toggle if one.label == "Right angles").set_value(True).run()
+    next(one for one in page.toggle if one.label == "Regularize footprints (right angles)").set_value(True).run()
     assert not page.exception
-    assert "found (TP)" in html(page)
-    assert "Without right angles: F1 1.000." in [one.value for one in page.caption]
+    assert "Correct (TP)" in html(page)
+    assert "Before regularization: F1 1.000" in [one.value for one in page.caption]
 
 
 @pytest.mark.usefixtures("city")
 def test_eight_turns_are_asked_of_the_job(open_page: OpenPage) -> None:
     modern("mine")
     page = open_page("predict", tile="AOI_0_Made_img1")
-    next(one for one in page.toggle if one.label == "Look eight times").set_value(True).run()
+    next(one for one in page.toggle if one.label == "Test-time augmentation (8×, slower)").set_value(True).run()
     next(one for one in page.button if one.label == "Predict").click().run()
     [job] = Queue(settings().queue).jobs()
     assert job.params == {"run": "mine", "tile": "AOI_0_Made_img1", "turned": True}
@@ -108,7 +116,7 @@ def test_runs_of_the_same_pixels_are_combined(open_page: OpenPage) -> None:
     [others] = [box for box in page.multiselect if box.label == "Other runs"]
     assert others.options in (["Mine"], ["Yours"])
     others.select(others.options[0]).run()
-    next(one for one in page.button if one.label == "Combine").click().run()
+    next(one for one in page.button if one.label == "Create ensemble").click().run()
     [job] = Queue(settings().queue).jobs()
     assert job.task == "combine"
     assert sorted(job.params["runs"]) == ["mine", "yours"]
@@ -118,7 +126,7 @@ def test_runs_of_the_same_pixels_are_combined(open_page: OpenPage) -> None:
 def test_whoever_predicts_with_the_starter_is_told_what_it_is(open_page: OpenPage) -> None:
     modern("starter")
     page = open_page("predict", tile="AOI_0_Made_img1")
-    assert "never seen a photograph" in page.info[0].value
+    assert "trained only on synthetic data" in page.info[0].value
     assert "Train on real tiles" in labels(page)
 
 
@@ -132,11 +140,11 @@ def test_a_training_shows_its_thresholds_and_how_far_to_believe_it(open_page: Op
     page = open_page("train")
     assert not page.exception
     shown = html(page)
-    assert "Neighbours part at level" in shown
+    assert "Split ratio (watershed)" in shown
     assert "0.750" in shown
     assert "0.780" in shown
     titles = [chart.proto.spec for chart in page.get("vega_lite_chart")]
-    assert any("How far confidence can be believed" in spec for spec in titles)
+    assert any("Calibration (reliability diagram)" in spec for spec in titles)
 
 
 @pytest.mark.usefixtures("city")

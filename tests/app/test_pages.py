@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.messages import sentence
+from app.messages import message
 from core.catalog.store import Catalog, write_catalog
 from core.errors import NoSuchTile
 from core.jobs.queue import Queue, State
@@ -31,7 +31,7 @@ def scene(page: AppTest) -> dict:
 def do_on_the_map(page: AppTest, monkeypatch: pytest.MonkeyPatch, **properties: object) -> None:
     """What the frame says after somebody did something in it; the component repeats it at every rerun."""
     said = {"last_active_drawing": {"properties": {"at": repr(properties), **properties}}}
-    monkeypatch.setattr("app.components.map.tile_map.heard", lambda _key: said)
+    monkeypatch.setattr("app.components.map.tile_map.last_event", lambda _key: said)
     page.run()
 
 
@@ -118,7 +118,14 @@ def test_labels_show_six_views_with_numbers_and_files(open_page: OpenPage) -> No
     [shown] = page.get("bidi_component")
     data = json.loads(shown.proto.json)
     titles = [view["title"] for view in data["views"]]
-    assert titles == ["Image", "Outlines", "Building mask", "Signed distance", "Boundary", "Contact"]
+    assert titles == [
+        "Image",
+        "Footprint outlines",
+        "Building mask",
+        "Signed distance",
+        "Building edges",
+        "Building gaps",
+    ]
     assert (data["width"], data["height"]) == (64, 64)
     assert data["views"][3]["legend"]["marks"][0][1] == "-64"
     assert "164" in html(page)  # m² of both houses: (16 × 16 + 20 × 20) × 0.25
@@ -148,7 +155,7 @@ def test_a_queued_job_without_a_worker_says_how_to_start_one(open_page: OpenPage
     Queue(settings().queue).submit("train", {"run": "r", "tiles": [], "config": {}}, "waiting")
     page = open_page("train")
     assert any("python -m core worker" in warning.value for warning in page.warning)
-    assert "no worker" in page.get("page_link")[0].proto.label
+    assert "Worker offline" in page.get("page_link")[0].proto.label
 
 
 @pytest.mark.usefixtures("city")
@@ -172,21 +179,21 @@ def test_a_failed_jobs_sentence_is_shown(open_page: OpenPage) -> None:
 @pytest.mark.usefixtures("city")
 def test_predict_without_a_run_leads_to_training(open_page: OpenPage) -> None:
     page = open_page("predict")
-    assert page.subheader[0].value == "No trained network yet"
+    assert page.subheader[0].value == "No trained model yet"
 
 
 @pytest.mark.usefixtures("city")
 def test_train_on_it_starts_with_that_tile_alone(open_page: OpenPage) -> None:
     page = open_page("labels", tile="AOI_0_Made_img2")
-    next(button for button in page.button if button.label == "Train on it").click().run()
-    assert not page.get("html")[1:], "nothing of the page that is left"
+    next(button for button in page.button if button.label == "Train on this tile").click().run()
+    assert not page.get("html")[2:], "style and name, and nothing of the page that is left"
     page = follow(page)
     assert page.session_state["basket"] == ("AOI_0_Made_img2",)
-    assert page.button_group[0].value == "Basket"
+    assert page.button_group[0].value == "Selection"
     assert any("1 tile, 2 buildings" in caption.value for caption in page.caption)
 
 
 def test_messages_never_show_a_traceback() -> None:
-    assert sentence(NoSuchTile(tile="x")).startswith("The catalogue has no tile named x.")
-    assert "memory" in sentence(MemoryError())
-    assert "nobody foresaw" in sentence(ZeroDivisionError("secret path"))
+    assert message(NoSuchTile(tile="x")).startswith("The catalog has no tile named x.")
+    assert "memory" in message(MemoryError())
+    assert "Unexpected error" in message(ZeroDivisionError("secret path"))

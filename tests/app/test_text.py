@@ -14,13 +14,13 @@ def test_signs_that_html_or_javascript_would_read_become_entities(text: str) -> 
     ("value", "unit", "shown"),
     [
         (0.2698, "m", "0.27\u2009m"),
-        (8110.4, "m²", "8\u2009110\u2009m²"),
+        (8110.4, "m²", "8,110\u2009m²"),
         (46, "", "46"),
         (None, "m", "–"),
-        (3761858, "", "3\u2009761\u2009858"),
+        (3761858, "", "3,761,858"),
     ],
 )
-def test_numbers_have_three_digits_thin_spaces_and_units(value: float | None, unit: str, shown: str) -> None:
+def test_numbers_have_three_digits_commas_and_units(value: float | None, unit: str, shown: str) -> None:
     assert number(value, unit) == shown
 
 

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from core.catalog.store import Catalog, read_catalog
 from core.jobs.queue import Job, Queue, State
 from core.settings import settings
-from core.uploads.ingest import add, take_in
+from core.uploads.ingest import add, ingest
 from core.uploads.upload import uploads
 from tests.app.conftest import OpenPage
 from tests.app.test_pages import html
@@ -72,7 +72,7 @@ def folders() -> list[Path]:
 
 def test_the_empty_page_says_what_it_is_for(page: AppTest) -> None:
     assert not page.exception
-    assert any("Nothing was uploaded yet" in text.value for text in page.markdown)
+    assert any("No uploads yet" in text.value for text in page.markdown)
     assert any("inbox" in caption.value for caption in page.caption)
     assert buttons(page) == []
 
@@ -91,9 +91,9 @@ def test_a_good_image_is_described_and_added(page: AppTest, tmp_path: Path) -> N
     assert page.get("file_uploader")[0].value is None
     finish()
     page.run()
-    assert "Show it on the map" in buttons(page)
+    assert "View on map" in buttons(page)
     assert page.button(key=f"show {upload.id}").proto.type == "primary"
-    press(page, "Show it on the map")
+    press(page, "View on map")
     assert page.query_params["tile"] == upload.id
 
 
@@ -124,32 +124,32 @@ def test_a_hostile_name_is_shown_as_text(page: AppTest, tmp_path: Path) -> None:
 
 def test_an_image_without_a_place_is_given_an_epsg_code(page: AppTest, tmp_path: Path) -> None:
     give(page, "a.tif", image(tmp_path, bare=True, transform=grid_at().transform))
-    assert "does not say where on the earth it lies" in page.error[0].value
+    assert "has no coordinate reference system" in page.error[0].value
     assert page.button[0].disabled
     page.text_input[0].set_value("32611").run()
-    press(page, "Put it there")
+    press(page, "Apply")
     assert not page.error
     assert "EPSG:32611" in html(page)
     [upload] = uploads()
-    assert upload.place.epsg == "32611"
+    assert upload.georeference.epsg == "32611"
 
 
 def test_an_image_without_coordinates_is_given_its_edges(page: AppTest, tmp_path: Path) -> None:
     give(page, "a.tif", image(tmp_path, bare=True))
-    page.segmented_control[0].set_value("Edges").run()
-    press(page, "Put it there")
-    assert "enclose no ground" in page.error[0].value
+    page.segmented_control[0].set_value("Bounding box").run()
+    press(page, "Apply")
+    assert "Invalid bounding box" in page.error[0].value
     for box, degrees in zip(page.number_input, (8.0, 8.001, 50.0, 50.001), strict=True):
         box.set_value(degrees)
-    press(page, "Put it there")
+    press(page, "Apply")
     assert not page.error
-    assert uploads()[0].place.edges == (8.0, 50.0, 8.001, 50.001)
+    assert uploads()[0].georeference.edges == (8.0, 50.0, 8.001, 50.001)
 
 
 def test_a_code_without_coordinates_leads_to_the_edges(page: AppTest, tmp_path: Path) -> None:
     give(page, "a.tif", image(tmp_path, bare=True))
     page.text_input[0].set_value("32611").run()
-    press(page, "Put it there")
+    press(page, "Apply")
     assert "an EPSG code is not enough" in page.error[0].value
     assert len(page.number_input) == 4
 
@@ -173,7 +173,7 @@ def test_a_file_taken_out_again_is_removed_from_the_server(page: AppTest, tmp_pa
 def test_labels_come_with_the_image(page: AppTest, tmp_path: Path) -> None:
     give(page, "a.tif", image(tmp_path))
     give(page, "a.geojson", labels(tmp_path), box=1)
-    assert "2 buildings lie on the image" in page.success[0].value
+    assert "2 buildings matched" in page.success[0].value
     press(page, "Add to the map")
     finish()
     assert read_catalog().tiles[0].buildings == 2
@@ -182,7 +182,7 @@ def test_labels_come_with_the_image(page: AppTest, tmp_path: Path) -> None:
 def test_labels_of_another_place_are_refused_and_can_be_taken_out(page: AppTest, tmp_path: Path) -> None:
     give(page, "a.tif", image(tmp_path))
     give(page, "a.geojson", labels(tmp_path, column=9000), box=1)
-    assert "none on the ground of the image" in page.error[0].value
+    assert "none within the image" in page.error[0].value
     assert page.button[0].disabled
     page.get("file_uploader")[1].set_value(None).run()
     assert not page.error
@@ -191,7 +191,7 @@ def test_labels_of_another_place_are_refused_and_can_be_taken_out(page: AppTest,
 
 
 def test_labels_are_added_and_replaced_later(open_page: OpenPage, tmp_path: Path) -> None:
-    tile = take_in(write_geotiff(tmp_path / "a.tif", pixels_of()))
+    tile = ingest(write_geotiff(tmp_path / "a.tif", pixels_of()))
     page = open_page("upload")
     for houses in (2, 1):
         content = write_labels(tmp_path / "l.geojson", grid_at(), HOUSES[:houses]).read_bytes()
@@ -208,7 +208,7 @@ def test_labels_are_added_and_replaced_later(open_page: OpenPage, tmp_path: Path
 
 
 def test_an_upload_is_renamed(open_page: OpenPage, tmp_path: Path) -> None:
-    tile = take_in(write_geotiff(tmp_path / "a.tif", pixels_of()))
+    tile = ingest(write_geotiff(tmp_path / "a.tif", pixels_of()))
     page = open_page("upload")
     next(box for box in page.text_input if box.label == "Name").set_value("Altes Dorf").run()
     page.button(key=f"rename {tile.id}").click().run()
@@ -217,10 +217,10 @@ def test_an_upload_is_renamed(open_page: OpenPage, tmp_path: Path) -> None:
 
 
 def test_deleting_asks_first_and_says_what_goes(open_page: OpenPage, tmp_path: Path) -> None:
-    tile = take_in(write_geotiff(tmp_path / "a.tif", pixels_of()))
+    tile = ingest(write_geotiff(tmp_path / "a.tif", pixels_of()))
     page = open_page("upload")
-    assert any("what was predicted on it" in text.value for text in page.markdown)
-    assert any("that it was made of stays" in caption.value for caption in page.caption)
+    assert any("its labels and its predictions" in text.value for text in page.markdown)
+    assert any("The source file on the server is kept" in caption.value for caption in page.caption)
     page.button(key=f"delete {tile.id}").click().run()
     assert read_catalog().tiles == ()
     assert folders() == []
@@ -228,17 +228,17 @@ def test_deleting_asks_first_and_says_what_goes(open_page: OpenPage, tmp_path: P
 
 
 def test_a_tile_whose_folder_is_gone_is_listed_and_can_be_deleted(open_page: OpenPage, tmp_path: Path) -> None:
-    tile = take_in(write_geotiff(tmp_path / "a.tif", pixels_of()), name="Old <town>")
+    tile = ingest(write_geotiff(tmp_path / "a.tif", pixels_of()), name="Old <town>")
     shutil.rmtree(settings().uploads / tile.id)
     page = open_page("upload")
     assert "Old &lt;town&gt;" in html(page)
     page.button(key=f"delete {tile.id}").click().run()
     assert read_catalog().tiles == ()
-    assert any("Nothing was uploaded yet" in text.value for text in page.markdown)
+    assert any("No uploads yet" in text.value for text in page.markdown)
 
 
 def test_what_a_job_works_on_is_not_deleted_and_the_page_says_why(open_page: OpenPage, tmp_path: Path) -> None:
-    tile = take_in(write_geotiff(tmp_path / "a.tif", pixels_of()))
+    tile = ingest(write_geotiff(tmp_path / "a.tif", pixels_of()))
     Queue(settings().queue).submit("predict", {"run": "a", "tile": tile.id}, "Predict roofs")
     page = open_page("upload")
     page.button(key=f"delete {tile.id}").click().run()
@@ -249,17 +249,17 @@ def test_what_a_job_works_on_is_not_deleted_and_the_page_says_why(open_page: Ope
 def test_a_failed_job_says_why_and_can_be_tried_again(page: AppTest, tmp_path: Path) -> None:
     give(page, "a.tif", image(tmp_path))
     press(page, "Add to the map")
-    finish(State.FAILED, "There is no room left on the disk.")
+    finish(State.FAILED, "There is not enough disk space.")
     page.run()
-    assert "no room left" in page.error[0].value
-    press(page, "Try again")
+    assert "not enough disk space" in page.error[0].value
+    press(page, "Retry")
     assert [job.state for job in jobs()] == [State.QUEUED, State.FAILED]
     assert jobs()[0].params == jobs()[1].params
 
 
 @pytest.mark.usefixtures("city")
 def test_other_tiles_are_not_among_the_uploads(page: AppTest) -> None:
-    assert any("Nothing was uploaded yet" in text.value for text in page.markdown)
+    assert any("No uploads yet" in text.value for text in page.markdown)
 
 
 def test_an_image_somebody_else_is_about_to_add_is_not_shown(open_page: OpenPage, tmp_path: Path) -> None:
@@ -276,21 +276,21 @@ def test_a_file_in_the_inbox_is_taken_in(open_page: OpenPage, tmp_path: Path) ->
     (settings().inbox / "link.tif").symlink_to(tmp_path / "made.tif")
     page = open_page("upload")
     assert "&lt;b&gt;big.tif" in html(page)
-    assert buttons(page) == ["Take in"]
-    press(page, "Take in")
+    assert buttons(page) == ["Import"]
+    press(page, "Import")
     [job] = jobs()
     assert job.params == {"inbox": "<b>big.tif"}
-    assert "Take in" not in buttons(page)
+    assert "Import" not in buttons(page)
 
 
 def test_what_was_taken_in_is_marked(open_page: OpenPage, tmp_path: Path) -> None:
     settings().inbox.mkdir(parents=True)
     path = settings().inbox / "big.tif"
     path.write_bytes(image(tmp_path))
-    take_in(path)
+    ingest(path)
     page = open_page("upload")
     assert "on the map" in html(page)
-    assert "Take in again" in buttons(page)
+    assert "Re-import" in buttons(page)
 
 
 def test_the_page_leaves_the_catalogue_alone(city: Catalog, open_page: OpenPage) -> None:

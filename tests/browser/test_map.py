@@ -25,8 +25,8 @@ def test_all_listed_tiles_are_on_the_map_and_answer_to_a_click(page: Page, site:
     frame.evaluate("map.setView([36.1765601, -115.27856], 16, {animate: false})")
     click_tile(page, frame, "AOI_2_Vegas_img1000")
     expect(page.locator(".gp-title")).to_have_text("AOI_2_Vegas_img1000")
-    expect(page.get_by_text("listed, not downloaded")).to_be_visible()
-    expect(page.get_by_role("button", name="Get this tile")).to_be_visible()
+    expect(page.get_by_text("Only its location is known")).to_be_visible()
+    expect(page.get_by_role("button", name="Download this tile")).to_be_visible()
 
 
 def test_tiles_are_picked_into_the_basket_and_coloured_by_their_part(page: Page, site: Site) -> None:
@@ -36,12 +36,12 @@ def test_tiles_are_picked_into_the_basket_and_coloured_by_their_part(page: Page,
     frame.evaluate("window.mark = 'same frame'")
     frame.locator("[data-act=pick]").click()
     click_tile(page, frame, "AOI_2_Vegas_img225")
-    expect(page.get_by_text("its ground is divided by a line")).to_be_visible()
+    expect(page.get_by_text("Tile is split into a training and a validation part")).to_be_visible()
     click_tile(page, frame, "AOI_2_Vegas_img225")
-    expect(page.get_by_text("Basket empty")).to_be_visible()
+    expect(page.get_by_text("No tiles selected")).to_be_visible()
     frame.evaluate("map.setView([36.16, -115.24], 12, {animate: false})")
     frame.locator("[data-act=view]").click()
-    expect(page.get_by_text("V 1 validate")).to_be_visible()
+    expect(page.get_by_text("V 1 validation")).to_be_visible()
     frame.wait_for_function(
         """() => {
             const colours = Object.values(map._layers).filter(l => l.feature && l.feature.properties.labelled)
@@ -50,9 +50,9 @@ def test_tiles_are_picked_into_the_basket_and_coloured_by_their_part(page: Page,
         }"""
     )
     assert frame.evaluate("window.mark") == "same frame"
-    page.get_by_role("button", name="Train on these").click()
-    expect(page.get_by_role("radio", name="Basket")).to_be_visible()
-    expect(page.get_by_text("Of 7 tiles 1 validate")).to_be_visible()
+    page.get_by_role("button", name="Train on selection").click()
+    expect(page.get_by_role("radio", name="Selection")).to_be_visible()
+    expect(page.get_by_text("1 of 7 tiles is held out for validation")).to_be_visible()
 
 
 def test_a_link_shows_the_same_elsewhere(page: Page, site: Site) -> None:
@@ -106,8 +106,8 @@ def test_bands_are_chosen_in_place_and_told_in_the_address(page: Page, site: Sit
     frame = map_frame(page)
     image_is_drawn(frame, "AOI_1_RIO_img9")
     frame.evaluate("window.mark = 'same frame'")
-    page.get_by_role("combobox", name="Colours").click()
-    page.get_by_role("option", name="Plants red").click()
+    page.get_by_role("combobox", name="Band combination").click()
+    page.get_by_role("option", name="Color infrared").click()
     frame.wait_for_function(
         """() => [...document.querySelectorAll(".leaflet-tile-loaded")].some(i => i.src.includes("bands=7,5,3"))"""
     )
@@ -168,9 +168,9 @@ def test_the_chip_leads_to_train_and_the_basket_stays(page: Page, site: Site) ->
     image_is_drawn(frame, "AOI_2_Vegas_img225")
     frame.locator("[data-act=pick]").click()
     click_tile(page, frame, "AOI_2_Vegas_img225")
-    expect(page.get_by_text("its ground is divided by a line")).to_be_visible()
+    expect(page.get_by_text("Tile is split into a training and a validation part")).to_be_visible()
     page.locator(".st-key-gp-chip a").first.click()
-    expect(page.get_by_role("radio", name="Basket")).to_be_visible()
+    expect(page.get_by_role("radio", name="Selection")).to_be_visible()
 
 
 def test_the_view_is_kept_when_one_comes_back_from_another_page(page: Page, site: Site) -> None:
@@ -181,7 +181,7 @@ def test_the_view_is_kept_when_one_comes_back_from_another_page(page: Page, site
     page.mouse.wheel(0, 200)
     frame.evaluate("map.setView([36.15, -115.26], 13, {animate: false})")
     page.get_by_role("link", name="Labels", exact=True).click()
-    expect(page.get_by_text("pixel centres inside a footprint")).to_be_visible()
+    expect(page.get_by_text("binary mask")).to_be_visible()
     page.get_by_role("link", name="Explore").click()
     frame = map_frame(page)
     frame.wait_for_function("map.getZoom() < 15")

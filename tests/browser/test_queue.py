@@ -128,8 +128,8 @@ def test_without_a_worker_the_page_says_how_to_start_one(
 ) -> None:
     page, _ = visitors
     job = lingering(queue, tmp_path / "mark")
-    expect(row(page, job)).to_contain_text("waiting", timeout=20_000)
-    expect(page.get_by_text("no worker", exact=False).first).to_be_visible()
+    expect(row(page, job)).to_contain_text("queued", timeout=20_000)
+    expect(page.get_by_text("Worker offline", exact=False).first).to_be_visible()
     expect(page.get_by_text("python -m core worker")).to_be_visible()
     with process(fake_tasks.real_worker()):
         expect(row(page, job)).to_contain_text("running", timeout=30_000)

@@ -25,22 +25,23 @@ from core.catalog.store import read_catalog
 from core.runs.config import TrainingConfig
 from core.labels.labels import Labels
 from core.catalog.tile_labels import read_tile_labels
-from core.inference.tile_prediction import predicted
+from core.inference.tile_prediction import tile_prediction
 from core.runs.run import Record, Run
-from core.datasets.samples import Recipe, Scaling
+from core.datasets.config import DatasetConfig
+from core.datasets.normalization import Normalization
 from core.settings import settings
 from models.registry import build
 tile = read_catalog().tile(sys.argv[1])
-grid, mask = raster.describe(tile.image).grid, read_tile_labels(tile).mask > 0
+grid, mask = raster.read_info(tile.image).grid, read_tile_labels(tile).mask > 0
 for n, name in enumerate(("first", "second")):
-    config = TrainingConfig(name=f"Run {name}", recipe=Recipe())
-    record = Record(config, ("other",), (), Scaling((0.0,) * 3, (2047.0,) * 3), 3, (0.3, 0.3), 1, "CPU", {})
+    config = TrainingConfig(name=f"Run {name}", dataset=DatasetConfig())
+    record = Record(config, ("other",), (), Normalization((0.0,) * 3, (2047.0,) * 3), 3, (0.3, 0.3), 1, "CPU", {})
     run = Run.create(settings().runs / name, record)
-    run.put_weights(build("fcn", 3), 1)
+    run.save_weights(build("fcn", 3), 1)
     run.add_metrics({"epoch": 1, "seconds": 30.0, "loss": 1.0, "val_iou": 0.5, "images_s": 10.0})
     seen = np.where(mask, np.float32(0.9 if n else 0.6), np.float32(0))
     seen[:, : 200 if n else 450] = 0
-    raster.write(predicted(name, tile.id).probability, raster.Raster(seen[None].astype(np.float32), grid))
+    raster.write(tile_prediction(name, tile.id).probability, raster.Raster(seen[None].astype(np.float32), grid))
 """
 
 
@@ -73,7 +74,7 @@ def test_a_slider_changes_the_polygons_and_leaves_the_map_where_it_is(page: Page
     frame = open_predict(page, reviewed, "first")
     before = verdicts(frame)
     frame.evaluate("map.setZoom(map.getZoom() + 1, {animate: false}); window.kept = map.getZoom()")
-    slider = page.get_by_role("slider", name="Building from probability")
+    slider = page.get_by_role("slider", name="Probability threshold")
     for _ in range(4):
         slider.press("ArrowRight")
     frame.wait_for_function(
@@ -86,11 +87,11 @@ def test_a_slider_changes_the_polygons_and_leaves_the_map_where_it_is(page: Page
 def test_buildings_are_judged_with_keys_alone(page: Page, reviewed: Site) -> None:
     frame = open_predict(page, reviewed, "second")
     page.keyboard.press("ArrowDown")
-    expect(page.get_by_text("IoU with the truth")).to_be_visible()
+    expect(page.get_by_text("IoU with ground truth")).to_be_visible()
     page.keyboard.press("a")
-    expect(page.get_by_text("1 building accepted, 0 rejected", exact=False)).to_be_visible()
+    expect(page.get_by_text("1 accepted · 0 rejected", exact=False)).to_be_visible()
     page.keyboard.press("r")
-    expect(page.get_by_text("1 building accepted, 1 rejected", exact=False)).to_be_visible()
+    expect(page.get_by_text("1 accepted · 1 rejected", exact=False)).to_be_visible()
     frame.wait_for_function("Object.values(map._layers).some(l => l.feature && l.feature.properties.decided)")
     kept = json.loads((reviewed.data / "predictions" / "second" / TILE / "review.json").read_text())
     assert sorted(one["verdict"] for one in kept["decisions"]) == ["accepted", "rejected"]
@@ -105,9 +106,9 @@ def test_two_runs_lie_left_and_right_of_a_handle(page: Page, reviewed: Site) -> 
     for row in (1, 2):
         page.mouse.click(box["x"] + 18, box["y"] + 35 * row + 17)
         page.wait_for_timeout(1200)
-    expect(page.get_by_text("Both on one tile")).to_be_visible()
+    expect(page.get_by_text("Side-by-side on a tile")).to_be_visible()
     frame = map_frame(page)
-    handle = frame.get_by_role("slider", name="Between the two runs")
+    handle = frame.get_by_role("slider", name="Swipe to compare")
     expect(handle).to_be_visible()
     before = float(handle.get_attribute("aria-valuenow") or 0)
     for _ in range(10):
@@ -115,7 +116,7 @@ def test_two_runs_lie_left_and_right_of_a_handle(page: Page, reviewed: Site) -> 
     assert float(handle.get_attribute("aria-valuenow") or 0) == before + 20
     sides = frame.evaluate("['first', 'second'].map(name => map.getPane(name).style.clip)")
     assert sides[0] != sides[1]
-    expect(page.get_by_text("Settings that differ")).to_be_visible()
+    expect(page.get_by_text("Differences in settings")).to_be_visible()
 
 
 def test_the_demo_goes_from_a_map_to_a_file_with_clicks_alone(page: Page, reviewed: Site) -> None:
@@ -129,9 +130,9 @@ def test_the_demo_goes_from_a_map_to_a_file_with_clicks_alone(page: Page, review
     look = page.get_by_role("button", name="Let it look at this tile")
     if look.is_visible():
         look.click()
-        expect(page.get_by_text("It has looked at", exact=False)).to_be_visible(timeout=120_000)
+        expect(page.get_by_text("Detection finished", exact=False)).to_be_visible(timeout=120_000)
     page.get_by_role("button", name="Next", exact=True).click()
-    expect(page.get_by_text("found (TP)")).to_be_visible()
+    expect(page.get_by_text("Correct (TP)")).to_be_visible()
     page.reload()
     expect(page.get_by_text("Step 5 of 6")).to_be_visible()
     page.get_by_role("button", name="Next", exact=True).click()
@@ -143,9 +144,9 @@ def test_the_demo_goes_from_a_map_to_a_file_with_clicks_alone(page: Page, review
 
 def test_the_network_is_taken_home_as_a_job(page: Page, reviewed: Site, tmp_path: Path) -> None:
     open_predict(page, reviewed, "second")
-    page.get_by_role("tab", name="Take home").click()
-    page.get_by_role("button", name="Network: ONNX", exact=False).click()
-    fetch = page.get_by_role("button", name="Fetch network.zip")
+    page.get_by_role("tab", name="Export").click()
+    page.get_by_role("button", name="Model: ONNX", exact=False).click()
+    fetch = page.get_by_role("button", name="Download network.zip")
     expect(fetch).to_be_visible(timeout=240_000)
     with page.expect_download() as download:
         fetch.click()

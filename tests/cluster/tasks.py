@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from core.jobs.launchers.local import ROOT
-from core.progress import Finish, Report
+from core.progress import Report, StopRequested
 from tests.core.jobs import fake_tasks
 
 _PATCHED = "from core.jobs import registry, runner; from tests.cluster import tasks; registry.TASKS = tasks.TASKS; "
@@ -23,7 +23,7 @@ TASKS = fake_tasks.TASKS | {
 }
 
 
-def train_and_tell(params: dict[str, Any], report: Report, finish: Finish, strategy: Any, chief: bool) -> None:
+def train_and_tell(params: dict[str, Any], report: Report, finish: StopRequested, strategy: Any, chief: bool) -> None:
     """Trains as the real task does; each process leaves the weights it ended with."""
     from core.tasks.train import train_task
     from core.training.learner import Learner
@@ -41,7 +41,7 @@ def train_and_tell(params: dict[str, Any], report: Report, finish: Finish, strat
     np.savez(Path(params["weights"]) / ("chief.npz" if chief else "other.npz"), *weights)
 
 
-def gather(params: dict[str, Any], report: Report, finish: Finish) -> None:
+def gather(params: dict[str, Any], report: Report, finish: StopRequested) -> None:
     """Ends only once `count` jobs do this at the same time."""
     folder = Path(params["folder"])
     (folder / str(params["number"])).touch()
@@ -50,22 +50,24 @@ def gather(params: dict[str, Any], report: Report, finish: Finish) -> None:
         time.sleep(0.1)
 
 
-def kill(params: dict[str, Any], report: Report, finish: Finish) -> None:
+def kill(params: dict[str, Any], report: Report, finish: StopRequested) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def look(params: dict[str, Any], report: Report, finish: Finish) -> None:
+def look(params: dict[str, Any], report: Report, finish: StopRequested) -> None:
     print(f"GPUs: [{os.environ.get('CUDA_VISIBLE_DEVICES', 'all')}]", flush=True)
 
 
 def serve() -> None:
     """What a worker process of the tests does."""
     from core.jobs import worker
-    from core.jobs.launchers.ray import Ray
+    from core.jobs.launchers.ray import RayLauncher
     from core.jobs.queue import Queue
     from core.settings import settings
 
-    worker.work(Queue(settings().queue), poll_s=0.1, silence_s=float(sys.argv[1]), where=Ray(command=CHILD))
+    worker.work(
+        Queue(settings().queue), poll_s=0.1, heartbeat_timeout_s=float(sys.argv[1]), launcher=RayLauncher(command=CHILD)
+    )
 
 
 def worker_process(silence_s: float = 28) -> Popen[bytes]:

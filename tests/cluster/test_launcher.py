@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import requests
 
-from core.errors import ClusterAway, InvalidVariable, RunLost
+from core.errors import ClusterUnreachable, InvalidVariable, RunLost
 from core.jobs.job import Job, State
 from core.jobs.launchers import ray as module
-from core.jobs.launchers.base import Outcome
+from core.jobs.launchers.base import JobResult
 from core.jobs.launchers.exit_status import KILLED
-from core.jobs.launchers.ray import Ray, RayRun, Ticket
-from core.jobs.launchers.ray_client import Cluster, RayJob
-from core.jobs.launchers.select import launcher
+from core.jobs.launchers.ray import RayLauncher, RayLauncherJob, Submission
+from core.jobs.launchers.ray_client import RayCluster, RayJob
+from core.jobs.launchers.select import make_launcher
 from core.jobs.queue import Queue
 from core.jobs.worker import work
 from core.settings import settings
@@ -28,7 +28,7 @@ WAITED = RayJob("FAILED", "too long", "JOB_SUPERVISOR_ACTOR_START_TIMEOUT", None
 
 
 @dataclass
-class FakeCluster(Cluster):
+class FakeCluster(RayCluster):
     """Says what it was told to."""
 
     says: RayJob | None = RUNNING
@@ -40,7 +40,7 @@ class FakeCluster(Cluster):
 
     def _here(self, may: bool = True) -> None:
         if self.is_away or not may:
-            raise ClusterAway(address=self.address, detail="no connection")
+            raise ClusterUnreachable(address=self.address, detail="no connection")
 
     def submit(self, order: Any) -> None:
         self._here(not self.refuses)
@@ -65,19 +65,19 @@ class FakeCluster(Cluster):
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
-    for name in ("ASK_S", "LOG_S", "LOG_COST", "COUNT_S", "AWAY_S"):
+    for name in ("POLL_S", "LOG_POLL_S", "LOG_COST", "RESOURCES_POLL_S", "UNREACHABLE_S"):
         monkeypatch.setattr(module, name, 0.0)
     return FakeCluster()
 
 
 @pytest.fixture
-def run(queue: Queue, fake: FakeCluster) -> RayRun:
+def run(queue: Queue, fake: FakeCluster) -> RayLauncherJob:
     return start(queue, fake)
 
 
-def start(queue: Queue, fake: FakeCluster, **params: Any) -> RayRun:
+def start(queue: Queue, fake: FakeCluster, **params: Any) -> RayLauncherJob:
     queue.submit("greet", params, title="Greet")
-    return Ray(fake).start(claimed(queue))
+    return RayLauncher(fake).start(claimed(queue))
 
 
 def claimed(queue: Queue) -> Job:
@@ -93,18 +93,20 @@ def failed(message: str, code: int | None = None, kind: str = "") -> RayJob:
 @pytest.mark.parametrize(
     ("says", "expected"),
     [
-        (RayJob("SUCCEEDED", "", "", 0), Outcome(State.DONE)),
-        (RayJob("STOPPED", "", "", None), Outcome(State.STOPPED)),
-        (failed("…", -9), Outcome(State.FAILED, KILLED)),
-        (replace(DIED, message="The node was running low on memory."), Outcome(State.FAILED, KILLED)),
+        (RayJob("SUCCEEDED", "", "", 0), JobResult(State.DONE)),
+        (RayJob("STOPPED", "", "", None), JobResult(State.STOPPED)),
+        (failed("…", -9), JobResult(State.FAILED, KILLED)),
+        (replace(DIED, message="The node was running low on memory."), JobResult(State.FAILED, KILLED)),
     ],
 )
-def test_how_ray_says_it_ended_is_how_it_ended(run: RayRun, fake: FakeCluster, says: RayJob, expected: Outcome):
+def test_how_ray_says_it_ended_is_how_it_ended(
+    run: RayLauncherJob, fake: FakeCluster, says: RayJob, expected: JobResult
+):
     fake.says = says
     assert run.wait(0) == expected
 
 
-def test_a_job_that_ray_cannot_run_fails_with_its_reason(run: RayRun, fake: FakeCluster):
+def test_a_job_that_ray_cannot_run_fails_with_its_reason(run: RayLauncherJob, fake: FakeCluster):
     fake.says = failed("runtime_env setup failed: no such folder\nTraceback", kind="RUNTIME_ENV_SETUP_FAILURE")
     ended = run.wait(0)
     assert ended is not None
@@ -112,55 +114,55 @@ def test_a_job_that_ray_cannot_run_fails_with_its_reason(run: RayRun, fake: Fake
     assert "Traceback" in run.folder.tail()
 
 
-def test_what_the_job_says_itself_comes_before_ray(run: RayRun, fake: FakeCluster):
+def test_what_the_job_says_itself_comes_before_ray(run: RayLauncherJob, fake: FakeCluster):
     run.folder.fail("No tiles.")
     fake.says = failed("Job entrypoint command failed with exit code 2", 2)
-    assert run.wait(0) == Outcome(State.FAILED, "No tiles.")
+    assert run.wait(0) == JobResult(State.FAILED, "No tiles.")
 
 
 @pytest.mark.parametrize("code", [128 + signal.SIGTERM, -signal.SIGTERM])
-def test_a_process_told_to_end_by_somebody_else_is_a_lost_run(run: RayRun, fake: FakeCluster, code: int):
+def test_a_process_told_to_end_by_somebody_else_is_a_lost_run(run: RayLauncherJob, fake: FakeCluster, code: int):
     fake.says = failed("Job entrypoint command failed", code)
     with pytest.raises(RunLost):
         run.wait(0)
 
 
 @pytest.mark.parametrize("says", [None, DIED])
-def test_a_run_whose_machine_or_head_is_gone_is_lost_and_not_failed(run: RayRun, fake: FakeCluster, says):
+def test_a_run_whose_machine_or_head_is_gone_is_lost_and_not_failed(run: RayLauncherJob, fake: FakeCluster, says):
     fake.says = says
     with pytest.raises(RunLost):
         run.wait(0)
 
 
-def test_a_job_that_ray_would_wait_for_no_longer_is_submitted_again(run: RayRun, fake: FakeCluster):
+def test_a_job_that_ray_would_wait_for_no_longer_is_submitted_again(run: RayLauncherJob, fake: FakeCluster):
     fake.says = WAITED
     assert run.wait(0) is None
     first, second = (order["submission_id"] for order in fake.submitted)
-    assert first != second == run.ticket.name
+    assert first != second == run.submission.name
 
 
 def test_what_is_submitted_again_for_a_run_that_was_taken_up_has_the_order_that_counts(queue: Queue, fake: FakeCluster):
     run = start(queue, fake)
     queue.release(run.job.id, "w")
-    taken = Ray(fake).start(claimed(queue))
-    assert (taken.taken_up, taken.job.attempt, taken.ticket) == (True, 2, run.ticket)
+    taken = RayLauncher(fake).start(claimed(queue))
+    assert (taken.reattached, taken.job.attempt, taken.submission) == (True, 2, run.submission)
     fake.says = WAITED
     assert taken.wait(0) is None
-    assert fake.submitted[-1]["entrypoint"].endswith(f" {run.job.id} {run.folder.order().attempt}")
-    assert taken.ticket.is_valid(run.folder)
+    assert fake.submitted[-1]["entrypoint"].endswith(f" {run.job.id} {run.folder.spec().attempt}")
+    assert taken.submission.is_valid(run.folder)
 
 
-def test_a_second_submission_that_never_arrived_is_made_up_for(run: RayRun, fake: FakeCluster):
+def test_a_second_submission_that_never_arrived_is_made_up_for(run: RayLauncherJob, fake: FakeCluster):
     fake.says, fake.refuses = WAITED, True
     assert run.wait(0) is None
     fake.says, fake.refuses = None, False
     assert run.wait(0) is None
-    assert fake.submitted[-1]["submission_id"] == run.ticket.name
+    assert fake.submitted[-1]["submission_id"] == run.submission.name
 
 
-def test_only_new_whole_lines_are_added_to_the_log_and_none_of_rays(run: RayRun, fake: FakeCluster):
+def test_only_new_whole_lines_are_added_to_the_log_and_none_of_rays(run: RayLauncherJob, fake: FakeCluster):
     run.folder.log.write_text("")
-    name = run.ticket.name
+    name = run.submission.name
     fake.prints = "2026-11-22 21:27:45\tINFO job_manager.py:581 -- Runtime env is setting up.\nfirst\nhal"
     run.wait(0)
     assert run.folder.log.read_text() == "first\n"
@@ -173,7 +175,7 @@ def test_only_new_whole_lines_are_added_to_the_log_and_none_of_rays(run: RayRun,
     assert run.folder.log.read_text() == "first\nhalf\nthird, ü\nno end"
 
 
-def test_a_cluster_that_is_away_is_waited_for_and_the_log_says_so_once(run: RayRun, fake: FakeCluster):
+def test_a_cluster_that_is_away_is_waited_for_and_the_log_says_so_once(run: RayLauncherJob, fake: FakeCluster):
     fake.prints = "first\n"
     run.wait(0)
     fake.is_away = True
@@ -184,7 +186,7 @@ def test_a_cluster_that_is_away_is_waited_for_and_the_log_says_so_once(run: RayR
     run.wait(0)
     lines = run.folder.tail()
     assert [line for line in lines if "fake" not in line] == ["first", "second"]
-    assert [("does not answer" in line, "answers again" in line) for line in lines if "fake" in line] == [
+    assert [("does not respond" in line, "responds again" in line) for line in lines if "fake" in line] == [
         (True, False),
         (False, True),
     ]
@@ -194,52 +196,54 @@ def test_a_cluster_that_is_away_is_waited_for_and_the_log_says_so_once(run: RayR
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_a_job_stopped_while_the_cluster_is_away_loses_its_order(run: RayRun, fake: FakeCluster, before: bool):
+def test_a_job_stopped_while_the_cluster_is_away_loses_its_order(run: RayLauncherJob, fake: FakeCluster, before: bool):
     fake.is_away = before
     run.stop()
     fake.is_away = True
-    assert run.wait(0) == Outcome(State.STOPPED)
-    assert run.folder.order().attempt != run.job.attempt
+    assert run.wait(0) == JobResult(State.STOPPED)
+    assert run.folder.spec().attempt != run.job.attempt
 
 
 @pytest.mark.parametrize(
     "says", [None, DIED, failed("…", 143), RayJob("SUCCEEDED", "", "", 0), replace(RUNNING, status="PENDING")]
 )
-def test_a_stopped_run_is_stopped_whatever_ray_says_that_became_of_it(run: RayRun, fake: FakeCluster, says):
+def test_a_stopped_run_is_stopped_whatever_ray_says_that_became_of_it(run: RayLauncherJob, fake: FakeCluster, says):
     run.folder.log.write_text("")
     run.stop()
     fake.says, fake.prints = says, "its last words"
-    assert run.wait(0) == Outcome(State.STOPPED)
+    assert run.wait(0) == JobResult(State.STOPPED)
     assert run.folder.log.read_text() == "its last words"
-    assert run.folder.order().attempt == -1
+    assert run.folder.spec().attempt == -1
 
 
-def test_a_stop_is_waited_for_but_not_for_ever(run: RayRun, fake: FakeCluster, monkeypatch):
+def test_a_stop_is_waited_for_but_not_for_ever(run: RayLauncherJob, fake: FakeCluster, monkeypatch):
     monkeypatch.setattr(module, "STOP_S", 0.5)
     monkeypatch.setattr(FakeCluster, "stop", lambda *_: None)
     run.stop()
     assert run.wait(0) is None
-    assert run.folder.order().attempt == 1  # it may end in good order
-    assert run.wait(5) == Outcome(State.STOPPED)
-    assert run.folder.order().attempt == -1
+    assert run.folder.spec().attempt == 1  # it may end in good order
+    assert run.wait(5) == JobResult(State.STOPPED)
+    assert run.folder.spec().attempt == -1
 
 
-def test_leaving_in_the_middle_of_a_stop_sees_to_its_end(run: RayRun, fake: FakeCluster, monkeypatch):
+def test_leaving_in_the_middle_of_a_stop_sees_to_its_end(run: RayLauncherJob, fake: FakeCluster, monkeypatch):
     monkeypatch.setattr(module, "STOP_S", 0.5)
     monkeypatch.setattr(FakeCluster, "stop", lambda *_: None)
-    run.leave()
-    assert run.folder.order().attempt == 1
+    run.detach()
+    assert run.folder.spec().attempt == 1
     run.stop()
-    run.leave()
-    assert run.folder.order().attempt == -1
+    run.detach()
+    assert run.folder.spec().attempt == -1
 
 
-def test_a_stop_that_took_too_long_takes_no_order_of_a_later_start_away(run: RayRun, queue: Queue, fake: FakeCluster):
+def test_a_stop_that_took_too_long_takes_no_order_of_a_later_start_away(
+    run: RayLauncherJob, queue: Queue, fake: FakeCluster
+):
     run.stop()
-    queue.stall(run.job.id, "w")
+    queue.mark_lost(run.job.id, "w")
     run.folder.prepare(claimed(queue))
-    assert run.wait(0) == Outcome(State.STOPPED)
-    assert run.folder.order().attempt == 2
+    assert run.wait(0) == JobResult(State.STOPPED)
+    assert run.folder.spec().attempt == 2
 
 
 @dataclass
@@ -257,7 +261,7 @@ class SlowCluster(FakeCluster):
 
 
 def test_six_jobs_stopped_at_once_take_about_as_long_as_one(queue: Queue, monkeypatch):
-    monkeypatch.setattr(module, "ASK_S", 0.2)
+    monkeypatch.setattr(module, "POLL_S", 0.2)
     slow, jobs = SlowCluster(), [queue.submit("greet", {}) for _ in range(6)]
     took = []
 
@@ -272,7 +276,7 @@ def test_six_jobs_stopped_at_once_take_about_as_long_as_one(queue: Queue, monkey
         leave()
 
     with meanwhile(stop):
-        work(queue, "w", poll_s=0.1, where=Ray(slow))
+        work(queue, "w", poll_s=0.1, launcher=RayLauncher(slow))
     print(f"\n6 jobs that end a second after they are told to: stopped after {took[0]:.1f} s")
     assert len(slow.stopped) == 6
     assert took[0] < 3
@@ -303,8 +307,8 @@ def test_a_job_tried_again_is_not_taken_for_done_because_its_last_run_ended_well
     fake.says = RayJob("SUCCEEDED", "", "", 0)  # it was asked to finish with what it has
     queue.finish(run.job.id, "w", State.STOPPED)
     queue.retry(run.job.id)
-    again = Ray(fake).start(claimed(queue))
-    assert (again.taken_up, len(fake.submitted)) == (False, 2)
+    again = RayLauncher(fake).start(claimed(queue))
+    assert (again.reattached, len(fake.submitted)) == (False, 2)
 
 
 def test_a_ticket_of_a_lost_queue_s_job_of_the_same_number_does_not_count(queue: Queue, fake: FakeCluster):
@@ -313,29 +317,29 @@ def test_a_ticket_of_a_lost_queue_s_job_of_the_same_number_does_not_count(queue:
     for path in queue.path.parent.glob("jobs.sqlite*"):
         path.unlink()
     run = start(queue, fake)
-    assert (run.job.id, run.job.attempt, run.taken_up) == (before.job.id, 1, False)
+    assert (run.job.id, run.job.attempt, run.reattached) == (before.job.id, 1, False)
     assert len(fake.submitted) == 2
-    assert Ticket.find(run.folder) == run.ticket != before.ticket
+    assert Submission.find(run.folder) == run.submission != before.submission
 
 
 def test_a_job_waits_where_the_cluster_cannot_be_reached(queue: Queue, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:9")
-    ray = Ray()
+    ray = RayLauncher()
     queue.submit("greet", {})
-    with pytest.raises(ClusterAway, match="no connection"):
+    with pytest.raises(ClusterUnreachable, match="no connection"):
         ray.start(queue.claim("w"))
-    assert ray.device() == "Ray at http://127.0.0.1:9 does not answer"
+    assert ray.device() == "Ray at http://127.0.0.1:9 does not respond"
 
 
 # Answers
 
 
-def answers(monkeypatch: pytest.MonkeyPatch, status: int, body: str) -> Ray:
+def answers(monkeypatch: pytest.MonkeyPatch, status: int, body: str) -> RayLauncher:
     """A launcher whose cluster answers this, whatever it is asked."""
     answer = requests.Response()
     answer.status_code, answer._content = status, body.encode()
     monkeypatch.setattr(requests, "request", lambda *_, **__: answer)
-    return Ray(Cluster("http://proxy"))
+    return RayLauncher(RayCluster("http://proxy"))
 
 
 CALLS = [
@@ -353,9 +357,9 @@ CALLS = [
 @pytest.mark.parametrize("call", CALLS)
 def test_an_answer_that_is_not_rays_is_none(monkeypatch, call, body: str):
     ray = answers(monkeypatch, 200, body)
-    with pytest.raises(ClusterAway, match="it does not answer as Ray does"):
+    with pytest.raises(ClusterUnreachable, match="unexpected response"):
         call(ray.cluster)
-    assert ray.device() == "Ray at http://proxy does not answer"
+    assert ray.device() == "Ray at http://proxy does not respond"
 
 
 def test_what_ray_says_of_a_job_is_read(monkeypatch):
@@ -369,34 +373,34 @@ def test_only_ray_itself_can_say_that_it_does_not_know_a_job(monkeypatch):
     cluster.stop("any")
     cluster = answers(monkeypatch, 404, "<html>404 Not Found</html>").cluster
     for call in CALLS[:4]:
-        with pytest.raises(ClusterAway, match="status 404"):
+        with pytest.raises(ClusterUnreachable, match="status 404"):
             call(cluster)
 
 
 def test_machines_are_counted(fake: FakeCluster):
-    assert Ray(fake).device() == "Ray at http://fake:8265: 12 CPUs, 0 GPUs"
+    assert RayLauncher(fake).device() == "Ray at http://fake:8265: 12 CPUs, 0 GPUs"
 
 
 @pytest.mark.parametrize("address", ["auto", "ray://head:10001", "head:6379", "http://"])
 def test_an_address_that_is_not_the_dashboards_is_refused_in_words(monkeypatch, address):
     monkeypatch.setenv("RAY_ADDRESS", address)
     with pytest.raises(InvalidVariable, match="http://head:8265"):
-        Cluster.of_environment()
+        RayCluster.of_environment()
 
 
 def test_the_launcher_is_the_one_the_settings_name(queue: Queue, monkeypatch):
     monkeypatch.setenv("GROUNDPLAN_LAUNCHER", "ray")
     monkeypatch.setenv("GROUNDPLAN_RAY_SLOTS", "3")
     settings.cache_clear()
-    assert isinstance(launcher(), Ray)
-    assert launcher().slots == 3
+    assert isinstance(make_launcher(), RayLauncher)
+    assert make_launcher().slots == 3
 
 
 @pytest.mark.parametrize("way", ["variable", "file", "disabled"])
 def test_the_token_comes_from_where_ray_has_it(monkeypatch, tmp_path, way):
     from requests import PreparedRequest
 
-    from core.jobs.launchers.ray_client import _with_token
+    from core.jobs.launchers.ray_client import _add_token
 
     (tmp_path / "token").write_text("secret\n")
     monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
@@ -407,4 +411,4 @@ def test_the_token_comes_from_where_ray_has_it(monkeypatch, tmp_path, way):
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled" if way == "disabled" else "token")
     request = PreparedRequest()
     request.headers = {}  # type: ignore[assignment]
-    assert _with_token(request).headers.get("Authorization") == (None if way == "disabled" else "Bearer secret")
+    assert _add_token(request).headers.get("Authorization") == (None if way == "disabled" else "Bearer secret")

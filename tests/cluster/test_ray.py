@@ -8,13 +8,13 @@ from subprocess import Popen
 
 import pytest
 
-from core.errors import ClusterAway
+from core.errors import ClusterUnreachable
 from core.jobs.failures import UNEXPECTED
 from core.jobs.folder import JobFolder
 from core.jobs.job import Job, State
-from core.jobs.launchers.base import Outcome
+from core.jobs.launchers.base import JobResult
 from core.jobs.launchers.exit_status import KILLED
-from core.jobs.launchers.ray import Ray, RayRun, Ticket
+from core.jobs.launchers.ray import RayLauncher, RayLauncherJob, Submission
 from core.jobs.queue import Queue
 from tests.cluster import tasks
 from tests.cluster.head import Head
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def ray(cluster: Queue) -> Ray:
-    return Ray(command=tasks.CHILD)
+def ray(cluster: Queue) -> RayLauncher:
+    return RayLauncher(command=tasks.CHILD)
 
 
 @pytest.fixture
@@ -35,69 +35,69 @@ def worker(cluster: Queue) -> Iterator[Popen[bytes]]:
         process.kill()
 
 
-def _start(queue: Queue, ray: Ray, task: str, **params: object) -> tuple[Job, RayRun]:
+def _start(queue: Queue, ray: RayLauncher, task: str, **params: object) -> tuple[Job, RayLauncherJob]:
     queue.submit(task, params)
     job = queue.claim("w")
     assert job is not None
     return job, ray.start(job)
 
 
-def _ended(run: RayRun) -> Outcome:
-    ended: Outcome = wait_for(lambda: run.wait(0.2), 60)
+def _ended(run: RayLauncherJob) -> JobResult:
+    ended: JobResult = wait_for(lambda: run.wait(0.2), 60)
     return ended
 
 
-def test_jobs_of_every_end_look_as_they_do_on_one_machine(cluster: Queue, ray: Ray):
+def test_jobs_of_every_end_look_as_they_do_on_one_machine(cluster: Queue, ray: RayLauncher):
     names = ("greet", "refuse", "break_", "die", "kill", "look")
     jobs = {task: _start(cluster, ray, task, whom="world") for task in names}
     ended = {task: _ended(run) for task, (_, run) in jobs.items()}
     logs = {task: "\n".join(run.folder.tail()) for task, (_, run) in jobs.items()}
-    assert ended["greet"] == Outcome(State.DONE)
+    assert ended["greet"] == JobResult(State.DONE)
     assert logs["greet"] == "hello world"
     assert jobs["greet"][1].folder.progress().share == 1
-    assert ended["refuse"].error.startswith("Training needs at least one labelled tile")
-    assert ended["break_"] == Outcome(State.FAILED, UNEXPECTED)
+    assert ended["refuse"].error.startswith("Training needs at least one labeled tile")
+    assert ended["break_"] == JobResult(State.FAILED, UNEXPECTED)
     assert "ZeroDivisionError: a secret path" in logs["break_"]
     assert "Segmentation fault" in ended["die"].error
     assert "Fatal Python error: Segmentation fault" in logs["die"]
-    assert ended["kill"] == Outcome(State.FAILED, KILLED)
+    assert ended["kill"] == JobResult(State.FAILED, KILLED)
     assert logs["look"] == "GPUs: []"  # it asked for none
 
 
-def test_stopping_ends_all_processes_within_five_seconds(cluster: Queue, ray: Ray, tmp_path):
+def test_stopping_ends_all_processes_within_five_seconds(cluster: Queue, ray: RayLauncher, tmp_path):
     mark = tmp_path / "mark"
     _, run = _start(cluster, ray, "family", mark=str(mark))
     deaf = int(wait_for(lambda: mark.exists() and mark.read_text(), 60))
     group = os.getpgid(deaf)
     began = time.monotonic()
     run.stop()
-    assert wait_for(lambda: run.wait(0.2), 5) == Outcome(State.STOPPED)
+    assert wait_for(lambda: run.wait(0.2), 5) == JobResult(State.STOPPED)
     assert not running_in(group)
     assert time.monotonic() - began < 5
     assert not is_running(deaf)
     run.stop()  # once more does no harm
 
 
-def test_a_job_for_which_nothing_is_free_says_so_and_can_be_stopped(cluster: Queue, ray: Ray, tmp_path):
+def test_a_job_for_which_nothing_is_free_says_so_and_can_be_stopped(cluster: Queue, ray: RayLauncher, tmp_path):
     _, run = _start(cluster, ray, "linger", mark=str(tmp_path / "mark"), gpus=2)
     assert run.wait(1.5) is None
-    assert run.folder.progress().doing == "waiting for 2 GPUs of the cluster"
+    assert run.folder.progress().doing == "Waiting for 2 GPUs of the cluster"
     began = time.monotonic()
     run.stop()
-    assert wait_for(lambda: run.wait(0.2), 5) == Outcome(State.STOPPED)
+    assert wait_for(lambda: run.wait(0.2), 5) == JobResult(State.STOPPED)
     assert time.monotonic() - began < 5
     assert not (tmp_path / "mark").exists()
 
 
-def test_a_worker_that_starts_again_takes_up_the_job_that_goes_on(cluster: Queue, ray: Ray, tmp_path):
+def test_a_worker_that_starts_again_takes_up_the_job_that_goes_on(cluster: Queue, ray: RayLauncher, tmp_path):
     mark = tmp_path / "mark"
     job, run = _start(cluster, ray, "linger", mark=str(mark))
     child = int(wait_for(lambda: mark.exists() and mark.read_text(), 60))
-    run.leave()
+    run.detach()
     cluster.release(job.id, "w")
     again = cluster.claim("x")
-    taken = Ray(command=tasks.CHILD).start(again)
-    assert (again.attempt, taken.ticket) == (job.attempt + 1, run.ticket)
+    taken = RayLauncher(command=tasks.CHILD).start(again)
+    assert (again.attempt, taken.submission) == (job.attempt + 1, run.submission)
     assert taken.wait(1.5) is None
     assert is_running(child)
     # Once it was stopped in the queue, nothing goes on that could be taken up.
@@ -106,17 +106,17 @@ def test_a_worker_that_starts_again_takes_up_the_job_that_goes_on(cluster: Queue
     wait_for(lambda: not is_running(child), 5)
     cluster.retry(job.id)
     anew = ray.start(cluster.claim("w"))
-    assert anew.ticket != run.ticket
-    assert _ended(anew) == Outcome(State.DONE)
+    assert anew.submission != run.submission
+    assert _ended(anew) == JobResult(State.DONE)
 
 
-def test_the_worker_tells_what_the_cluster_has(head: Head, ray: Ray):
+def test_the_worker_tells_what_the_cluster_has(head: Head, ray: RayLauncher):
     assert ray.device() == f"Ray at {head.address}: 4 CPUs, 0 GPUs"
 
 
-def test_a_wrong_token_is_told(ray: Ray, monkeypatch):
+def test_a_wrong_token_is_told(ray: RayLauncher, monkeypatch):
     monkeypatch.setenv("RAY_AUTH_TOKEN", "wrong")
-    with pytest.raises(ClusterAway, match="RAY_AUTH_TOKEN"):
+    with pytest.raises(ClusterUnreachable, match="RAY_AUTH_TOKEN"):
         ray.cluster.job("any")
 
 
@@ -153,7 +153,7 @@ def test_a_head_that_dies_loses_no_job(head: Head, cluster: Queue, worker: Popen
     head.kill()
     assert not is_running(child)
     other = cluster.submit("greet", {"whom": "world"})
-    wait_for(lambda: any("does not answer" in (status.device or "") for status in cluster.workers()), 30)
+    wait_for(lambda: any("does not respond" in (status.device or "") for status in cluster.workers()), 30)
     assert not any(cluster.get(each.id).state.is_over for each in (job, other))
     head.start()
     for each in (job, other):
@@ -170,13 +170,13 @@ def test_a_worker_killed_and_started_again_finishes_what_the_cluster_did_meanwhi
     mark = tmp_path / "mark"
     job = cluster.submit("linger", {"mark": str(mark)})
     child = int(wait_for(lambda: mark.exists() and mark.read_text(), 60))
-    ticket = Ticket.find(JobFolder.of(job.id))
+    ticket = Submission.find(JobFolder.of(job.id))
     worker.kill()
     worker.wait()
     assert is_running(child)
     with tasks.worker_process(silence_s=1.5) as second:
         wait_for(lambda: cluster.get(job.id).attempt == 2, 20)
-        assert Ticket.find(JobFolder.of(job.id)) == ticket
+        assert Submission.find(JobFolder.of(job.id)) == ticket
         assert is_running(child)
         cluster.request_stop(job.id)
         reached(cluster, job, State.STOPPED)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from core.catalog.store import Catalog, write_catalog
-from core.datasets.normalization import Scaling
+from core.datasets.normalization import Normalization
 from core.geo import raster
-from core.inference.tile_prediction import predicted
+from core.inference.tile_prediction import tile_prediction
 from core.runs.config import TrainingConfig
 from core.runs.run import Record, Run
 from core.settings import settings
@@ -32,16 +32,16 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Run,
     write_catalog(Catalog(tuple(tiles)))
     runs = []
     for name, seen in (("one", ((FIRST, 0.9), (NOTHING, 0.7))), ("two", ((FIRST, 0.8), (SECOND, 0.95)))):
-        recipe = TrainingConfig(name=f"Run {name}", recipe=SMALL, seed=len(runs))
-        record = Record(recipe, (TILES[0],), (), Scaling((0.0,) * 3, (1.0,) * 3), 3, (0.5, 0.5), 1, "CPU", {})
+        recipe = TrainingConfig(name=f"Run {name}", dataset=SMALL, seed=len(runs))
+        record = Record(recipe, (TILES[0],), (), Normalization((0.0,) * 3, (1.0,) * 3), 3, (0.5, 0.5), 1, "CPU", {})
         run = Run.create(settings().runs / name, record)
-        run.put_weights(build("fcn", 3), 1)
+        run.save_weights(build("fcn", 3), 1)
         run.add_metrics({"epoch": 1, "seconds": 30.0, "loss": 1.0 - 0.1 * len(runs), "val_iou": 0.5, "images_s": 10.0})
         runs.append(run)
         for n, tile in enumerate(tiles):
             probability = np.zeros((1, 64, 64), np.float32)
             for place, value in seen if (name, n) != ("two", 2) else ():
                 probability[0][place] = value
-            raster.write(predicted(name, tile.id).probability, raster.Raster(probability, grid_at(100 * n)))
+            raster.write(tile_prediction(name, tile.id).probability, raster.Raster(probability, grid_at(100 * n)))
     yield runs[0], runs[1]
     settings.cache_clear()

@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from core.atomic_files import add_line, keep_lines, read_lines, replacing
+from core.atomic_files import append_jsonl, atomic_write, filter_jsonl, read_jsonl
 from core.errors import CannotWrite, DiskFull, TruncatedRaster
 
 
@@ -18,7 +18,7 @@ def test_a_failure_in_the_middle_leaves_what_was_there(tmp_path, failure):
     path.write_text("old")
 
     def fail():
-        with replacing(path) as part:
+        with atomic_write(path) as part:
             part.write_text("half")
             raise failure
 
@@ -30,7 +30,7 @@ def test_a_failure_in_the_middle_leaves_what_was_there(tmp_path, failure):
 
 
 def test_nobody_sees_the_file_before_it_is_whole(tmp_path):
-    with replacing(tmp_path / "deep" / "a.txt") as part:
+    with atomic_write(tmp_path / "deep" / "a.txt") as part:
         part.write_text("new")
         assert not (tmp_path / "deep" / "a.txt").exists()
         assert part.parent == tmp_path / "deep"
@@ -41,36 +41,36 @@ def test_nobody_sees_the_file_before_it_is_whole(tmp_path):
 def test_lines_are_added_and_read(tmp_path):
     file = tmp_path / "deep" / "a.jsonl"
     for n in range(3):
-        add_line(file, {"n": n, "none": float("nan")})
-    assert read_lines(file) == [{"n": n, "none": None} for n in range(3)]
-    assert read_lines(tmp_path / "no.jsonl") == []
+        append_jsonl(file, {"n": n, "none": float("nan")})
+    assert read_jsonl(file) == [{"n": n, "none": None} for n in range(3)]
+    assert read_jsonl(tmp_path / "no.jsonl") == []
 
 
 def test_a_line_that_is_not_whole_is_not_read_and_goes_when_lines_are_dropped(tmp_path):
     file = tmp_path / "a.jsonl"
     file.write_bytes(b'{"n":0}\n{"n":1}\n{"n":2}\n{"n"')
-    assert len(read_lines(file)) == 3
-    keep_lines(file, lambda row: row["n"] < 2)
-    add_line(file, {"n": 9})
-    assert [row["n"] for row in read_lines(file)] == [0, 1, 9]
+    assert len(read_jsonl(file)) == 3
+    filter_jsonl(file, lambda row: row["n"] < 2)
+    append_jsonl(file, {"n": 9})
+    assert [row["n"] for row in read_jsonl(file)] == [0, 1, 9]
 
 
 def test_a_line_for_which_there_is_half_the_room_is_not_begun_and_told(tmp_path):
     file = tmp_path / "a.jsonl"
-    add_line(file, {"n": 0})
+    append_jsonl(file, {"n": 0})
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))  # the system writes up to there, and says how much it did
     try:
         with pytest.raises(DiskFull):
-            add_line(file, {"n": 1, "more": "than there is room for"})
+            append_jsonl(file, {"n": 1, "more": "than there is room for"})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert file.read_bytes() == b'{"n":0}\n'
-    add_line(file, {"n": 2})
-    assert read_lines(file) == [{"n": 0}, {"n": 2}]
+    append_jsonl(file, {"n": 2})
+    assert read_jsonl(file) == [{"n": 0}, {"n": 2}]
 
 
 def test_a_file_written_in_place_says_what_went_wrong(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(CannotWrite, match=r"a\.jsonl cannot be written"):
-        add_line(tmp_path / "file" / "a.jsonl", {})
+        append_jsonl(tmp_path / "file" / "a.jsonl", {})

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from core import progress
-from core.progress import Stopwatch, asked_to_end, silent
+from core.progress import Stopwatch, silent, stop_requested
 
 
 def test_the_rest_goes_on_as_fast_as_it_went(monkeypatch):
@@ -41,7 +41,7 @@ def test_what_was_done_before_does_not_make_the_rest_shorter(monkeypatch):
 
 
 def test_ctrl_c_asks_for_the_end_and_a_second_one_interrupts():
-    with asked_to_end() as finish:
+    with stop_requested() as finish:
         assert not finish()
         os.kill(os.getpid(), signal.SIGINT)
         assert finish()

@@ -13,13 +13,13 @@ from rasterio.features import rasterize
 from shapely import Polygon, box
 
 from core.catalog.tile import Tile
-from core.datasets.config import Recipe
+from core.datasets.config import DatasetConfig
 from core.geo import raster
 from core.geo.grid import LONLAT, Grid, reproject
 
 UTM = pyproj.CRS.from_epsg(32611)
 #: Crops of 32 pixels on tiles resampled to 64: one second an epoch.
-SMALL = Recipe(size=64, chip=32, step=16, border_px=1.0)
+SMALL = DatasetConfig(size=64, chip=32, step=16, border_px=1.0)
 #: (column, row) of the tile.
 HOUSES = (box(8, 8, 24, 24), box(36, 30, 56, 50))
 
@@ -66,7 +66,7 @@ def make_real_tile(folder: Path, name: str = "img1", grid: Grid | None = None) -
 
 def write_labels(path: Path, grid: Grid, houses: Sequence[Polygon]) -> Path:
     """The houses as GeoJSON in longitude and latitude."""
-    ground = reproject(grid.to_ground(np.array(houses, dtype=object)), grid.crs, LONLAT) if len(houses) else []
+    ground = reproject(grid.to_map(np.array(houses, dtype=object)), grid.crs, LONLAT) if len(houses) else []
     features = [
         {"type": "Feature", "properties": {}, "geometry": orjson.loads(shapely.to_geojson(shape))} for shape in ground
     ]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.augmentation import changed
+from models.augmentation import apply_photometric
 
 PIXELS = np.random.default_rng(0).uniform(-0.2, 1.2, (2, 16, 16, 3)).astype(np.float32)
 #: Gain, gamma and haze of three bands, lost colour, and a hole of no size.
@@ -15,12 +15,12 @@ def looked(**changes: float) -> np.ndarray:
     looks = SAME.copy()
     for place, value in changes.items():
         looks[:, int(place[1:])] = value
-    return np.asarray(changed(PIXELS, looks))
+    return np.asarray(apply_photometric(PIXELS, looks))
 
 
 def test_neutral_looks_and_none_change_nothing():
     np.testing.assert_allclose(looked(), PIXELS, atol=1e-4)
-    assert changed(PIXELS, np.zeros((2, 0), np.float32)) is PIXELS
+    assert apply_photometric(PIXELS, np.zeros((2, 0), np.float32)) is PIXELS
 
 
 def test_gain_and_gamma_are_of_their_band_alone():

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from core.atomic_files import add_line, read_lines
+from core.atomic_files import append_jsonl, read_jsonl
 from core.errors import CannotWrite, DiskFull
 from core.jobs.folder import JobFolder
 from core.jobs.process import Process
@@ -34,7 +34,7 @@ def sign_in() -> None:
     with mock.patch.object(
         Process, "this", return_value=Process(1, 0, "another boot")
     ):  # the next start would end this
-        folder.sign_in(1)
+        folder.claim(1)
 
 
 def prepare() -> None:
@@ -42,8 +42,8 @@ def prepare() -> None:
 
 
 def line(number: int) -> None:
-    if {"n": number} not in read_lines(lines):  # all steps may be done once more
-        add_line(lines, {"n": number})
+    if {"n": number} not in read_jsonl(lines):  # all steps may be done once more
+        append_jsonl(lines, {"n": number})
 
 
 def progress() -> None:
@@ -53,15 +53,16 @@ def progress() -> None:
 
 STEPS: tuple[Callable[[], Any], ...] = (
     lambda: queue.submit("train", {"tiles": ["a" * 5000]}), lambda: queue.submit("predict", {}),
-    lambda: queue.move(2, 0), lambda: queue.move(2, 1), lambda: queue.beat("w", None, "CPU"),
-    lambda: queue.claim("w"), prepare, sign_in, progress, folder.ask_to_finish,
+    lambda: queue.move(2, 0), lambda: queue.move(2, 1), lambda: queue.heartbeat("w", None, "CPU"),
+    lambda: queue.claim("w"), prepare, sign_in, progress, folder.request_finish,
     lambda: line(1), lambda: line(2),
-    lambda: queue.beat("w", 1), lambda: queue.release(1, "w"),
-    lambda: queue.claim("w"), prepare, lambda: queue.stall(1, "w"),
-    lambda: queue.claim("w"), prepare, lambda: queue.forgive(1, "w"), lambda: folder.fail("It failed."), folder.revoke,
+    lambda: queue.heartbeat("w", 1), lambda: queue.release(1, "w"),
+    lambda: queue.claim("w"), prepare, lambda: queue.mark_lost(1, "w"),
+    lambda: queue.claim("w"), prepare, lambda: queue.reset_losses(1, "w"),
+    lambda: folder.fail("It failed."), folder.revoke,
     lambda: queue.finish(1, "w", State.FAILED, "It failed."), lambda: queue.retry(1), lambda: queue.claim("w"),
     lambda: queue.request_stop(2, keep=True), lambda: queue.finish(2, "w", State.DONE),
-    lambda: queue.delete(2), lambda: queue.sign_off("w"),
+    lambda: queue.delete(2), lambda: queue.remove_worker("w"),
 )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ import pytest
 from core.cli.jobs import NO_WORKER
 from core.jobs.launchers.exit_status import KILLED
 from core.jobs.launchers.local import ROOT
-from core.jobs.queue import SILENCE_S, Job, Queue, State
+from core.jobs.queue import HEARTBEAT_TIMEOUT_S, Job, Queue, State
 from tests.core.jobs.fake_tasks import is_running, reached, real_worker, running_in, wait_for, worker_process
 
 CLAIMER = """
@@ -191,7 +191,7 @@ def test_the_job_of_a_frozen_worker_runs_elsewhere_within_thirty_seconds(queue: 
         (old,) = wait_for(lambda: _starts(tmp_path / "starts"))
         child = int(wait_for(old.read_text).split()[0])
         with real_worker() as second:
-            time.sleep(SILENCE_S + 7)
+            time.sleep(HEARTBEAT_TIMEOUT_S + 7)
             assert (queue.get(job.id).attempt, len(_starts(tmp_path / "starts"))) == (1, 1)
             last = queue.get(job.id).heartbeat
             wait_for(lambda: queue.get(job.id).heartbeat != last)  # the longest wait: it freezes after a heartbeat
@@ -202,7 +202,8 @@ def test_the_job_of_a_frozen_worker_runs_elsewhere_within_thirty_seconds(queue: 
             wait_for(new.read_text)
             took = time.monotonic() - began
             print(
-                f"\na silent but living job kept for {SILENCE_S + 7:.0f} s; frozen, it ran elsewhere after {took:.1f} s"
+                f"\na silent but living job kept for {HEARTBEAT_TIMEOUT_S + 7:.0f} s; "
+                f"frozen, it ran elsewhere after {took:.1f} s"
             )
             for sleeper in (lambda: os.kill(child, signal.SIGCONT), lambda: first.send_signal(signal.SIGCONT)):
                 try:
@@ -242,8 +243,8 @@ def test_clocks_on_the_wall_that_jump_an_hour_are_no_silence(queue: Queue, tmp_p
         for worker in (first, second):
             worker.terminate()
     done = queue.get(job.id)
-    print(f"\nclocks that jump by an hour for 8 s, silence of 1.5 s: {done.attempt} start, {done.stalls} stalls")
-    assert (done.attempt, done.stalls, starts.read_text()) == (1, 0, "0\n")
+    print(f"\nclocks that jump by an hour for 8 s, silence of 1.5 s: {done.attempt} start, {done.losses} stalls")
+    assert (done.attempt, done.losses, starts.read_text()) == (1, 0, "0\n")
 
 
 def test_without_a_worker_jobs_wait_and_the_queue_says_so(queue: Queue, worker: Popen[bytes]):

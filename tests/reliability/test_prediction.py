@@ -31,14 +31,14 @@ def test_a_killed_prediction_goes_on_and_ends_as_if_nothing_had_been(tmp_path: P
             assert child.stdout is not None
             across = round(windows**0.5)
             for n, line in enumerate(child.stdout):
-                seen.append(int(line.split()[1]))
+                seen.append(int(line.split()[2]))
                 if n == kill_at * across:
                     child.kill()
                     killed += 1
                     break
         assert not out.exists()
     with predicting(run, image, out) as last:
-        rest = [int(line.split()[1]) for line in last.communicate()[0].splitlines()]
+        rest = [int(line.split()[2]) for line in last.communicate()[0].splitlines()]
     print(f"prediction of {windows} windows killed {killed} times, the last start computed {len(rest)} of them")
     assert killed == 2
     assert rest[0] > 4 * across, "the strips that were whole are not computed again"

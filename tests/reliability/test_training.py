@@ -36,8 +36,8 @@ def test_kill_9_while_checkpoints_are_written_leaves_a_readable_one_each_time(tm
             unreadable += 1
             continue
         unreadable += bool(problems)
-        assert found.standing.epoch > seen
-        seen = found.standing.epoch
+        assert found.state.epoch > seen
+        seen = found.state.epoch
     print(f"kill -9 during checkpoint writing, 50 times: {unreadable} unreadable, {seen} written")
     assert unreadable == 0
     assert len(list(tmp_path.glob("checkpoint-*"))) <= 3  # one more where it was killed before it removed the oldest
@@ -52,11 +52,11 @@ def test_a_flipped_byte_is_told_and_the_checkpoint_before_serves(tmp_path: Path)
         broken = bytearray(whole)
         broken[dice.randrange(len(whole))] ^= dice.randrange(1, 256)
         newest.write_bytes(broken)
-        with pytest.raises(DamagedCheckpoint, match="its checksum does not fit"):
+        with pytest.raises(DamagedCheckpoint, match="checksum mismatch"):
             load(newest)
         found, problems = latest(tmp_path)
         errors += len(problems)
-        assert found.standing.epoch == 1
+        assert found.state.epoch == 1
     print(f"a flipped byte, 20 times: {errors} clear errors, each fell back to the checkpoint before")
     assert errors == 20
 
@@ -89,8 +89,8 @@ def test_after_kill_9_at_most_one_epoch_is_trained_again_and_the_losses_are_the_
         process.send_signal(signal.SIGKILL)
     done = run.epochs_done
     subprocess.run(command, cwd=ROOT, check=True)
-    went_on = next(line for line in run.log_text.splitlines() if "Going on after" in line)
-    repeated = done - int(went_on.split("Going on after ")[1].split()[0])
+    went_on = next(line for line in run.log_text.splitlines() if "Resuming after" in line)
+    repeated = done - int(went_on.split("Resuming after ")[1].split()[0])
     straight = train(tiles_in(tmp_path / "tiles"), CONFIG_REAL, tmp_path / "straight")
     worst = (run.metrics()[["loss", "val_loss"]] - straight.metrics()[["loss", "val_loss"]]).abs().max(axis=None)
     print(f"kill -9 after {done} epochs: {repeated} repeated, losses differ by {worst:.1e}")

@@ -8,19 +8,19 @@ import numpy as np
 
 from core.datasets.chips import Chips
 from core.datasets.dataset import Dataset
-from core.datasets.normalization import Scaling
-from core.datasets.samples import Scene
+from core.datasets.normalization import Normalization
+from core.datasets.samples import Sample
 from core.errors import NoSuchCheckpoint
 from core.progress import never, silent
-from core.runs.checkpoints import Checkpoint, Standing, latest
+from core.runs.checkpoints import Checkpoint, TrainerState, latest
 from core.runs.config import TrainingConfig
 from core.runs.run import Record, Run
-from core.training.callbacks.defaults import watchers
-from core.training.trainer import Fit
+from core.training.callbacks.defaults import default_callbacks
+from core.training.trainer import Trainer
 from models.registry import NETWORKS
 from tests.core.tile_factory import HOUSES, SMALL, grid_at
 
-CONFIG = TrainingConfig(epochs=3, batch=4, recipe=SMALL)
+CONFIG = TrainingConfig(epochs=3, batch=4, dataset=SMALL)
 
 
 class ToyLearner:
@@ -28,7 +28,9 @@ class ToyLearner:
 
     def __init__(self) -> None:
         self.weights = np.zeros(3, np.float32)
-        self.steps = SimpleNamespace(ranks=1, own=slice(0, 1), train=self._step, check=lambda _: np.ones(7))
+        self.steps = SimpleNamespace(
+            ranks=1, local_replicas=slice(0, 1), train=self._step, evaluate=lambda _: np.ones(7)
+        )
         self.model = SimpleNamespace(
             save_weights=lambda path: Path(path).write_bytes(self.weights.tobytes()), load_weights=lambda _path: None
         )
@@ -39,41 +41,41 @@ class ToyLearner:
         self.weights = self.weights + 1
         return np.array([1 / self.weights[0], 1, 1, 1, 1, 1, 1])
 
-    def hold(self, _chips: Chips) -> bool:
+    def cache_on_device(self, _chips: Chips) -> bool:
         return False
 
-    def averaged(self) -> AbstractContextManager[None]:
+    def ema_weights(self) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def layers(self, pixels: np.ndarray) -> np.ndarray:
+    def predict_layers(self, pixels: np.ndarray) -> np.ndarray:
         return pixels[..., :1].clip(0, 1)
 
-    def checkpoint(self, standing: Standing, _config: TrainingConfig) -> Checkpoint:
+    def checkpoint(self, standing: TrainerState, _config: TrainingConfig) -> Checkpoint:
         return Checkpoint(standing, [self.weights], [])
 
 
 def toy_data() -> Dataset:
     pixels = np.random.default_rng(0).random((64, 64, 3), np.float32)
     target = np.eye(64, dtype=np.uint8)[..., None]
-    scene = Scene("img1", pixels, target, np.ones((64, 64), bool), grid_at(), (1.0,) * 3, np.array(HOUSES, object))
+    scene = Sample("img1", pixels, target, np.ones((64, 64), bool), grid_at(), (1.0,) * 3, np.array(HOUSES, object))
     chips = Chips.of([scene], SMALL)
-    return Dataset(chips.only(np.arange(6)), chips.only(np.arange(6, 9)), chips, Scaling((0,) * 3, (1,) * 3), 3)
+    return Dataset(chips.only(np.arange(6)), chips.only(np.arange(6, 9)), chips, Normalization((0,) * 3, (1,) * 3), 3)
 
 
 def toy_training(folder: Path) -> Run:
     """Trains a toy, or goes on with it, as core.training.train does."""
-    run, learner, standing = Run(folder), ToyLearner(), Standing()
+    run, learner, standing = Run(folder), ToyLearner(), TrainerState()
     data = toy_data()
     if run.exists:
         try:
             found, _ = latest(folder)
-            learner.weights, standing = found.weights[0], found.standing
+            learner.weights, standing = found.weights[0], found.state
         except NoSuchCheckpoint:
             pass
-        run.drop_after(standing.epoch, standing.seen / len(data.train))
+        run.truncate_after(standing.epoch, standing.crops_seen / len(data.train))
     else:
-        Run.create(folder, Record(CONFIG, (), (), data.scaling, 3, (0.5, 0.5), 0, "", {}))
-    Fit(run, CONFIG, data, learner, standing, watchers(), silent, never).to_the_end()
+        Run.create(folder, Record(CONFIG, (), (), data.normalization, 3, (0.5, 0.5), 0, "", {}))
+    Trainer(run, CONFIG, data, learner, standing, default_callbacks(), silent, never).fit()
     return run
 
 

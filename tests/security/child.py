@@ -49,11 +49,11 @@ def square(path: Path) -> object:
     """A square of the map where the made-up tile lies."""
     middle = grid_at().footprint.centroid
     place = morecantile.tms.get("WebMercatorQuad").tile(middle.x, middle.y, 18)
-    return xyz_tiles.read_square(path, (place.z, place.x, place.y), (1,))
+    return xyz_tiles.read_xyz_tile(path, (place.z, place.x, place.y), (1,))
 
 
 DOORS: dict[str, Callable[[Path], object]] = {
-    "describe": rasters.describe,
+    "describe": rasters.read_info,
     "read": rasters.read,
     "small": lambda path: rasters.read(path, (1,), (16, 16)),
     "thumbnail": thumbnail,

@@ -107,7 +107,7 @@ def test_only_the_cookie_of_a_login_here_opens(url):
 
 def test_a_person_logs_in_looks_around_and_logs_out(url, page: Page):
     page.goto(f"{url}/?tile={TILE}")
-    expect(page.get_by_text("only to people it knows")).to_be_visible()
+    expect(page.get_by_text("Log in to see the tiles and models")).to_be_visible()
     assert page.locator("iframe").count() == 0
     assert TILE not in page.content()
 
@@ -124,7 +124,7 @@ def test_a_person_logs_in_looks_around_and_logs_out(url, page: Page):
 
     page.get_by_role("button", name="Log out").click()
     page.get_by_role("button", name="End session").click()  # the provider asks, too
-    expect(page.get_by_text("only to people it knows")).to_be_visible()
+    expect(page.get_by_text("Log in to see the tiles and models")).to_be_visible()
     assert page.evaluate("fetch('/layers/tiles.geojson').then(answer => answer.status)") == 401
 
 
@@ -140,5 +140,5 @@ def test_a_login_that_is_not_set_up_right_lets_nobody_in(tmp_path, page: Page, t
             cookies = signed(secret, is_logged_in=True, origin="http://localhost")
             assert httpx2.get(f"{address}/layers/tiles.geojson", cookies=cookies).status_code == 401
         page.goto(address)
-        expect(page.get_by_text("not set up right")).to_be_visible()
+        expect(page.get_by_text("not set up correctly")).to_be_visible()
         assert TILE not in page.content()

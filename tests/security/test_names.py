@@ -23,9 +23,9 @@ from core.catalog.tile_labels import read_tile_labels
 from core.errors import NoSuchUpload
 from core.geo import raster
 from core.geo.raster import Raster
-from core.geo.vector_writers import Origin, write_footprints
+from core.geo.vector_writers import Provenance, write_footprints
 from core.uploads.ingest import add
-from core.uploads.labels import put_labels
+from core.uploads.labels import save_labels
 from core.uploads.upload import delete, receive, rename, uploads
 from tests.core.tile_factory import HOUSES, grid_at, make_tile, write_labels
 from tests.security.names import NAMES
@@ -52,7 +52,7 @@ def test_an_upload_lies_in_the_data_folder_whatever_it_is_called(tmp_path, empty
     labels = write_labels(tmp_path / "labels.geojson", grid_at(), HOUSES)
     before = below(tmp_path) - below(empty_data)
     upload = receive(io.BytesIO(image.read_bytes()), f"{name}.tif")
-    put_labels(upload.id, io.BytesIO(labels.read_bytes()), f"{name} a.geojson")
+    save_labels(upload.id, io.BytesIO(labels.read_bytes()), f"{name} a.geojson")
     tile = add(upload.id)
     rename(upload.id, name)
     [found] = uploads()
@@ -105,7 +105,9 @@ def test_a_table_of_buildings_begins_no_cell_with_a_formula(tmp_path):
     """Ids come from file names (above), and nothing else of outside goes into a table."""
     tile = make_tile(tmp_path, "img1")
     labels = read_tile_labels(tile)
-    path = write_footprints(labels.outlines("AOI_1_x_img1"), tmp_path / "a.csv", labels.grid, Origin("AOI_1_x_img1"))
+    path = write_footprints(
+        labels.outlines("AOI_1_x_img1"), tmp_path / "a.csv", labels.grid, Provenance("AOI_1_x_img1")
+    )
     cells = pd.read_csv(path, dtype=str).to_numpy().ravel()
     assert [cell for cell in cells if str(cell)[0] in "=+@\t\r"] == []
 

@@ -12,7 +12,7 @@ import pytest
 import rasterio
 
 from core.catalog.scan import scan
-from core.errors import GroundplanError, NoSuchPath, NotARaster, NotFootprintsCSV, NotGeoJSON, RefersElsewhere
+from core.errors import ExternalReference, GroundplanError, NoSuchPath, NotFootprintsCSV, NotGeoJSON, UnsupportedRaster
 from core.geo import raster
 from core.geo.raster import Raster
 from core.geo.vector import read_footprints
@@ -118,7 +118,7 @@ def test_what_lies_beside_a_tile_is_not_looked_at(own, secret, canary, number, s
         beside.write_bytes(content)
         assert np.unique(raster.read(own).pixels).tolist() == [OWN]
         assert np.unique(raster.read(own, shape=(8, 8)).pixels).tolist() == [OWN]
-        assert raster.describe(own).grid == grid_at()
+        assert raster.read_info(own).grid == grid_at()
         DOORS["thumbnail"](own)
         [tile] = scan(own).tiles
         assert tile.nodata_share == 0
@@ -156,7 +156,7 @@ def test_a_tag_that_gdal_would_follow_is_refused(own, secret, canary, number, do
         dataset.update_tags(ns=domain, **{tag: bait})
     assert bait.encode() in own.read_bytes()
     for door in RASTER_DOORS:
-        with pytest.raises(RefersElsewhere, match="names other files in its metadata"):
+        with pytest.raises(ExternalReference, match="refers to other files in its metadata"):
             DOORS[door](own)
     assert canary.asked == []
 
@@ -166,7 +166,7 @@ def test_a_tag_that_gdal_would_follow_is_refused(own, secret, canary, number, do
 )
 def test_an_address_is_no_path(canary, scheme):
     for door in RASTER_DOORS:
-        with pytest.raises((NoSuchPath, NotARaster)):
+        with pytest.raises((NoSuchPath, UnsupportedRaster)):
             DOORS[door](Path(f"{scheme}{canary.url}/a.tif"))
     with pytest.raises(NoSuchPath):
         scan(Path(f"{scheme}{canary.url}"))
@@ -176,7 +176,7 @@ def test_an_address_is_no_path(canary, scheme):
 def test_a_tiff_inside_a_zip_stays_there(tmp_path, secret):
     shutil.make_archive(str(tmp_path / "a"), "zip", tmp_path, "secret.tif")
     with pytest.raises(NoSuchPath):
-        raster.describe(Path(f"/vsizip/{tmp_path}/a.zip/secret.tif"))
+        raster.read_info(Path(f"/vsizip/{tmp_path}/a.zip/secret.tif"))
 
 
 # CRS: PROJ reads grids from any path it is given

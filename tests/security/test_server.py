@@ -103,7 +103,7 @@ def test_no_address_of_the_server_leads_to_its_disk(url, path):
 
 
 def test_metrics_are_open_where_no_login_is_wanted_and_hold_no_names(url):
-    """docs/SECURITY.md says so: figures of memory and sessions."""
+    """docs/threat-model.md says so: figures of memory and sessions."""
     answer = httpx2.get(f"{url}/_stcore/metrics")
     assert answer.status_code == 200
     assert "/work" not in answer.text

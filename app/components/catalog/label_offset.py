@@ -1,9 +1,9 @@
-"""Labels that sit beside the roofs, moved by metres: four arrows, a step, and two ways back."""
+"""Label offset: shift misaligned labels by meters, with undo and reset."""
 
 import streamlit as st
 
 from app.components.common.text import number, plain
-from core.catalog.register import can_move, move_labels
+from core.catalog.register import can_offset_labels, set_label_offset
 from core.catalog.tile import Tile
 from core.errors import GroundplanError
 
@@ -12,46 +12,46 @@ _ARROWS = {"west": (-1, 0, "arrow_back"), "north": (0, 1, "arrow_upward"), "sout
            "east": (1, 0, "arrow_forward")}  # fmt: skip
 
 
-def label_nudge(tile: Tile) -> None:
-    """The arrows for a labelled tile, where its labels are now, Undo, and the way back to the file's own place."""
-    if not tile.is_labelled:
+def label_offset(tile: Tile) -> None:
+    """Draw the offset of a labeled tile's footprints, with buttons to shift, undo and reset it."""
+    if not tile.is_labeled:
         return
-    st.caption(_where(tile.offset_m))
+    st.caption(_offset_text(tile.offset_m))
     step = st.segmented_control(
-        "Step", STEPS_M, default=0.5, required=True, format_func=lambda metres: number(metres, "m"), key="nudge step"
+        "Step", STEPS_M, default=0.5, required=True, format_func=lambda meters: number(meters, "m"), key="nudge step"
     )
     east, north = tile.offset_m
-    before: list[tuple[float, float]] = st.session_state.setdefault(f"nudged {tile.id}", [])
+    history: list[tuple[float, float]] = st.session_state.setdefault(f"nudged {tile.id}", [])
     with st.container(horizontal=True, gap="small"):
-        for where, (right, up, icon) in _ARROWS.items():
-            there = east + right * step, north + up * step
+        for direction, (east_step, north_step, icon) in _ARROWS.items():
+            offset = east + east_step * step, north + north_step * step
             if st.button(
-                "", icon=f":material/{icon}:", key=f"nudge {where}", help=f"Labels {where}",
-                disabled=not can_move(*there),
+                "", icon=f":material/{icon}:", key=f"nudge {direction}", help=f"Shift labels {direction}",
+                disabled=not can_offset_labels(*offset),
             ):  # fmt: skip
-                _move(tile, there, [*before, tile.offset_m])
+                _shift_labels(tile, offset, [*history, tile.offset_m])
     with st.container(horizontal=True, gap="small"):
-        if st.button("Undo", icon=":material/undo:", key="nudge undo", disabled=not before):
-            _move(tile, before[-1], before[:-1])
-        if st.button("Back to the file's place", key="nudge back", disabled=tile.offset_m == (0.0, 0.0)):
-            _move(tile, (0.0, 0.0), [*before, tile.offset_m])
+        if st.button("Undo", icon=":material/undo:", key="nudge undo", disabled=not history):
+            _shift_labels(tile, history[-1], history[:-1])
+        if st.button("Reset offset", key="nudge back", disabled=tile.offset_m == (0.0, 0.0)):
+            _shift_labels(tile, (0.0, 0.0), [*history, tile.offset_m])
 
 
-def _move(tile: Tile, offset_m: tuple[float, float], before: list[tuple[float, float]]) -> None:
+def _shift_labels(tile: Tile, offset_m: tuple[float, float], history: list[tuple[float, float]]) -> None:
     try:
-        move_labels(tile.id, *offset_m)
-    except GroundplanError as problem:
-        st.error(plain(problem), icon=":material/error:")
+        set_label_offset(tile.id, *offset_m)
+    except GroundplanError as error:
+        st.error(plain(error), icon=":material/error:")
         return
-    st.session_state[f"nudged {tile.id}"] = before
+    st.session_state[f"nudged {tile.id}"] = history
     st.rerun()
 
 
-def _where(offset_m: tuple[float, float]) -> str:
+def _offset_text(offset_m: tuple[float, float]) -> str:
     east, north = offset_m
     parts = [
-        f"{number(abs(metres), 'm', 5)} {words[metres < 0]}"
-        for metres, words in ((east, ("east", "west")), (north, ("north", "south")))
-        if metres
+        f"{number(abs(meters), 'm', 5)} {directions[meters < 0]}"
+        for meters, directions in ((east, ("east", "west")), (north, ("north", "south")))
+        if meters
     ]
-    return f"Labels moved {', '.join(parts)} of where the file has them." if parts else "Labels lie as in their file."
+    return f"Offset: {', '.join(parts)}" if parts else "No offset"

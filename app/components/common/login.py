@@ -1,4 +1,4 @@
-"""The door of the pages, where this installation wants people to log in."""
+"""Login form and logout button."""
 
 import streamlit as st
 
@@ -6,31 +6,30 @@ from app import login
 from app.components.common.text import plain, safe
 
 
-def log_in_first() -> None:
-    """Stops the page for those who have to log in first and shows them the button; a way out for those who are in."""
-    if not login.is_wanted():
+def require_login() -> None:
+    """Show the login form and stop the page without login; show the logout button otherwise."""
+    if not login.is_required():
         return
     if login.is_logged_in():
-        _way_out()
+        _logout_button()
         return
     st.subheader("Log in")
-    if login.is_set_up():
-        st.write("This server shows its tiles and networks only to people it knows.")
+    if login.is_configured():
+        st.write("Log in to see the tiles and models on this server.")
         for provider in login.providers():
             label = f"Log in with {provider}" if provider else "Log in"
             st.button(plain(label), type="primary", icon=":material/login:", on_click=st.login, args=(provider,))
     else:
         st.error(
-            "The login of this server is not set up right, so nobody is let in. Whoever runs it finds in "
-            f"the README what .streamlit/secrets.toml needs; its cookie_secret has {login.SHORTEST_SECRET} characters "
-            "at least."
+            "Login is not set up correctly on this server, so access is blocked. The documentation describes what "
+            f".streamlit/secrets.toml needs. Its cookie_secret must have at least {login.MIN_SECRET_LENGTH} characters."
         )
     st.stop()
 
 
-def _way_out() -> None:
-    who = st.user.to_dict()
-    name = who.get("name") or who.get("email") or who.get("sub") or "somebody without a name"
+def _logout_button() -> None:
+    user = st.user.to_dict()
+    name = user.get("name") or user.get("email") or user.get("sub") or "unnamed user"
     with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small"):
         st.html(f'<p class="gp-note">Logged in as {safe(name)}</p>', width="content")
         st.button("Log out", on_click=st.logout, type="tertiary", icon=":material/logout:")

@@ -1,4 +1,4 @@
-"""What a person can do with a job: stop it, start it again, go on from its run, delete it."""
+"""Buttons of a job: stop, retry, continue its run, delete."""
 
 from collections.abc import Callable
 
@@ -15,86 +15,83 @@ from core.tasks.train import can_continue, delete_job, run_of, submit_more_epoch
 
 
 def queue() -> Queue:
-    """This installation's queue."""
+    """Return the job queue of this installation."""
     return Queue(settings().queue)
 
 
-def job_buttons(job: Job, place: str = "") -> None:
-    """All that the job's state allows. `place` tells the buttons of one job apart where it is shown twice."""
+def job_buttons(job: Job, key_prefix: str = "") -> None:
+    """Draw the buttons that the job's state allows; `key_prefix` makes keys unique where a job is shown twice."""
     run = run_of(job)
-    stop_button(job, place)
+    stop_button(job, key_prefix)
     if job.state in (State.FAILED, State.STOPPED):
-        _retry(job, place)
+        st.button(
+            "Retry", icon=":material/refresh:", key=f"{key_prefix}retry {job.id}", on_click=run_action,
+            args=(queue().retry, job.id),
+            help="Resumes from the last checkpoint." if job.task == "train" else "Starts again.",
+        )  # fmt: skip
     if job.state.is_over and run is not None and can_continue(run):
-        _continue(run, job, place)
+        _continue(run, job, key_prefix)
     if job.state is not State.RUNNING:
-        _delete(job, run, place)
+        _delete(job, run, key_prefix)
 
 
-def stop_button(job: Job, place: str = "") -> None:
-    """Stops a job that is not over; a training that has begun may keep what it has."""
+def stop_button(job: Job, key_prefix: str = "") -> None:
+    """Draw the stop button of an unfinished job; a started training can finish early and keep its model."""
     if job.state.is_over:
         return
-    key, icon, told = f"{place}stop {job.id}", ":material/stop:", job.stop_requested and not job.keep
+    key, icon, is_stopping = f"{key_prefix}stop {job.id}", ":material/stop:", job.stop_requested and not job.keep
     if job.task != "train" or not job.attempt:
-        st.button("Stop", key=key, icon=icon, disabled=told, on_click=act, args=(queue().request_stop, job.id))
+        st.button("Stop", key=key, icon=icon, disabled=is_stopping, on_click=run_action,
+                  args=(queue().request_stop, job.id))  # fmt: skip
         return
     with st.popover("Stop", icon=icon, key=f"{key} box"):
-        st.caption("It can end soon and keep its best weights so far, so that it predicts; or end now, as it is.")
-        for words, name, keep, done in (
-            ("Stop and keep what it has", f"{key} keep", True, job.stop_requested),
-            ("Stop at once", key, False, told),
+        st.caption("Finish early and keep the model, or cancel without one.")
+        for label, name, keep, disabled in (
+            ("Finish early", f"{key} keep", True, job.stop_requested),
+            ("Cancel", key, False, is_stopping),
         ):
-            st.button(words, key=name, disabled=done, on_click=act, args=(queue().request_stop, job.id, keep))
+            st.button(
+                label, key=name, disabled=disabled, on_click=run_action, args=(queue().request_stop, job.id, keep)
+            )
 
 
-def act(action: Callable[..., object], *given: object) -> None:
-    """Does something with a job as soon as a button is pressed, before anything is drawn anew.
+def run_action(action: Callable[..., object], *arguments: object) -> None:
+    """Run an action on a job as a button callback, before the page is redrawn.
 
-    Where the job went on in the meantime, that is told and no error.
+    If the job's state has changed in the meantime, a toast says so.
     """
     try:
-        action(*given)
-    except JobError as problem:
-        st.toast(plain(problem), icon=":material/info:")
+        action(*arguments)
+    except JobError as error:
+        st.toast(plain(error), icon=":material/info:")
 
 
-def _retry(job: Job, place: str) -> None:
-    st.button(
-        "Retry", icon=":material/refresh:", key=f"{place}retry {job.id}", on_click=act, args=(queue().retry, job.id),
-        help="It goes on from the last epoch that was whole." if job.task == "train" else "It starts again.",
-    )  # fmt: skip
-
-
-def _continue(run: Run, job: Job, place: str) -> None:
-    with st.popover("Continue", icon=":material/resume:", key=f"{place}continue box {job.id}"):
-        st.caption(
-            "Trains on from this run as a new one, on the same tiles, for all of these epochs; the present one stays "
-            "as it is."
-        )
-        epochs = st.number_input("More epochs", 1, 1000, 5, key=f"{place}more {job.id}")
-        words = f"Continue for {counted(epochs, 'more epoch')}"
-        if _pressed(words, f"{place}continue {job.id}", ":material/play_arrow:"):
+def _continue(run: Run, job: Job, key_prefix: str) -> None:
+    with st.popover("Continue", icon=":material/resume:", key=f"{key_prefix}continue box {job.id}"):
+        st.caption("Starts a new run from these weights. This run is kept.")
+        epochs = st.number_input("More epochs", 1, 1000, 5, key=f"{key_prefix}more {job.id}")
+        label = f"Continue for {counted(epochs, 'more epoch')}"
+        if _button_once(label, f"{key_prefix}continue {job.id}", ":material/play_arrow:"):
             state.watch(submit_more_epochs(run, epochs, queue(), Resources.of(job.params)).id)
             st.rerun()
 
 
-def _pressed(words: str, key: str, icon: str) -> bool:
-    """A button whose press counts once: a busy browser sends one with every tick of the page that is overdue.
+def _button_once(label: str, key: str, icon: str) -> bool:
+    """Draw a button whose click counts once: a busy browser repeats it with every overdue refresh of the page.
 
-    Each press leaves another button behind, which what is left of it does not reach.
+    Each click replaces the button by one with another key, which repeated clicks do not reach.
     """
-    presses = st.session_state.get(f"{key} presses", 0)
-    pressed = st.button(words, key=f"{key} {presses}", icon=icon)
-    st.session_state[f"{key} presses"] = presses + pressed
-    return pressed
+    count = st.session_state.get(f"{key} presses", 0)
+    is_pressed = st.button(label, key=f"{key} {count}", icon=icon)
+    st.session_state[f"{key} presses"] = count + is_pressed
+    return is_pressed
 
 
-def _delete(job: Job, run: Run | None, place: str) -> None:
-    with st.popover("Delete", icon=":material/delete:", key=f"{place}delete box {job.id}"):
+def _delete(job: Job, run: Run | None, key_prefix: str) -> None:
+    with st.popover("Delete", icon=":material/delete:", key=f"{key_prefix}delete box {job.id}"):
         st.write(f"Deletes job {job.id}, {plain(job.title)}, and its log. This cannot be undone.")
-        with_run = run is not None and run.exists and _also(run, job, place)
-        if st.button("Delete it for good", key=f"{place}delete {job.id}", icon=":material/delete_forever:"):
+        with_run = run is not None and run.exists and _delete_run_checkbox(run, job, key_prefix)
+        if st.button("Delete permanently", key=f"{key_prefix}delete {job.id}", icon=":material/delete_forever:"):
             try:
                 delete_job(job, queue(), with_run)
             except GroundplanError as problem:
@@ -103,12 +100,12 @@ def _delete(job: Job, run: Run | None, place: str) -> None:
             st.rerun()
 
 
-def _also(run: Run, job: Job, place: str) -> bool:
-    """Whether the run is to go with its job."""
-    chosen = st.checkbox("Also delete its run and what it predicted", key=f"{place}delete run {job.id}")
-    if chosen:
+def _delete_run_checkbox(run: Run, job: Job, key_prefix: str) -> bool:
+    """Draw the checkbox that deletes the run with its job, and its consequences."""
+    with_run = st.checkbox("Also delete the run and its predictions", key=f"{key_prefix}delete run {job.id}")
+    if with_run:
         weights = f"the weights of {counted(run.epochs_done, 'epoch')}" if can_continue(run) else "its weights"
-        st.warning(f"The run {plain(run.name)} goes with it: {weights}, its curves and every prediction made with it.")
+        st.warning(f"Also deletes the run {plain(run.name)}: {weights}, its metrics and all its predictions.")
     else:
-        st.caption("The run stays and can still predict.")
-    return chosen
+        st.caption("The run is kept and can still predict.")
+    return with_run

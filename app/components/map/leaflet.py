@@ -1,7 +1,8 @@
-"""folium's map without the internet: Leaflet from our own port, and layers that come and go without a remount.
+"""Leaflet map by folium, served offline, whose layers change without a remount.
 
-The base map's script never changes, so the component keeps its frame; what is shown is handed to `gpShow` (map.js)
-through `feature_group_to_add`, which compares it with what is there (facts: the hash trap of streamlit-folium).
+streamlit-folium remounts its frame, and loses the view, when the base map's script changes. So that script stays
+constant; layers are passed to `gpShow` (map.js) in `feature_group_to_add`. `gpShow` compares them with the layers on
+the map, because streamlit-folium's hash ignores parts of URLs (every `_[a-z0-9]+`) and would keep stale overlays.
 """
 
 from typing import Any
@@ -10,12 +11,12 @@ import folium
 from branca.element import MacroElement
 from folium.template import Template
 
-#: From the component's frame to the root of the server, also right under a base path.
+#: Path from the component's frame to the server root; also valid under a base path.
 ROOT = "../../"
 
 
 class OfflineMap(folium.Map):
-    """A folium map whose scripts and styles come from this server."""
+    """Folium map with scripts and styles from this server."""
 
     default_js = [  # noqa: RUF012
         ("jquery", f"{ROOT}assets/jquery/jquery.min.js"),
@@ -32,22 +33,22 @@ class OfflineMap(folium.Map):
 
 
 class Layers(MacroElement):
-    """The panel of layers with opacities, and whether tiles can be picked; see map.js for what a row is."""
+    """Layer panel with opacities, and the tile selection mode; map.js describes the rows."""
 
     _template = Template(
         """{% macro script(this, kwargs) %}
         gpStart({{ this._parent.get_name() }}, {{ this.rows|tojson }},
-                {{ this.colours|tojson }}, {{ this.picks|tojson }});
+                {{ this.colors|tojson }}, {{ this.selectable|tojson }});
         {% endmacro %}"""
     )
 
-    def __init__(self, rows: list[dict[str, Any]], colours: dict[str, str], picks: bool) -> None:
+    def __init__(self, rows: list[dict[str, Any]], colors: dict[str, str], selectable: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._name, self.rows, self.colours, self.picks = "Layers", rows, colours, picks
+        self._name, self.rows, self.colors, self.selectable = "Layers", rows, colors, selectable
 
 
-class Scene(MacroElement):
-    """What the map shows now; lives in `feature_group_to_add`."""
+class MapScene(MacroElement):
+    """State of the map (layers, view, selection), passed in `feature_group_to_add`."""
 
     _template = Template("{% macro script(this, kwargs) %}gpShow({{ this.scene|tojson }});{% endmacro %}")
 

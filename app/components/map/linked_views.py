@@ -1,4 +1,4 @@
-"""Pictures of the same ground side by side; zooming or pointing in one does so in all, without a rerun."""
+"""Linked image views of the same extent side by side: zoom and pointer are shared, without a rerun."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,7 +17,7 @@ _views = st.components.v2.component(
 
 @dataclass(frozen=True)
 class View:
-    """One picture by its address, relative to the page."""
+    """Image view by URL, relative to the page."""
 
     src: str
     title: str
@@ -25,7 +25,15 @@ class View:
     legend: dict[str, Any] | None = None
 
 
-def linked_views(ground: str, views: list[View], width: int, height: int, key: str) -> None:
-    """The views of a tile of so many pixels; as long as the ground is the same, the zoom stays."""
-    shown = [asdict(view) for view in views]
-    _views(data={"ground": ground, "views": shown, "width": width, "height": height}, key=key)
+def linked_views(extent_id: str, views: list[View], width: int, height: int, key: str) -> None:
+    """Show linked views of one tile; the zoom is kept until the tile changes.
+
+    Args:
+        extent_id: ID of the extent; a new one resets the zoom.
+        views: The images with titles, notes and legends.
+        width: Columns of the tile [pixels].
+        height: Rows of the tile [pixels].
+        key: Key of the component.
+    """
+    payload = [asdict(view) for view in views]
+    _views(data={"ground": extent_id, "views": payload, "width": width, "height": height}, key=key)

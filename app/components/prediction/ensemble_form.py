@@ -1,4 +1,4 @@
-"""Several runs made one: the box that asks for their mean."""
+"""Ensemble form: combine runs by the mean of their predictions."""
 
 from collections.abc import Sequence
 
@@ -6,19 +6,21 @@ import streamlit as st
 
 from app.components.common.text import counted
 from app.components.jobs.job_buttons import queue
-from core.inference.ensemble import alike
+from core.inference.ensemble import are_compatible
 from core.runs.run import Run
-from core.tasks.predict import submit_combination
+from core.tasks.predict import submit_ensemble
 
 
-def combine_box(runs: Sequence[Run], chosen: Run) -> None:
-    """Offers the runs that look at the same kind of pixels as the chosen one; nothing where there is no other."""
-    others = {run.name: run for run in runs if run.name != chosen.name and alike(run, chosen)}
-    if not others:
+def ensemble_form(runs: Sequence[Run], base_run: Run) -> None:
+    """Draw the form with runs compatible with the selected one; nothing if there is none."""
+    candidates = {run.name: run for run in runs if run.name != base_run.name and are_compatible(run, base_run)}
+    if not candidates:
         return
-    with st.expander("Combine it with other runs"):
-        st.caption("One run that predicts the mean of several, and takes as long as all of them.")
-        names = st.multiselect("Other runs", list(others), format_func=lambda name: others[name].config.name or name)
-        if st.button("Combine", disabled=not names, icon=":material/join:", width="stretch"):
-            submit_combination([chosen, *(others[name] for name in names)], queue())
-            st.toast(f"{counted(len(names) + 1, 'run')} become one, which appears in the list in some seconds.")
+    with st.expander("Build an ensemble"):
+        st.caption("An ensemble predicts the mean of several runs and takes as long as all of them together.")
+        names = st.multiselect(
+            "Other runs", list(candidates), format_func=lambda name: candidates[name].config.name or name
+        )
+        if st.button("Create ensemble", disabled=not names, icon=":material/join:", width="stretch"):
+            submit_ensemble([base_run, *(candidates[name] for name in names)], queue())
+            st.toast(f"Ensemble of {counted(len(names) + 1, 'run')} queued.")

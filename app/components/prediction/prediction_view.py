@@ -1,4 +1,4 @@
-"""A prediction on the map, its score in words, and its files."""
+"""Prediction view: map layers, post-processing settings, score and downloads."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,9 +7,9 @@ from tempfile import TemporaryDirectory
 import streamlit as st
 
 from app import state
-from app.components.catalog.tile_inspector import attribution, big_numbers, table
+from app.components.catalog.tile_inspector import attribution, key_figures, table
 from app.components.common.navigation import go_to
-from app.components.common.text import number, share
+from app.components.common.text import MEANINGS, number, share
 from app.components.map.linked_views import View, linked_views
 from app.components.map.tile_map import (
     PREDICTION_STYLE,
@@ -25,181 +25,184 @@ from app.components.map.tile_map import (
 from core.exports.rasters import write_raster
 from core.geo import raster
 from core.geo.vector_writers import write_footprints
-from core.inference.predict import origin_of
-from core.inference.tile_prediction import UNSEEN, Predicted
-from core.metrics.spacenet import Score
-from core.postprocessing.config import Shaping
+from core.inference.predict import provenance_of
+from core.inference.tile_prediction import TRAINING_ROLES, TilePrediction
+from core.postprocessing.config import VectorizeConfig
 from core.rendering import colors, images
 from core.review.decisions import FILE as REVIEW
 from core.runs.run import Run
 from core.training.starter_model import is_starter
 
-#: Levels of the seeds; 0 lets all neighbours grow together.
-_SEEDS = (0.0, *(n / 20 for n in range(21, 61)), 3.5, 4.0, 5.0, 6.0, 8.0)
-#: What a person may take footprints home as.
+#: Split ratios of the watershed; 0 turns it off, so touching buildings stay merged.
+_SPLIT_RATIOS = (0.0, *(n / 20 for n in range(21, 61)), 3.5, 4.0, 5.0, 6.0, 8.0)
+#: Export formats of footprints, by suffix.
 FOOTPRINT_FORMATS = {
     ".geojson": "GeoJSON", ".gpkg": "GeoPackage", ".parquet": "GeoParquet", ".fgb": "FlatGeobuf",
     ".shp.zip": "Shapefile", ".csv": "SpaceNet CSV",
 }  # fmt: skip
 
 
-def prediction_map(found: Predicted, shaping: Shaping) -> None:
-    """Image, truth, probability and prediction of the chosen tile, each with its opacity."""
-    tile = found.tile
+def prediction_map(prediction: TilePrediction, config: VectorizeConfig) -> None:
+    """Draw the map with image, ground truth, probability and prediction of a tile."""
+    tile = prediction.tile
     layers = [item for item in tile_layers(tile) if item.key in ("image", "outlines")]
-    if found.exists:
-        base = ("predictions", found.run.name, tile.id)
-        heat = layer_url(*base, "probability") + version(found.probability)
-        verdicts = layer_url(*base, "verdicts.geojson") + _state(found, shaping)
-        style = VERDICT_STYLE if tile.is_labelled else PREDICTION_STYLE
-        bounds = images.map_bounds(found.probability)
-        layers.append(MapLayer("probability", heat, "image", bounds, z=3))
-        if found.tells_distance:
-            layers.append(MapLayer("depth", heat.replace("probability?", "depth?"), "image", bounds, z=3))
-        layers.append(MapLayer("verdicts", verdicts, "vector", hover=True, style=style, shapes=True))
-        layers.append(MapLayer("errors", verdicts + "&only=errors", "vector", hover=True, style=style))
-        accepted = layer_url(*base, "accepted.geojson") + version(found.folder / REVIEW)
-        layers.append(MapLayer("accepted", accepted, "vector", hover=True, style=PREDICTION_STYLE))
+    if prediction.exists:
+        base = ("predictions", prediction.run.name, tile.id)
+        probability_url = layer_url(*base, "probability") + version(prediction.probability)
+        verdicts_url = layer_url(*base, "verdicts.geojson") + _version(prediction, config)
+        style = VERDICT_STYLE if tile.is_labeled else PREDICTION_STYLE
+        bounds = images.map_bounds(prediction.probability)
+        layers.append(MapLayer("probability", probability_url, "image", bounds, z=3))
+        if prediction.has_distance:
+            layers.append(MapLayer("depth", probability_url.replace("probability?", "depth?"), "image", bounds, z=3))
+        layers.append(MapLayer("verdicts", verdicts_url, "vector", hover=True, style=style, shapes=True))
+        layers.append(MapLayer("errors", verdicts_url + "&only=errors", "vector", hover=True, style=style))
+        accepted_url = layer_url(*base, "accepted.geojson") + version(prediction.folder / REVIEW)
+        layers.append(MapLayer("accepted", accepted_url, "vector", hover=True, style=PREDICTION_STYLE))
     rows = ("image", "outlines", "probability", "depth", "verdicts", "errors", "accepted")
-    tile_map(layers, rows, state.focus(), tile.id, shape=state.chosen_shape(), key="predict")
+    tile_map(layers, rows, state.map_focus(), tile.id, shape=state.selected_building(), key="predict")
 
 
 def starter_note(run: Run) -> None:
-    """What the network that comes with Groundplan can be expected to know, and the way to a better one."""
+    """Show the limits of the built-in model, with a button to train a better one."""
     if not is_starter(run):
         return
     st.info(
-        "This network comes with Groundplan and was trained on the made-up sample city alone: it has never seen a "
-        "photograph, and was never scored on one. Train on real tiles before anything depends on it.",
+        "Built-in model, trained only on synthetic data. Not suited to real imagery; train on real tiles first.",
         icon=":material/school:",
     )  # fmt: skip
     if st.button("Train on real tiles", icon=":material/model_training:", width="stretch"):
         go_to("train")
 
 
-def shaping_box(found: Predicted) -> Shaping:
-    """The sliders and switches that turn the probability into polygons; they begin as the run was tuned."""
-    tuning, key = found.tuning, found.run.name
-    usual = tuning.shaping
+def postprocessing_form(prediction: TilePrediction) -> VectorizeConfig:
+    """Draw the vectorization settings, with the run's optimized thresholds as defaults; returns the config."""
+    thresholds, key = prediction.thresholds, prediction.run.name
+    defaults = thresholds.vectorize
     threshold = st.slider(
-        "Building from probability", 0.05, 0.95, usual.threshold, 0.05,
-        help="Begins where most buildings of the run's validation ground were found.", key=f"threshold {key}",
+        "Probability threshold", 0.05, 0.95, defaults.threshold, 0.05,
+        help="Default: tuned on validation data.", key=f"threshold {key}",
     )  # fmt: skip
-    area = st.slider("Smallest building, m²", 0.0, 100.0, float(usual.min_area_m2), 1.0, key=f"area {key}")
-    seed = _seed_slider(usual.seed, key) if found.tells_distance else 0.0
-    simplify = st.slider(
-        "Simplify outlines by, pixels", 0.0, 5.0, float(usual.simplify_px), 0.1,
-        help="Corners nearer than that to a straight wall are dropped.", key=f"simplify {key}",
+    area_m2 = st.slider("Minimum building area (m²)", 0.0, 100.0, float(defaults.min_area_m2), 1.0, key=f"area {key}")
+    saddle_ratio = _split_ratio_slider(defaults.saddle_ratio, key) if prediction.has_distance else 0.0
+    simplify_px = st.slider(
+        "Simplification tolerance (px)", 0.0, 5.0, float(defaults.simplify_px), 0.1,
+        help="Corners closer than this to a straight edge are removed.", key=f"simplify {key}",
     )  # fmt: skip
     with st.container(horizontal=True):
-        square = st.toggle(
-            "Right angles", help="Outlines as somebody would draw them; the score below is theirs while this is on."
+        regularize = st.toggle(
+            "Regularize footprints (right angles)",
+            help="Squares the corners; the score uses the squared outlines.",
         )
-        judged = tuning.judge is not None and st.toggle(
-            "Second look", help="Leaves out footprints that are unlikely to be a building, going by shape and pixels."
+        rescore = thresholds.rescorer is not None and st.toggle(
+            "Filter likely false positives",
+            help="Rescoring: removes footprints that are unlikely to be buildings, by their shape and pixels.",
         )
-    shaping = usual.changed(threshold, seed, area, square, judged, simplify)
-    _as_traced(found, shaping)
-    return shaping
+    config = defaults.with_changes(threshold, saddle_ratio, area_m2, regularize, rescore, simplify_px)
+    raw = prediction.score(config.with_changes(regularize=False)) if config.regularize else None
+    if raw is not None and raw.f1 is not None:
+        st.caption(f"Before regularization: F1 {raw.f1:.3f}")
+    return config
 
 
-def _seed_slider(usual: float, key: str) -> float:
+def _split_ratio_slider(default: float, key: str) -> float:
     return st.select_slider(
-        "Neighbours part where they are so many times deeper than their neck", _SEEDS,
-        min(_SEEDS, key=lambda level: abs(level - usual)), lambda level: f"{level:g}" if level else "never",
-        help="The seed level: lower cuts more houses apart, higher lets more of them grow together.", key=f"seed {key}",
+        "Split touching buildings (watershed split ratio)", _SPLIT_RATIOS,
+        min(_SPLIT_RATIOS, key=lambda ratio: abs(ratio - default)), lambda ratio: f"{ratio:g}" if ratio else "off",
+        help="Lower splits more, higher merges more.", key=f"seed {key}",
     )  # fmt: skip
 
 
-def _as_traced(found: Predicted, shaping: Shaping) -> None:
-    """What right angles cost or gain: the F1 of the outlines that they were made of."""
-    raw = found.score(shaping.changed(square=False)) if shaping.square else None
-    if raw is not None and raw.f1 is not None:
-        st.caption(f"Without right angles: F1 {raw.f1:.3f}.")
-
-
-def score_view(score: Score | None, buildings: int, seen_before: str) -> None:
-    """Right, invented, missed and F1; the number of buildings where there is no truth."""
+def score_view(prediction: TilePrediction, config: VectorizeConfig | None = None) -> None:
+    """Show counts of TP, FP and FN with F1; only the number of buildings without ground truth."""
+    score, role = prediction.score(config), prediction.training_role
     if score is None:
-        big_numbers({"buildings predicted": number(buildings)})
-        st.caption("This tile has no labels, so there is nothing to score against.")
+        key_figures({"buildings predicted": number(len(prediction.footprints(config)))})
+        st.caption("This tile has no labels, so there is no score.")
         return
-    big_numbers({"F1": f"{score.f1:.3f}" if score.f1 is not None else "not scored"})
+    key_figures({"F1": f"{score.f1:.3f}" if score.f1 is not None else "not scored"})
     if not score.tp and score.fn:
-        st.caption("No building was found. After a few epochs that is usual: train longer, or on more tiles.")
+        st.caption("No building detected. Train longer or on more tiles like this one.")
     legend = (
-        (colors.RIGHT, "solid", "found (TP)", score.tp),
-        (colors.INVENTED, "dashed", "invented (FP)", score.fp),
-        (colors.MISSED, "dotted", "missed (FN)", score.fn),
+        (colors.TRUE_POSITIVE, "solid", "Correct (TP)", "TP", score.tp),
+        (colors.FALSE_POSITIVE, "dashed", "False positive (FP)", "FP", score.fp),
+        (colors.FALSE_NEGATIVE, "dotted", "Missed (FN)", "FN", score.fn),
     )
     rows = "".join(
-        f'<tr><td><span class="gp-key" style="border:2px {line} {colour}"></span>{words}</td>'
+        f'<tr title="{MEANINGS[kind]}"><td><span class="gp-key" style="border:2px {line} {color}"></span>{label}</td>'
         f"<td>{number(count)}</td></tr>"
-        for colour, line, words, count in legend
+        for color, line, label, kind, count in legend
     )
     st.html(f'<table class="gp-facts">{rows}</table>')
-    table(
-        {"Precision": share(score.precision), "Recall": share(score.recall), "The run was": f"{seen_before} this tile"}
-    )
-    st.caption("SpaceNet rule: a building is found when one prediction overlaps it with IoU above 0.5; from 20 px².")
-    if seen_before != UNSEEN:
-        st.caption("The network has seen this ground in training: the score says little about new ground.")
+    table({"Precision": share(score.precision), "Recall": share(score.recall), "Tile used for": role})
+    st.caption("SpaceNet metric: match at IoU > 0.5, buildings ≥ 20 px²")
+    if role in TRAINING_ROLES:
+        st.caption("This tile was in the training data, so the score is optimistic.")
 
 
-def truth_beside(found: Predicted, shaping: Shaping) -> None:
-    """Ground truth and prediction as two linked pictures of the same tile."""
-    tile = found.tile
-    guess = page_url("predictions", found.run.name, tile.id, "outlines") + _state(found, shaping)
-    views = [View(guess, "Prediction", f"probability above {shaping.threshold:g}")]
-    if tile.is_labelled:
-        truth = page_url("tiles", tile.id, "outlines") + labels_version(tile) + "&pixels=1"
-        views.insert(0, View(truth, "Ground truth", "footprints of the label file"))
+def ground_truth_toggle(prediction: TilePrediction, config: VectorizeConfig) -> None:
+    """Show ground truth and prediction of a tile as two linked images."""
+    tile = prediction.tile
+    prediction_url = page_url("predictions", prediction.run.name, tile.id, "outlines") + _version(prediction, config)
+    views = [View(prediction_url, "Prediction", f"probability threshold {config.threshold:g}")]
+    if tile.is_labeled:
+        truth_url = page_url("tiles", tile.id, "outlines") + labels_version(tile) + "&pixels=1"
+        views.insert(0, View(truth_url, "Ground truth", "labeled footprints"))
     linked_views(tile.id, views, tile.width, tile.height, key=f"beside {len(views)}")
     attribution(tile.attribution)
 
 
-def _state(found: Predicted, shaping: Shaping) -> str:
-    """Tells one state of a prediction from another in its addresses."""
+def _version(prediction: TilePrediction, config: VectorizeConfig) -> str:
+    """Return the query string with version and vectorization config of a prediction."""
     return (
-        labels_version(found.tile, found.probability, found.folder / REVIEW)
-        + f"&t={shaping.threshold:g}&seed={shaping.seed:g}&area={shaping.min_area_m2:g}"
-        + f"&simplify={shaping.simplify_px:g}&square={shaping.square:d}&judged={shaping.judged:d}"
+        labels_version(prediction.tile, prediction.probability, prediction.folder / REVIEW)
+        + f"&t={config.threshold:g}&seed={config.saddle_ratio:g}&area={config.min_area_m2:g}"
+        + f"&simplify={config.simplify_px:g}&square={config.regularize:d}&judged={config.rescore:d}"
     )
 
 
-def prediction_downloads(found: Predicted, shaping: Shaping) -> None:
-    """The footprints in every format and the probability."""
-    st.markdown("**Take them home**")
+def prediction_downloads(prediction: TilePrediction, config: VectorizeConfig) -> None:
+    """Draw download buttons for the footprints in every format and the probability."""
+    st.markdown("**Export this tile**")
     columns = st.columns(2) * 4
     for column, (suffix, name) in zip(columns, FOOTPRINT_FORMATS.items(), strict=False):
         column.download_button(
-            name, footprint_file(found, shaping, suffix), f"{found.tile.id}{suffix}", width="stretch",
+            name, footprint_file(prediction, config, suffix), f"{prediction.tile.id}{suffix}", width="stretch",
             on_click="ignore", icon=":material/download:", key=f"take {suffix}",
         )  # fmt: skip
     columns[len(FOOTPRINT_FORMATS)].download_button(
-        "Probability", _probability_file(found), f"{found.tile.id}_probability.tif", width="stretch",
-        on_click="ignore", icon=":material/download:", help="A cloud-optimised GeoTIFF.",
+        "Probability", _probability_file(prediction), f"{prediction.tile.id}_probability.tif", width="stretch",
+        on_click="ignore", icon=":material/download:", help="Cloud-optimized GeoTIFF (COG)",
     )  # fmt: skip
 
 
-def _probability_file(found: Predicted) -> Callable[[], bytes]:
+def _probability_file(prediction: TilePrediction) -> Callable[[], bytes]:
     def make() -> bytes:
         with TemporaryDirectory() as folder:
-            return write_raster(found, "probability", Path(folder) / "probability.tif").read_bytes()
+            return write_raster(prediction, "probability", Path(folder) / "probability.tif").read_bytes()
 
     return make
 
 
-def footprint_file(found: Predicted, shaping: Shaping, suffix: str) -> Callable[[], bytes]:
-    """What makes the footprints of a tile in a format when somebody asks for them."""
+def footprint_file(prediction: TilePrediction, config: VectorizeConfig, suffix: str) -> Callable[[], bytes]:
+    """Return a function that writes the footprints of a tile in a format, for a download button.
+
+    Args:
+        prediction: The tile in view.
+        config: Post-processing settings of the sliders.
+        suffix: Suffix of the format.
+
+    Returns:
+        The function.
+    """
 
     def make() -> bytes:
-        grid = raster.describe(found.tile.image).grid
-        # A folder of its own: the job's files stay those of its own threshold, and no visitor gets another's.
+        info = raster.read_info(prediction.tile.image)
+        # A temporary folder: the job's files keep their own threshold, and users do not get each other's files.
         with TemporaryDirectory() as folder:
             path = Path(folder) / f"footprints{suffix}"
             return write_footprints(
-                found.footprints(shaping), path, grid, origin_of(found.run, found.tile)
+                prediction.footprints(config), path, info.grid, provenance_of(prediction.run, prediction.tile, info)
             ).read_bytes()
 
     return make

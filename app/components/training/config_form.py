@@ -1,4 +1,4 @@
-"""The part of a training's configuration that most people leave as it is."""
+"""Custom training settings: network, normalization, optimizer, augmentation and resources."""
 
 from dataclasses import asdict
 from typing import Any
@@ -6,119 +6,121 @@ from typing import Any
 import streamlit as st
 
 from app import state
-from core.datasets.config import bands_of
+from core.datasets.config import band_count
 from core.jobs.job import Resources
 from core.runs.config import PRECISIONS, TrainingConfig
 from core.settings import settings
-from core.training.presets import REFIT, recommended
+from core.training.presets import REFIT_SHARE, recommended
 from core.training.train import networks
 
 _SEED = "seed box"
 _OPTIONS = {
-    "copies": "Copies that learn side by side: their mean predicts",
-    "batch_norm": "Batch-normalised variant", "width": "Width: filters of the first layers",
-    "imagenet": "Begin with ImageNet's weights, if they can be had", "members": "Networks, with + between",
+    "copies": "Ensemble size", "batch_norm": "Batch normalization", "width": "Base filters (width)",
+    "imagenet": "ImageNet-pretrained encoder (if available)", "members": "Ensemble members (joined by +)",
 }  # fmt: skip
-#: Lowest, highest and step of whole numbers that are not a width.
-_WHOLE = {"copies": (1, 8, 1)}
-_SCALINGS = {
-    "percentile": "2nd to 98th percentile of the training tiles",
-    "thesis": "the thesis's: /255, and /65535 for 16 bits",
+_HELP = {
+    "copies": "Networks that are trained side by side. Their mean is the prediction.",
+    "width": "Filters of the first layers. Deeper layers have a multiple of it.",
+    "members": "Names of networks, such as unet+fcn. Their mean is the prediction.",
+}  # fmt: skip
+#: Minimum, maximum and step of integer options; others have those of a width.
+_INT_RANGES = {"copies": (1, 8, 1)}
+_NORMALIZATIONS = {
+    "percentile": "Percentile stretch (2–98 % of the training tiles)",
+    "thesis": "Divide by max (255 or 65,535), as in the original thesis",
 }
-_SCHEDULES = {"constant": "stays the same", "cosine": "falls to nearly nothing (cosine)"}
-_PRECISION_WORDS = {
-    "auto": "what the device does best", "float32": "32 bits everywhere", "bfloat16": "bfloat16, mixed",
-    "float16": "float16, mixed",
+_SCHEDULES = {"constant": "Constant", "cosine": "Cosine decay"}
+_PRECISION_LABELS = {
+    "auto": "Automatic", "float32": "float32", "bfloat16": "bfloat16 (mixed)", "float16": "float16 (mixed)",
 }  # fmt: skip
 
 
-def recipe_box() -> dict[str, Any]:
-    """Network, learning and recipe, as `TrainingConfig.of` takes them; they begin as is best for the network."""
-    with st.expander("Network and recipe"):
+def config_form() -> dict[str, Any]:
+    """Draw the settings with the network's recommended defaults; returns values for `TrainingConfig.of`."""
+    with st.expander("Model and hyperparameters"):
         network = st.selectbox("Network", list(networks()), format_func=lambda name: networks()[name].title)
-        best = recommended(network)
+        defaults = recommended(network)
         options = {name: _option(network, name, value) for name, value in networks()[network].options.items()}
-        scaling = st.selectbox("Scaling of the pixels", _SCALINGS, format_func=_SCALINGS.__getitem__)
+        normalization = st.selectbox("Normalization", _NORMALIZATIONS, format_func=_NORMALIZATIONS.__getitem__)
         gsd = st.number_input(
-            "Metres a pixel of the network", 0.0, 10.0, best.recipe.gsd_m, 0.05, key=f"gsd of {network}",
-            help="Tiles are resampled to it; 0 makes every tile a picture of 512 × 512 pixels, as in the thesis.",
+            "Model resolution (GSD, m/pixel)", 0.0, 10.0, defaults.dataset.gsd_m, 0.05, key=f"gsd of {network}",
+            help="Tiles are resampled to it. 0 resizes every tile to 512 × 512 pixels, as in the original thesis.",
         )  # fmt: skip
         infrared = st.checkbox(
-            "Near infrared, too, where all the tiles have it", best.recipe.infrared, key=f"infrared of {network}",
-            help="WorldView's eighth band. The network then predicts only tiles that have it.",
+            "Use near-infrared (if all tiles have it)", defaults.dataset.infrared, key=f"infrared of {network}",
+            help="WorldView band 8. The model then predicts only tiles that have it.",
         )  # fmt: skip
-        recipe = asdict(best.recipe) | {"scaling": scaling, "gsd_m": gsd, "bands": bands_of(infrared)}
-        return asdict(best) | {"network": network, "options": options, "recipe": recipe, **_learning(best)}
+        changes = {"normalization": normalization, "gsd_m": gsd, "bands": band_count(infrared)}
+        dataset = asdict(defaults.dataset) | changes
+        optimizer = _optimizer_settings(defaults)
+        return asdict(defaults) | {"network": network, "options": options, "dataset": dataset, **optimizer}
 
 
 def _option(network: str, name: str, value: Any) -> Any:
-    """One of the network's own options."""
-    words, key = _OPTIONS.get(name, name), f"{name} of {network}"
+    """Draw a field for an option of the network."""
+    label, key = _OPTIONS.get(name, name), f"{name} of {network}"
     if isinstance(value, bool):
-        return st.checkbox(words, value, key=key)
+        return st.checkbox(label, value, key=key, help=_HELP.get(name))
     if isinstance(value, int):
-        low, high, step = _WHOLE.get(name, (4, 256, 4))
-        return st.number_input(words, low, high, value, step, key=key)
-    return st.text_input(words, value, key=key)
+        minimum, maximum, step = _INT_RANGES.get(name, (4, 256, 4))
+        return st.number_input(label, minimum, maximum, value, step, key=key, help=_HELP.get(name))
+    return st.text_input(label, value, key=key, help=_HELP.get(name))
 
 
-def _learning(best: TrainingConfig) -> dict[str, Any]:
-    """How it learns; the boxes are others for every network, since they begin elsewhere."""
-    network = best.network
+def _optimizer_settings(defaults: TrainingConfig) -> dict[str, Any]:
+    """Draw optimizer and augmentation settings; each network has its own widgets and defaults."""
+    network = defaults.network
     batch = st.number_input(
-        "Crops a step", 1, 256, best.batch, help="Halved by itself where the memory is not enough; the log says so.",
+        "Batch size", 1, 256, defaults.batch, help="Halved automatically if memory runs out.",
         key=f"batch of {network}",
     )  # fmt: skip
-    rate = st.number_input("Learning rate", 1e-6, 1.0, best.learning_rate, format="%.6f", key=f"rate of {network}")
+    rate = st.number_input("Learning rate", 1e-6, 1.0, defaults.learning_rate, format="%.6f", key=f"rate of {network}")
     schedule = st.selectbox(
-        "The learning rate …", _SCHEDULES, [*_SCHEDULES].index(best.schedule), format_func=_SCHEDULES.__getitem__,
+        "Learning-rate schedule", _SCHEDULES, [*_SCHEDULES].index(defaults.schedule), _SCHEDULES.__getitem__,
         key=f"schedule of {network}",
     )  # fmt: skip
     patience = st.number_input(
-        "Stop after so many epochs without a better one", 0, 1000, 0,
-        help="Early stopping by what is found on the validation ground; 0 trains all epochs.",
+        "Early-stopping patience (epochs, 0 = off)", 0, 1000, 0,
+        help="Training stops after this many epochs without improvement on the validation data.",
     )  # fmt: skip
     augment = st.checkbox(
-        "Turn and mirror the crops", best.augment, key=f"augment of {network}",
-        help="Augmentation: each crop in one of the eight symmetries of the square.",
+        "Augmentation: flips and rotations", defaults.augment, key=f"augment of {network}",
+        help="Each crop is shown in one of the eight symmetries of the square (D4).",
     )  # fmt: skip
-    vary = st.checkbox(
-        "Other scale, angle and light", best.vary, key=f"vary of {network}",
-        help="Augmentation: nearer or farther, rotated, brighter, hazier, with a hole.",
+    strong = st.checkbox(
+        "Augmentation: scale, rotation, color, cutout", defaults.strong_augmentation, key=f"vary of {network}",
+        help="Random zoom, angle, brightness and haze, and a masked patch.",
     )  # fmt: skip
-    refit = best.recipe.crops == "drawn" and st.checkbox(
-        "Learn from the validation ground at the end", best.refit > 0, key=f"refit of {network}",
-        help="Once the thresholds are found there, the second half of the training learns from all tiles. The score "
-        "that was measured is then that of the first half.",
+    refit = defaults.dataset.crops == "drawn" and st.checkbox(
+        "Final refit on training + validation data", defaults.refit > 0, key=f"refit of {network}",
+        help="After threshold optimization, the second half of the training uses all tiles. The validation score "
+        "is that of the first half.",
     )  # fmt: skip
-    precision = st.selectbox("Arithmetic", PRECISIONS, format_func=_PRECISION_WORDS.__getitem__)
+    precision = st.selectbox("Precision", PRECISIONS, format_func=_PRECISION_LABELS.__getitem__)
     seed = st.number_input(
-        "Seed", 0, 2**32 - 1, state.seed(), key=_SEED, on_change=_keep_seed,
+        "Random seed", 0, 2**32 - 1, state.seed(), key=_SEED,
+        # A callback, since it runs before the page: the split is shown above this field.
+        on_change=lambda: state.set_seed(st.session_state[_SEED]),
         help="The same seed gives the same split and the same losses.",
     )  # fmt: skip
     return {
         "batch": batch, "learning_rate": rate, "schedule": schedule, "patience": patience, "augment": augment,
-        "vary": vary, "refit": REFIT if refit else 0.0, "precision": precision, "seed": seed,
+        "strong_augmentation": strong, "refit": REFIT_SHARE if refit else 0.0, "precision": precision, "seed": seed,
     }  # fmt: skip
 
 
-def _keep_seed() -> None:
-    """Before the page runs: the split is told above the box."""
-    state.use_seed(st.session_state[_SEED])
-
-
-def resources_box() -> Resources:
-    """GPUs and nodes, where jobs run on a cluster."""
+def resources_form() -> Resources:
+    """Draw GPUs and nodes if jobs run on a cluster."""
     if settings().launcher != "ray":
         return Resources()
     nodes_side, gpus_side = st.columns(2)
-    nodes = nodes_side.number_input("Nodes", 1, 64, 1, help="Machines that train one network together.")
+    nodes = nodes_side.number_input("Nodes", 1, 64, 1, help="Machines that train one model together.")
     with gpus_side:
-        return Resources(gpus_box("GPUs a node"), nodes)
+        return Resources(gpus_field("GPUs per node"), nodes)
 
 
-def gpus_box(words: str) -> int:
-    """How many GPUs a job asks a cluster for; 0 where jobs run on one machine, which gives all it has."""
+def gpus_field(label: str) -> int:
+    """Draw the number of GPUs that a cluster job requests; 0 on a single machine, where a job uses all."""
     if settings().launcher != "ray":
         return 0
-    return st.number_input(words, 0, 16, 0, help="Ray starts the job when so many are free.")
+    return st.number_input(label, 0, 16, 0, help="Ray starts the job when this many GPUs are free.")

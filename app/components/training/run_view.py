@@ -1,4 +1,4 @@
-"""What a run is and how its training went."""
+"""Run details and training curves."""
 
 import re
 
@@ -6,28 +6,27 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app.components.catalog.tile_inspector import big_numbers, table
+from app.components.catalog.tile_inspector import key_figures, table
 from app.components.common.text import counted, number, plain, share
-from core.formatting import megabytes
+from core.formatting import format_bytes
 from core.rendering import colors
-from core.runs.config import TrainingConfig
 from core.runs.run import Run
 
 _BEST = "#8B949E"
-#: Before each line of a run's log.
-_TIME = "2026-11-22 21:58:27"
-_EPOCH = re.compile(r"Epoch \d+ of \d+ ")
-_REMARKS = 2
-_PACE_COLOUR = "#8B949E"
+#: Example of the timestamp before each line of a run's log.
+_TIMESTAMP = "2026-11-22 21:58:27"
+_EPOCH = re.compile(r"Epoch \d+(, [\d.]+)? of [\d.]+( min)?,? in [\d.]+ s")
+_MAX_EVENTS = 2
+_SPEED_COLOR = "#8B949E"
 _EPOCHS = alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d"))
 
 _CURVES = {"loss": "Loss", "iou": "Building IoU (pixels)"}
-_PACE = {"learning_rate": ("Learning rate", ".1e"), "images_s": ("Images a second", ".0f")}
-_GROUNDS = {"training": colors.TRAIN, "validation": colors.VALIDATION}
+_SPEED = {"learning_rate": ("Learning rate", ".1e"), "images_s": ("Images/s", ".0f")}
+_SPLIT_COLORS = {"training": colors.TRAINING, "validation": colors.VALIDATION}
 
 
 def live_figures(run: Run) -> None:
-    """What training is at this second; nothing before its first batch."""
+    """Show live metrics of the running epoch; nothing before its first batch."""
     live = run.live()
     if live is None:
         return
@@ -36,109 +35,99 @@ def live_figures(run: Run) -> None:
         f"batch of {number(live.batches)}": number(live.batch),
         "loss": number(live.loss),
         "learning rate": f"{live.learning_rate:.2g}",
-        "images a second": number(live.images_s),
+        "images/s": number(live.images_s),
     }
     if live.device_memory_bytes is not None:
-        figures["device memory"] = megabytes(live.device_memory_bytes)
-    big_numbers(figures)
+        figures["device memory"] = format_bytes(live.device_memory_bytes)
+    key_figures(figures)
 
 
-def remarks(run: Run) -> None:
-    """The last of what training told of itself: that it was resumed, that memory ran out, why it ended."""
-    told = [line[len(_TIME) :].strip() for line in run.log_text.splitlines()]
-    events = [line for line in told if line not in run.record.notes and not _EPOCH.match(line)]
-    for event in events[-_REMARKS:]:
+def training_events(run: Run) -> None:
+    """Show the last events of the training log: resumed, out of memory, reason of the end."""
+    lines = [line[len(_TIMESTAMP) :].strip() for line in run.log_text.splitlines()]
+    events = [line for line in lines if line not in run.record.notes and not _EPOCH.match(line)]
+    for event in events[-_MAX_EVENTS:]:
         st.caption(plain(event))
 
 
 def curves(run: Run) -> None:
-    """Loss and building IoU by epoch, training and validation, the epoch kept marked; learning rate and pace below."""
+    """Plot training and validation curves of loss and building IoU, the used epoch, learning rate and speed."""
     metrics, steps = run.metrics(), run.steps()
     if metrics.empty and steps.empty:
         st.caption("The curves appear after the first batches.")
         return
     best = run.best_epoch if run.is_usable else 0
-    kept = "last epoch" if run.refitted else "best epoch"
-    legend = " ".join(_key(f"background:{colour}", word) for word, colour in _GROUNDS.items())
-    marked = _key(f"border-left:2px dashed {_BEST}; width:2px", f"{kept}, {best}") if best else ""
-    st.html(legend + marked)
+    used_epoch = "last epoch" if run.refitted else "best epoch"
+    legend = " ".join(_legend_key(f"background:{color}", label) for label, color in _SPLIT_COLORS.items())
+    best_key = _legend_key(f"border-left:2px dashed {_BEST}; width:2px", f"{used_epoch}, {best}") if best else ""
+    st.html(legend + best_key)
     for column, (name, title) in zip(st.columns(len(_CURVES)), _CURVES.items(), strict=True):
-        within = steps if name == "loss" else steps.iloc[:0]
-        column.altair_chart(_curve(metrics, within, name, title, (kept, best)), width="stretch")
+        within_epoch = steps if name == "loss" else steps.iloc[:0]
+        column.altair_chart(_curve_chart(metrics, within_epoch, name, title, (used_epoch, best)), width="stretch")
     if not steps.empty:
-        for column, (name, (title, form)) in zip(st.columns(len(_PACE)), _PACE.items(), strict=True):
-            column.altair_chart(_pace(steps, name, title, form), width="stretch")
+        for column, (name, (title, number_format)) in zip(st.columns(len(_SPEED)), _SPEED.items(), strict=True):
+            column.altair_chart(_speed_chart(steps, name, title, number_format), width="stretch")
 
 
-def _key(style: str, words: str) -> str:
-    return f'<span class="gp-key" style="{style}"></span>{words}'
+def _legend_key(style: str, label: str) -> str:
+    return f'<span class="gp-key" style="{style}"></span>{label}'
 
 
-def _curve(
-    metrics: pd.DataFrame, steps: pd.DataFrame, name: str, title: str, mark: tuple[str, int]
+def _curve_chart(
+    metrics: pd.DataFrame, steps: pd.DataFrame, name: str, title: str, used_epoch: tuple[str, int]
 ) -> alt.LayerChart | alt.FacetChart:
-    """Points an epoch; behind them a thin line within the epochs, where there is one; the epoch that is kept marked."""
-    kept, best = mark
+    """Plot a metric by epoch, over a thin line of its values within epochs; the used epoch is marked."""
+    label, best = used_epoch
     columns = {name: "training", f"val_{name}": "validation"}
-    long = metrics.rename(columns=columns).melt("epoch", list(columns.values()), "ground", "value")
-    colour = alt.Scale(domain=list(_GROUNDS), range=list(_GROUNDS.values()))
+    long_frame = metrics.rename(columns=columns).melt("epoch", list(columns.values()), "ground", "value")
+    color_scale = alt.Scale(domain=list(_SPLIT_COLORS), range=list(_SPLIT_COLORS.values()))
     y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=name != "loss"))
-    points = alt.Chart(long.dropna()).encode(
-        x=_EPOCHS, y=y, color=alt.Color("ground:N", title=None, scale=colour, legend=None),
-        tooltip=["epoch", "ground", alt.Tooltip("value:Q", format=".4f")],
+    points = alt.Chart(long_frame.dropna()).encode(
+        x=_EPOCHS, y=y, color=alt.Color("ground:N", title=None, scale=color_scale, legend=None),
+        tooltip=["epoch", alt.Tooltip("ground:N", title="split"), alt.Tooltip("value:Q", format=".4f")],
     )  # fmt: skip
     layers: list[alt.Chart] = [points.mark_line(point=True)]
     if not steps.empty:
-        thin = alt.Chart(steps.rename(columns={name: "value"})[["epoch", "value"]]).encode(x=_EPOCHS, y=y)
-        layers.insert(0, thin.mark_line(color=colors.TRAIN, opacity=0.45, strokeWidth=1))
+        step_line = alt.Chart(steps.rename(columns={name: "value"})[["epoch", "value"]]).encode(x=_EPOCHS, y=y)
+        layers.insert(0, step_line.mark_line(color=colors.TRAINING, opacity=0.45, strokeWidth=1))
     if best:
         rule = alt.Chart(pd.DataFrame({"epoch": [best]})).mark_rule(color=_BEST, strokeDash=[4, 3])
-        layers.append(rule.encode(x=_EPOCHS, tooltip=alt.Tooltip("epoch:Q", title=kept)))
+        layers.append(rule.encode(x=_EPOCHS, tooltip=alt.Tooltip("epoch:Q", title=label)))
     return alt.layer(*layers).properties(title=title, height=240)
 
 
-def _pace(steps: pd.DataFrame, name: str, title: str, form: str) -> alt.Chart:
+def _speed_chart(steps: pd.DataFrame, name: str, title: str, number_format: str) -> alt.Chart:
     base = alt.Chart(steps[["epoch", name]], title=title, height=150)
-    y = alt.Y(f"{name}:Q", title=None, scale=alt.Scale(zero=True), axis=alt.Axis(format=form, tickCount=3))
-    shown = alt.Tooltip(f"{name}:Q", format=form)
+    y = alt.Y(f"{name}:Q", title=None, scale=alt.Scale(zero=True), axis=alt.Axis(format=number_format, tickCount=3))
+    tooltip = alt.Tooltip(f"{name}:Q", format=number_format)
     x = alt.X("epoch:Q", title=None, axis=alt.Axis(tickMinStep=1, format="d"))
-    return base.mark_line(color=_PACE_COLOUR, strokeWidth=1.5).encode(x=x, y=y, tooltip=["epoch", shown])
+    return base.mark_line(color=_SPEED_COLOR, strokeWidth=1.5).encode(x=x, y=y, tooltip=["epoch", tooltip])
 
 
 _PIXELS = {"Building IoU": "iou", "Precision": "precision", "Recall": "recall", "Accuracy": "accuracy"}
 
 
-def _last(row: pd.Series | None, name: str) -> str:
-    return share(float(row[name])) if row is not None and pd.notna(row[name]) else "–"
-
-
-def _asked(config: TrainingConfig) -> str:
-    return f", {config.minutes:g} min" if config.minutes else f" of {config.epochs}"
-
-
-def _best(run: Run) -> str:
-    return f", predicts with epoch {run.best_epoch}" if run.is_usable else ""
-
-
 def run_facts(run: Run) -> None:
-    """Device, network, ground and the last figures of a run."""
+    """Show device, network, tiles and last metrics of a run."""
     record, metrics = run.record, run.metrics()
-    checked = metrics.dropna(subset="val_loss")
-    last = checked.iloc[-1] if len(checked) else None
-    across, down = record.gsd_m
+    validated = metrics.dropna(subset="val_loss")
+    last = validated.iloc[-1].dropna() if len(validated) else pd.Series(dtype=float)
+    pixel_width_m, pixel_height_m = record.gsd_m
+    length = f"in {record.config.minutes:g} min" if record.config.minutes else f"of {record.config.epochs}"
+    best = f"; uses epoch {run.best_epoch}" if run.is_usable else ""
     table(
         {
             "Device": record.device,
             "Network": f"{record.config.network}, {record.bands} channels",
             "Parameters": number(record.parameters),
-            "Trained on": counted(len(record.train_tiles), "tile"),
-            "Validated on": ", ".join(record.validation_tiles) or "nothing",
-            **({"In the end trained on": f"all {len(record.tiles)} tiles"} if run.refitted else {}),
-            "Pixels of the network": f"{across:.3f} × {down:.3f} m",
-            "Epochs": f"{run.epochs_done}{_asked(record.config)}{_best(run)}",
-            **({"Goes on from": record.continues} if record.continues else {}),
-            "An epoch": f"{number(float(metrics['seconds'].mean()), 's')}" if len(metrics) else "–",
-            **{f"{name}, validation": _last(last, f"val_{key}") for name, key in _PIXELS.items()},
+            "Training tiles": number(len(record.train_tiles)),
+            "Validation tiles": ", ".join(record.validation_tiles) or "none",
+            **({"Refit on": f"all {counted(len(record.tiles), 'tile')}"} if run.refitted else {}),
+            "Model resolution": f"{pixel_width_m:.3f} × {pixel_height_m:.3f} m/pixel",
+            "Epochs": f"{run.epochs_done} {length}{best}",
+            **({"Continued from": record.continues} if record.continues else {}),
+            "Time per epoch": f"{number(float(metrics['seconds'].mean()), 's')}" if len(metrics) else "–",
+            **{f"{name} (validation)": share(last.get(f"val_{key}")) for name, key in _PIXELS.items()},
         }
     )
     for note in record.notes:

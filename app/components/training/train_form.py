@@ -1,4 +1,4 @@
-"""What to train on, and how: the form that submits a training job."""
+"""Training form: tiles, preset or custom settings, and the job."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,8 +10,8 @@ from app import state
 from app.components.common.navigation import go_to
 from app.components.common.text import counted, distinct, duration, number, plain
 from app.components.jobs.job_buttons import queue
-from app.components.training.config_form import recipe_box, resources_box
-from app.components.training.sweep_form import sweep_box
+from app.components.training.config_form import config_form, resources_form
+from app.components.training.sweep_form import sweep_form
 from core.catalog.store import Catalog
 from core.catalog.tile import Tile
 from core.datasets.spatial_split import split
@@ -19,141 +19,121 @@ from core.runs.config import TrainingConfig
 from core.runs.run import seconds_a_tile
 from core.settings import settings
 from core.tasks.train import ends_together, submit_training
-from core.training.presets import MANY, PRESETS, Preset
+from core.training.presets import PRESETS, UNLIMITED_EPOCHS, Preset
 from core.training.train import networks
 
-#: Seconds for one tile and epoch on two cores without a GPU: 2 were seen for one tile alone, 4 for ten together.
+#: Seconds per tile and epoch on two CPU cores: measured 2 for one tile, 4 for ten.
 _TWO_CORES_S = 3.0
-#: No more tiles than this are chosen by default: each takes seconds an epoch.
-MOST_TILES = 32
-#: No more than this are offered by name: the names travel to the browser at every click.
-_OFFERED = 200
-_BASKET, _AREA = "Basket", "An area"
-#: The choice beside the presets.
-OWN = "own"
+#: Tiles selected by default at most: each takes seconds per epoch.
+MAX_TILES = 32
+#: Tiles listed at most: the names are sent to the browser at every click.
+_MAX_OPTIONS = 200
+_SELECTION, _AREA = "Selection", "Whole area"
+#: Option of the preset box for custom settings.
+CUSTOM = "own"
 
 
 def train_form(catalog: Catalog) -> None:
-    """Area, tiles, network and epochs; one button that puts the job into the queue."""
-    chosen = _choose(catalog)
-    aoi = _area_name(chosen)
-    buildings = sum(tile.buildings or 0 for tile in chosen)
-    facts = st.empty()  # which of the bands are used is chosen below
-    _say_split(chosen)
+    """Draw the training form; its button queues the job."""
+    tiles = _choose_tiles(catalog)
+    aois = list(dict.fromkeys(tile.aoi for tile in tiles))
+    aoi = aois[0] if len(aois) == 1 else f"{len(aois)} areas"
+    buildings = sum(tile.buildings or 0 for tile in tiles)
+    facts = st.empty()  # filled after the bands are chosen below
+    _show_split(tiles)
     preset = _preset()
-    config = asdict(preset.config) | {"seed": state.seed()} if preset else _own(len(chosen))
-    channels = _channels(chosen, config["recipe"]["bands"])
-    facts.caption(f"{counted(len(chosen), 'tile')}, {counted(buildings, 'building')}, {channels}")
-    resources = resources_box()
-    name = st.text_input("Name", placeholder="made from area and time", max_chars=60).strip()
-    config["name"] = name or f"{aoi}, {counted(len(chosen), 'tile')}"
-    cannot = not chosen or not ends_together(config["minutes"], resources)
-    if chosen and cannot:
-        st.warning("Several nodes end together by epochs, not by the clock: choose *My own settings*, and epochs.")
-    if st.button("Train", type="primary", width="stretch", icon=":material/play_arrow:", disabled=cannot):
-        job = submit_training(queue(), [tile.id for tile in chosen], TrainingConfig.of(config), aoi, resources)
+    config = asdict(preset.config) | {"seed": state.seed()} if preset else _custom_config(len(tiles))
+    channels = _channels(tiles, config["dataset"]["bands"])
+    facts.caption(f"{counted(len(tiles), 'tile')}, {counted(buildings, 'building')}, {channels}")
+    resources = resources_form()
+    name = st.text_input("Run name (optional)", max_chars=60).strip()
+    config["name"] = name or f"{aoi}, {counted(len(tiles), 'tile')}"
+    is_invalid = not tiles or not ends_together(config["minutes"], resources)
+    if tiles and is_invalid:
+        st.warning("Training on several nodes needs a fixed number of epochs. Select *Custom* and set epochs.")
+    if st.button("Train", type="primary", width="stretch", icon=":material/play_arrow:", disabled=is_invalid):
+        job = submit_training(queue(), [tile.id for tile in tiles], TrainingConfig.of(config), aoi, resources)
         state.watch(job.id)
-        st.toast(f"Job {job.id} is in the queue.")
+        st.toast(f"Training queued (job {job.id}).")
     minutes = config["minutes"]
-    seconds = 60 * minutes if minutes else _seconds(len(chosen) * config["epochs"])[0]
-    sweep_box(chosen, config, resources, seconds)
+    seconds = 60 * minutes if minutes else _estimate(len(tiles) * config["epochs"])[0]
+    sweep_form(tiles, config, resources, seconds)
 
 
 def _preset() -> Preset | None:
-    """The ready-made choice, None for one's own settings."""
-    words = {name: one.title for name, one in PRESETS.items()} | {OWN: "My own settings"}
-    name = st.selectbox("How well", list(words), format_func=words.__getitem__, key="preset")
-    if name == OWN:
+    """Draw the preset box; None for custom settings."""
+    titles = {name: preset_.title for name, preset_ in PRESETS.items()} | {CUSTOM: "Custom"}
+    name = st.selectbox("Preset", list(titles), format_func=titles.__getitem__, key="preset")
+    if name == CUSTOM:
         return None
-    chosen = PRESETS[name]
-    st.caption(
-        f"{networks()[chosen.network].title}. Trains {chosen.minutes:g} minutes on the clock on whatever this machine "
-        "has; the tiles are read before that."
-    )
-    return chosen
+    preset = PRESETS[name]
+    st.caption(f"{networks()[preset.network].title}. {preset.minutes:g} minutes of training, plus loading time.")
+    return preset
 
 
-def _own(tiles: int) -> dict[str, Any]:
-    """Epochs, or minutes, and everything else that can be chosen."""
-    by_clock = st.toggle("End by the clock", help="The learning rate's schedule then ends with the minutes.")
-    if by_clock:
+def _custom_config(tile_count: int) -> dict[str, Any]:
+    """Draw epochs or minutes, and the custom settings."""
+    is_timed = st.toggle("Train for a fixed time", help="The learning-rate schedule then follows the time.")
+    if is_timed:
         minutes = st.number_input("Minutes", 1, 10_000, 10)
-        return recipe_box() | {"minutes": float(minutes), "epochs": MANY}
-    epochs = st.number_input("Epochs", 1, 1000, 10, help="How often as many crops as the tiles have are seen.")
-    _say_how_long(tiles * epochs)
-    return recipe_box() | {"epochs": epochs, "minutes": 0.0}
+        return config_form() | {"minutes": float(minutes), "epochs": UNLIMITED_EPOCHS}
+    epochs = st.number_input("Epochs", 1, 1000, 10, help="Passes over the training data.")
+    seconds, basis = _estimate(tile_count * epochs)
+    if tile_count:
+        st.caption(f"Estimated {duration(seconds)} ({basis})")
+    return config_form() | {"epochs": epochs, "minutes": 0.0}
 
 
-def _choose(catalog: Catalog) -> list[Tile]:
-    """The tiles of the basket, or of one area."""
-    picked = [tile for tile in catalog.named(state.basket()) if tile.is_labelled]
-    if picked:
-        source = st.segmented_control("Train on", [_BASKET, _AREA], default=_BASKET, required=True)
-        if source == _BASKET:
-            _change_basket()
-            return picked
-    labelled = catalog.labelled
-    aoi = st.selectbox("Area", labelled.aois, index=_place(labelled, state.selected_tile(catalog)))
-    tiles = labelled.of_aoi(aoi).tiles
-    by_id = {tile.id: tile for tile in tiles[:_OFFERED]}
-    labels = distinct({name: _label(tile) for name, tile in by_id.items()})
-    chosen = st.multiselect(
-        "Tiles", list(by_id), _first(tiles), format_func=lambda name: labels.get(name, name), key=f"tiles of {aoi}",
-        help="About a fifth of the tiles is kept for validation; they are never neighbours of those trained on.",
+def _choose_tiles(catalog: Catalog) -> list[Tile]:
+    """Draw the tile fields; returns the selection or tiles of an area."""
+    selection = [tile for tile in catalog.named(state.selection()) if tile.is_labeled]
+    if selection:
+        source = st.segmented_control("Train on", [_SELECTION, _AREA], default=_SELECTION, required=True)
+        if source == _SELECTION:
+            _selection_buttons()
+            return selection
+    labeled = catalog.labeled
+    current_aoi = state.selected_tile(catalog).aoi
+    aoi = st.selectbox("Area", labeled.aois, labeled.aois.index(current_aoi) if current_aoi in labeled.aois else 0)
+    tiles = labeled.of_aoi(aoi).tiles
+    by_id = {tile.id: tile for tile in tiles[:_MAX_OPTIONS]}
+    labels = distinct(
+        {tile_id: f"{tile.short_id} · {counted(tile.buildings or 0, 'building')}" for tile_id, tile in by_id.items()}
+    )
+    with_buildings = [tile_id for tile_id, tile in by_id.items() if tile.buildings]
+    default = (with_buildings or list(by_id))[:MAX_TILES]
+    tile_ids = st.multiselect(
+        "Tiles", list(by_id), default, format_func=lambda tile_id: labels.get(tile_id, tile_id), key=f"tiles of {aoi}",
+        help="About a fifth of the tiles is held out for validation. No training tile touches a validation tile.",
     )  # fmt: skip
-    if len(tiles) > _OFFERED:
-        st.caption(f"{number(len(tiles) - _OFFERED)} more can be chosen on the map in Explore.")
-    return [by_id[name] for name in chosen if name in by_id]
+    if len(tiles) > _MAX_OPTIONS:
+        st.caption(f"{number(len(tiles) - _MAX_OPTIONS)} more can be selected on the map in Explore.")
+    return [by_id[tile_id] for tile_id in tile_ids if tile_id in by_id]
 
 
-def _change_basket() -> None:
+def _selection_buttons() -> None:
     with st.container(horizontal=True):
-        if st.button("Choose on the map", icon=":material/map:"):
+        if st.button("Edit selection on the map", icon=":material/map:"):
             go_to("explore")
-        if state.can_undo() and st.button("Undo", icon=":material/undo:", help="The basket as it was before"):
+        if state.can_undo() and st.button("Undo", icon=":material/undo:", help="Restores the previous selection."):
             state.undo()
             st.rerun()
 
 
-def _first(tiles: Sequence[Tile]) -> list[str]:
-    """Ids of the first tiles with buildings."""
-    with_buildings = [tile.id for tile in tiles[:_OFFERED] if tile.buildings]
-    return (with_buildings or [tile.id for tile in tiles])[:MOST_TILES]
-
-
-def _area_name(tiles: Sequence[Tile]) -> str:
-    aois = list(dict.fromkeys(tile.aoi for tile in tiles))
-    return aois[0] if len(aois) == 1 else f"{len(aois)} areas"
-
-
-def _say_split(tiles: Sequence[Tile]) -> None:
+def _show_split(tiles: Sequence[Tile]) -> None:
     notes = split(tiles, state.seed()).notes
     if notes:
         st.caption(" ".join(map(plain, notes)))
 
 
-def _say_how_long(tile_epochs: int) -> None:
-    seconds, why = _seconds(tile_epochs)
-    if tile_epochs:
-        st.caption(f"About {duration(seconds)}{why}")
-
-
-def _seconds(tile_epochs: int) -> tuple[float, str]:
-    """How long a training takes, and what tells so."""
-    found = seconds_a_tile(settings().runs)
-    if found is not None:
-        return found * tile_epochs, ", going by the last run on this machine."
-    return _TWO_CORES_S * tile_epochs, " on two cores, much less on a GPU."
-
-
-def _place(catalog: Catalog, tile: Tile) -> int:
-    return catalog.aois.index(tile.aoi) if tile.aoi in catalog.aois else 0
-
-
-def _label(tile: Tile) -> str:
-    return f"{tile.short_id} · {tile.buildings} buildings"
+def _estimate(tile_epochs: int) -> tuple[float, str]:
+    """Estimate the duration of a training, and the basis of the estimate."""
+    per_tile = seconds_a_tile(settings().runs)
+    if per_tile is not None:
+        return per_tile * tile_epochs, "based on your last run"
+    return _TWO_CORES_S * tile_epochs, "on two CPU cores, much less on a GPU"
 
 
 def _channels(tiles: list[Tile], bands: int) -> str:
-    eight = not bands and bool(tiles) and all(tile.eight_bands for tile in tiles)
-    return "4 channels (red, green, blue and band 8)" if eight else "3 channels"
+    use_infrared = not bands and bool(tiles) and all(tile.eight_bands for tile in tiles)
+    return "4 channels (RGB and near-infrared)" if use_infrared else "3 channels"

@@ -1,36 +1,38 @@
-"""Images too large for a browser, which somebody copied into a folder of the server."""
+"""Server inbox: images too large for a browser upload, copied to a folder of the server."""
 
 import streamlit as st
 
 from app.components.common.text import plain, safe
 from app.components.jobs.job_buttons import queue
 from app.components.jobs.job_card import job_card, wait_for
-from core.formatting import megabytes
+from core.formatting import format_bytes
 from core.jobs.queue import Job
 from core.settings import settings
-from core.uploads.inbox import Waiting, inbox
+from core.uploads.inbox import InboxFile, inbox
 from core.uploads.upload import uploads
 
 
 def inbox_list() -> None:
-    """The files in the inbox, each with a button that makes a tile of it; the files themselves stay."""
-    st.markdown("**Larger files**")
-    st.caption(f"GeoTIFFs that are copied into this folder on the server appear here: {plain(settings().inbox)}")
-    taken = {upload.source for upload in uploads()}
+    """Show the files in the inbox, each with an import button; the files are kept."""
+    st.markdown("**Server inbox**")
+    st.caption(f"For large files: GeoTIFFs copied to this folder on the server appear here: {plain(settings().inbox)}")
+    imported = {upload.source for upload in uploads()}
     jobs = {job.params.get("inbox"): job for job in reversed(queue().jobs(limit=200, task="upload"))}
     for file in inbox():
-        _one(file, jobs.get(file.name), str(file.path) in taken)
+        _inbox_row(file, jobs.get(file.name), str(file.path) in imported)
 
 
-def _one(file: Waiting, job: Job | None, taken: bool) -> None:
+def _inbox_row(file: InboxFile, job: Job | None, is_imported: bool) -> None:
     if job is not None and not job.state.is_over:
         wait_for(job.id)
         return
     if job is not None and job.error:
         job_card(job)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.html(f"{safe(file.name)} · {megabytes(file.size)}{' · on the map' if taken else ''}", width="stretch")
-        words = "Take in again" if taken else "Take in"
-        if st.button(words, key=f"take in {file.name}", icon=":material/move_to_inbox:"):
-            queue().submit("upload", {"inbox": file.name}, f"Take in {file.name}")
+        st.html(
+            f"{safe(file.name)} · {format_bytes(file.size)}{' · on the map' if is_imported else ''}", width="stretch"
+        )
+        label = "Re-import" if is_imported else "Import"
+        if st.button(label, key=f"take in {file.name}", icon=":material/move_to_inbox:"):
+            queue().submit("upload", {"inbox": file.name}, f"Import {file.name}")
             st.rerun()

@@ -1,1 +1,1 @@
-"""Training datasets in the formats of other programs, one module a format."""
+"""Dataset export: COCO, Pascal VOC, YOLO, SBD and TFRecord, one module per format."""

@@ -1,4 +1,4 @@
-"""Tiles with their labels as a training set for other programs: a folder, there once it is whole."""
+"""Dataset writer: samples to a new folder in COCO, Pascal VOC, YOLO, SBD or TFRecord format."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
-from core.atomic_files import new_folder
+from core.atomic_files import atomic_folder
 from core.errors import InvalidSetting
 from core.exports.datasets.coco import Coco
-from core.exports.datasets.samples import Example
+from core.exports.datasets.samples import ExportSample
 from core.exports.datasets.sbd import Sbd
 from core.exports.datasets.tfrecord import TfRecord
 from core.exports.datasets.voc import Voc
@@ -18,18 +18,18 @@ from core.exports.datasets.yolo import Yolo
 
 
 class Writer(Protocol):
-    """What writes the examples of a set into a folder."""
+    """Dataset writer: saves samples to a folder in one format."""
 
-    def add(self, example: Example) -> None:
-        """Writes one."""
+    def add(self, sample: ExportSample) -> None:
+        """Save a sample."""
 
     def close(self) -> None:
-        """Writes what belongs to all of them."""
+        """Write the files of the whole dataset."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """One a person may choose."""
+    """Dataset format: title and writer."""
 
     title: str
     writer: Callable[[Path], Writer]
@@ -39,37 +39,49 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         "coco": Format("COCO", Coco),
         "voc": Format("PASCAL VOC 2012", Voc),
-        "yolo": Format("Darknet, YOLO: boxes", Yolo),
-        "yolo-segments": Format("YOLO: outlines", partial(Yolo, outlines=True)),
-        "sbd": Format("Semantic Boundaries (.mat)", Sbd),
+        "yolo": Format("YOLO bounding boxes (Darknet)", Yolo),
+        "yolo-segments": Format("YOLO polygons (segmentation)", partial(Yolo, outlines=True)),
+        "sbd": Format("SBD: Semantic Boundaries (.mat)", Sbd),
         "tfrecord": Format("TFRecord", TfRecord),
     }
 )
 
 
-def write_set(examples: Iterable[Example], kind: str, folder: Path) -> int:
-    """Writes a set into a new folder and returns how many pictures it has; a failed one leaves nothing behind.
+def write_set(samples: Iterable[ExportSample], kind: str, folder: Path) -> int:
+    """Write a training dataset to a new folder; a failed export leaves nothing behind.
 
-    Every set says in README.txt whose pixels and labels they are. Raises InvalidSetting for an unknown format,
-    CannotWrite where the folder is there already, DiskFull, and what the examples raise.
+    README.txt in it names the source of images and labels.
+
+    Args:
+        samples: Samples to write.
+        kind: Name of the dataset format, a key of FORMATS.
+        folder: The new folder.
+
+    Returns:
+        Number of images.
+
+    Raises:
+        InvalidSetting: The format is unknown.
+        CannotWrite: The folder exists already or cannot be written.
+        DiskFull: The disk is full.
     """
     if kind not in FORMATS:
-        raise InvalidSetting(setting="the format", value=kind, detail=f"it is one of {', '.join(FORMATS)}")
-    with new_folder(folder) as part:
-        return _write(examples, FORMATS[kind], part)
+        raise InvalidSetting(setting="the format", value=kind, detail=f"must be one of {', '.join(FORMATS)}")
+    with atomic_folder(folder) as temporary:
+        return _write(samples, FORMATS[kind], temporary)
 
 
-def _write(examples: Iterable[Example], kind: Format, folder: Path) -> int:
-    writer, sides, sources = kind.writer(folder), {"train": 0, "val": 0}, dict[str, None]()
-    for example in examples:
-        writer.add(example)
-        sides[example.side] += 1
-        sources[example.attribution] = None
+def _write(samples: Iterable[ExportSample], kind: Format, folder: Path) -> int:
+    writer, counts, sources = kind.writer(folder), {"train": 0, "val": 0}, dict[str, None]()
+    for sample in samples:
+        writer.add(sample)
+        counts[sample.split] += 1
+        sources[sample.attribution] = None
     writer.close()
-    whose = "\n".join(source for source in sources if source)
+    attributions = "\n".join(source for source in sources if source)
     (folder / "README.txt").write_text(
-        f"Building footprints as {kind.title}, exported by Groundplan.\n"
-        f"{sides['train']} pictures to train on, {sides['val']} to validate on, never neighbours on the ground.\n"
-        f"{whose}\n"
+        f"Building footprints, format: {kind.title}. Exported by Groundplan.\n"
+        f"{counts['train']} training images and {counts['val']} validation images, never of adjacent tiles.\n"
+        f"{attributions}\n"
     )
-    return sum(sides.values())
+    return sum(counts.values())

@@ -1,6 +1,6 @@
-"""Darknet's YOLO: a text file a picture, a line a building, everything as a share of the picture's sides.
+"""YOLO dataset: a text file per image, a line per building, coordinates as fractions of the image size.
 
-Boxes as Darknet has them (class, middle, width, height), or outlines as Ultralytics has them (class, x, y, x, y, …).
+Boxes as in Darknet (class, center, width, height), or polygons as in Ultralytics YOLO (class, x, y, x, y, …).
 """
 
 from collections.abc import Iterable
@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import shapely
 
-from core.exports.datasets.images import put_png
-from core.exports.datasets.samples import Example
+from core.exports.datasets.images import save_png
+from core.exports.datasets.samples import ExportSample
 
 _DATA = """path: .
 train: images/train
@@ -23,38 +23,38 @@ names:
 
 @dataclass
 class Yolo:
-    """images/<side>/*.png, labels/<side>/*.txt, data.yaml for Ultralytics, obj.data and obj.names for Darknet."""
+    """YOLO writer: images/<split>/*.png, labels/<split>/*.txt; data.yaml (Ultralytics), obj.* (Darknet)."""
 
     folder: Path
     outlines: bool = False
-    _pictures: dict[str, list[str]] = field(default_factory=lambda: {"train": [], "val": []}, init=False)
+    _images: dict[str, list[str]] = field(default_factory=lambda: {"train": [], "val": []}, init=False)
 
-    def add(self, example: Example) -> None:
-        """Writes the picture and its lines."""
-        put_png(self.folder / "images" / example.side / f"{example.name}.png", example.pixels)
-        path = self.folder / "labels" / example.side / f"{example.name}.txt"
+    def add(self, sample: ExportSample) -> None:
+        """Save the image and its label file."""
+        save_png(self.folder / "images" / sample.split / f"{sample.name}.png", sample.pixels)
+        path = self.folder / "labels" / sample.split / f"{sample.name}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
-        lines = _outlines(example) if self.outlines else _boxes(example)
+        lines = _outlines(sample) if self.outlines else _boxes(sample)
         path.write_text("".join(f"0 {' '.join(f'{value:.6f}' for value in line)}\n" for line in lines))
-        self._pictures[example.side].append(f"images/{example.side}/{example.name}.png")
+        self._images[sample.split].append(f"images/{sample.split}/{sample.name}.png")
 
     def close(self) -> None:
-        """Writes the files that name the pictures and the class."""
-        for side, pictures in self._pictures.items():
-            (self.folder / f"{side}.txt").write_text("".join(f"{picture}\n" for picture in pictures))
+        """Write the image lists and the class names."""
+        for split, images in self._images.items():
+            (self.folder / f"{split}.txt").write_text("".join(f"{image}\n" for image in images))
         (self.folder / "data.yaml").write_text(_DATA)
         (self.folder / "obj.names").write_text("building\n")
         (self.folder / "obj.data").write_text("classes = 1\ntrain = train.txt\nvalid = val.txt\nnames = obj.names\n")
 
 
-def _boxes(example: Example) -> Iterable[Iterable[float]]:
-    rows, columns = example.shape
-    left, top, right, bottom = example.boxes.T / np.array([columns, rows, columns, rows])[:, None]
+def _boxes(sample: ExportSample) -> Iterable[Iterable[float]]:
+    rows, columns = sample.shape
+    left, top, right, bottom = sample.boxes.T / np.array([columns, rows, columns, rows])[:, None]
     return np.column_stack([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]).clip(0, 1)
 
 
-def _outlines(example: Example) -> Iterable[Iterable[float]]:
-    """The outer rings: the format has no holes."""
-    rows, columns = example.shape
-    for ring in shapely.get_exterior_ring(example.buildings):
+def _outlines(sample: ExportSample) -> Iterable[Iterable[float]]:
+    """Yield the exterior rings; the format has no holes."""
+    rows, columns = sample.shape
+    for ring in shapely.get_exterior_ring(sample.buildings):
         yield (shapely.get_coordinates(ring)[:-1] / (columns, rows)).clip(0, 1).ravel()

@@ -1,1 +1,1 @@
-"""Launchers start a job's process: on this machine or on a Ray cluster."""
+"""Launchers: start the process of a job on this machine or on a Ray cluster."""

@@ -1,4 +1,4 @@
-"""Where jobs run: what a worker asks of this machine, or of a cluster, to start them, watch them and end them."""
+"""Launcher protocol: start, poll and stop jobs on this machine or on a cluster."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,47 +7,49 @@ from core.jobs.queue import Job, State
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How a job ended."""
+class JobResult:
+    """Final state of a job."""
 
     state: State
     error: str | None = None
 
 
-class Launched(Protocol):
-    """A job that was started. None of its calls may take longer than some seconds: the worker's heart beats between."""
+class RunningJob(Protocol):
+    """Started job. Each call returns within seconds, because the worker sends its heartbeats in between."""
 
     @property
-    def taken_up(self) -> bool:
-        """Whether it had been started before, and went on without a worker."""
+    def reattached(self) -> bool:
+        """Tell whether the launcher reattached to a run that had continued without a worker."""
 
-    def wait(self, seconds: float) -> Outcome | None:
-        """How it ended, or None where it still runs after so many seconds; raises RunLost where it is gone through
-        no fault of its own, such as a cluster that died. Once it was told to stop, it ends as stopped."""
+    def wait(self, seconds: float) -> JobResult | None:
+        """Wait for the end of the job; None if it still runs after the timeout.
+
+        Raises:
+            RunLost: The run ended for an external reason, such as a cluster failure.
+        """
 
     def finish(self) -> None:
-        """Asks it to end soon and to keep what it has (JobFolder.ask_to_finish)."""
+        """Ask the job to finish early and keep its results (JobFolder.request_finish)."""
 
     def stop(self) -> None:
-        """Has all of it end within 5 s, which `wait` tells; once more does no harm."""
+        """Stop all processes of the job within 5 s; `wait` returns the result. Repeated calls are harmless."""
 
-    def leave(self) -> None:
-        """The worker leaves: a run on this machine is stopped, one on a cluster goes on unless it was told to stop."""
+    def detach(self) -> None:
+        """Detach at worker shutdown: stop a local run; a run on a cluster continues unless a stop was requested."""
 
 
 class Launcher(Protocol):
-    """A place where jobs run."""
+    """Backend that runs jobs."""
 
     @property
     def slots(self) -> int:
-        """How many jobs run there at once: 1 on this machine, many on a cluster."""
+        """Number of concurrent jobs: 1 on this machine, many on a cluster."""
 
-    def start(self, job: Job) -> Launched:
-        """Starts the job, or takes up its run that still goes on there.
+    def start(self, job: Job) -> RunningJob:
+        """Start the job, or reattach to its run if that still exists.
 
-        Raises ClusterAway (the job waits), CannotStart (it waits, too, but not for ever).
+        Raises ClusterUnreachable (the job is requeued) or CannotStart (requeued, but failed after repeated failures).
         """
 
     def device(self) -> str | None:
-        """What it computes on, in words: "CPU AMD EPYC, 2 cores", "Ray at http://… does not answer"; None until it is
-        known."""
+        """Describe the device, such as "CPU AMD EPYC, 2 cores" or "Ray at http://… does not answer", if known."""

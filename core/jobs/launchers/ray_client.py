@@ -1,4 +1,4 @@
-"""A Ray cluster, spoken to through its REST API (Ray Jobs), without importing ray.
+"""Client of the Ray Jobs REST API, without importing ray.
 
 https://docs.ray.io/en/latest/cluster/running-applications/job-submission/rest.html
 """
@@ -14,112 +14,115 @@ from typing import Any, TypeVar
 
 import requests
 
-from core.errors import ClusterAway, InvalidVariable
+from core.errors import ClusterUnreachable, InvalidVariable
 
-Said = TypeVar("Said")
-#: Seconds to wait for an answer. One worker watches many jobs in one thread, and its heartbeat must not wait.
-ANSWER_S = 4.0
-#: Seconds for which a cluster that did not answer is not asked again, so that sixteen jobs do not wait sixteen times.
-QUIET_S = 3.0
+Value = TypeVar("Value")
+#: Request timeout [s]: a worker polls many jobs in one thread, and its heartbeat must not be late.
+TIMEOUT_S = 4.0
+#: Time without requests after a failed one [s], so that sixteen jobs do not wait for sixteen timeouts.
+BACKOFF_S = 3.0
 _STATUSES = ("PENDING", "RUNNING", "SUCCEEDED", "FAILED", "STOPPED")
-_WANTED = "the address of Ray's dashboard, such as http://head:8265"
+_ADDRESS_FORMAT = "the URL of the Ray dashboard, such as http://head:8265"
 
 
 @dataclass(frozen=True)
 class RayJob:
-    """What Ray says of a job."""
+    """Status of a job as Ray reports it."""
 
     status: str  #: PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED
     message: str
-    error_type: str  #: why it failed, one of ray.job_submission.JobErrorType, or ""
-    exit_code: int | None  #: of the command; negative: the signal that ended it
+    error_type: str  #: a value of ray.job_submission.JobErrorType, or ""
+    exit_code: int | None  #: exit code of the command; negative: the signal that ended it
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing will change any more."""
+        """Tell whether the status is final."""
         return self.status in ("SUCCEEDED", "FAILED", "STOPPED")
 
     @classmethod
-    def of(cls, said: Mapping[str, Any]) -> "RayJob":
-        """From Ray's JSON; raises KeyError, TypeError, ValueError where it is not Ray's."""
-        if said["status"] not in _STATUSES:
-            raise ValueError(said["status"])
-        code = said.get("driver_exit_code")
+    def of(cls, details: Mapping[str, Any]) -> "RayJob":
+        """Parse Ray's JSON; raises KeyError, TypeError, ValueError for other content."""
+        if details["status"] not in _STATUSES:
+            raise ValueError(details["status"])
+        code = details.get("driver_exit_code")
         exit_code = None if code is None else int(code)
-        return cls(said["status"], str(said.get("message") or ""), str(said.get("error_type") or ""), exit_code)
+        return cls(
+            details["status"], str(details.get("message") or ""), str(details.get("error_type") or ""), exit_code
+        )
 
 
-class Cluster:
-    """The cluster at RAY_ADDRESS. Every call may raise ClusterAway."""
+class RayCluster:
+    """Ray cluster at a dashboard URL. Every call may raise ClusterUnreachable."""
 
     def __init__(self, address: str) -> None:
-        """`address` is that of Ray's dashboard, such as http://host:8265. Raises InvalidVariable."""
+        """Connect to the dashboard at `address`, such as http://host:8265; raises InvalidVariable."""
         if not re.fullmatch(r"https?://[^/\s]+(/\S*)?", address):
-            raise InvalidVariable(variable="RAY_ADDRESS", value=address, wanted=_WANTED)
+            raise InvalidVariable(variable="RAY_ADDRESS", value=address, wanted=_ADDRESS_FORMAT)
         self.address = address.rstrip("/")
-        self._quiet_until = float("-inf")
+        self._backoff_until = float("-inf")
 
     @classmethod
-    def of_environment(cls) -> "Cluster":
-        """The one RAY_ADDRESS names, else the one of this machine; raises InvalidVariable."""
+    def of_environment(cls) -> "RayCluster":
+        """Cluster at RAY_ADDRESS, by default on this machine; raises InvalidVariable."""
         return cls(os.environ.get("RAY_ADDRESS") or "http://127.0.0.1:8265")
 
-    def submit(self, order: Mapping[str, Any]) -> None:
-        """Puts a job into Ray's queue; `order` is the body of POST /api/jobs/."""
-        self._ask("POST", "/api/jobs/", itemgetter("submission_id"), json=order)
+    def submit(self, body: Mapping[str, Any]) -> None:
+        """Submit a job; `body` is that of POST /api/jobs/."""
+        self._request("POST", "/api/jobs/", itemgetter("submission_id"), json=body)
 
     def job(self, name: str) -> RayJob | None:
-        """The job submitted under this name; None where the cluster has none."""
-        return self._ask("GET", f"/api/jobs/{name}", RayJob.of, nothing=_is_unknown)
+        """Status of the job with this submission ID; None if the cluster does not know it."""
+        return self._request("GET", f"/api/jobs/{name}", RayJob.of, is_absent=_is_unknown)
 
     def log(self, name: str) -> str:
-        """All that Ray and the job wrote so far; nothing where it cannot be had, as when its machine is gone."""
-        return str(self._ask("GET", f"/api/jobs/{name}/logs", itemgetter("logs"), nothing=_is_broken) or "")
+        """Complete log of a job so far; empty if unavailable, as when its machine is gone."""
+        log = self._request("GET", f"/api/jobs/{name}/logs", itemgetter("logs"), lambda reply: reply.status_code == 500)
+        return str(log or "")
 
     def stop(self, name: str) -> None:
-        """Asks Ray to end the job's processes: SIGTERM, some seconds later SIGKILL."""
-        self._ask("POST", f"/api/jobs/{name}/stop", itemgetter("stopped"), nothing=_is_unknown)
+        """Stop the processes of a job: SIGTERM, some seconds later SIGKILL."""
+        self._request("POST", f"/api/jobs/{name}/stop", itemgetter("stopped"), is_absent=_is_unknown)
 
     def resources(self) -> dict[str, float]:
-        """What all its machines have together: "CPU", "GPU" and others."""
-        return self._ask("GET", "/api/v0/nodes?limit=10000", _total) or {}
+        """Sum the resources of the cluster: "CPU", "GPU" and others."""
+        return self._request("GET", "/api/v0/nodes?limit=10000", _sum_resources) or {}
 
-    def _ask(
-        self, method: str, path: str, read: Callable[[Any], Said],
-        nothing: Callable[[requests.Response], bool] = lambda _answer: False, json: Any = None,
-    ) -> Said | None:  # fmt: skip
-        """What `read` makes of Ray's JSON, None where the answer means `nothing`; all else is ClusterAway."""
-        answer = self._answer(method, path, json)
-        if nothing(answer):
+    def _request(
+        self, method: str, path: str, read: Callable[[Any], Value],
+        is_absent: Callable[[requests.Response], bool] = lambda _send: False, json: Any = None,
+    ) -> Value | None:  # fmt: skip
+        """Send a request and parse the JSON of its response with `read`; None if `is_absent` of the response.
+
+        Raises ClusterUnreachable.
+        """
+        response = self._send(method, path, json)
+        if is_absent(response):
             return None
-        if not answer.ok:
-            raise ClusterAway(address=self.address, detail=_refusal(answer))
+        if not response.ok:
+            raise ClusterUnreachable(address=self.address, detail=_error_detail(response))
         try:
-            return read(answer.json())
-        except (ValueError, LookupError, TypeError, AttributeError) as error:  # the page of a login, say
-            raise ClusterAway(address=self.address, detail="it does not answer as Ray does") from error
+            return read(response.json())
+        except (ValueError, LookupError, TypeError, AttributeError) as error:  # for instance a login page
+            raise ClusterUnreachable(address=self.address, detail="unexpected response") from error
 
-    def _answer(self, method: str, path: str, json: Any) -> requests.Response:
-        if time.monotonic() < self._quiet_until:
-            raise ClusterAway(address=self.address, detail="no answer")
+    def _send(self, method: str, path: str, json: Any) -> requests.Response:
+        if time.monotonic() < self._backoff_until:
+            raise ClusterUnreachable(address=self.address, detail="no response")
         try:
-            return requests.request(method, self.address + path, json=json, auth=_with_token, timeout=ANSWER_S)
+            return requests.request(method, self.address + path, json=json, auth=_add_token, timeout=TIMEOUT_S)
         except requests.RequestException as error:
-            self._quiet_until = time.monotonic() + QUIET_S
-            raise ClusterAway(address=self.address, detail=_cause(error)) from error
+            self._backoff_until = time.monotonic() + BACKOFF_S
+            cause = "timeout" if isinstance(error, requests.Timeout) else "no connection"
+            raise ClusterUnreachable(address=self.address, detail=cause) from error
 
 
-def _is_unknown(answer: requests.Response) -> bool:
-    """Whether Ray does not know the job; 404 without its words is of a proxy in front of it."""
-    return answer.status_code == 404 and "does not exist" in answer.text
+def _is_unknown(response: requests.Response) -> bool:
+    """Tell whether Ray does not know the job; a 404 without Ray's message comes from a proxy."""
+    return response.status_code == 404 and "does not exist" in response.text
 
 
-def _is_broken(answer: requests.Response) -> bool:
-    return answer.status_code == 500
-
-
-def _total(nodes: Any) -> dict[str, float]:
-    """What machines have together, from Ray's JSON."""
+def _sum_resources(nodes: Any) -> dict[str, float]:
+    """Sum the resources of all machines, from Ray's JSON."""
     total: dict[str, float] = {}
     for node in nodes["data"]["result"]["result"]:
         if node["state"] == "ALIVE":
@@ -128,21 +131,17 @@ def _total(nodes: Any) -> dict[str, float]:
     return total
 
 
-def _cause(error: requests.RequestException) -> str:
-    return "no answer in time" if isinstance(error, requests.Timeout) else "no connection"
+def _error_detail(response: requests.Response) -> str:
+    if response.status_code in (401, 403):
+        return "authentication required: set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
+    last = response.text.strip().rsplit("\n", 1)[-1][:200]
+    return f"status {response.status_code}, {last or response.reason}"
 
 
-def _refusal(answer: requests.Response) -> str:
-    if answer.status_code in (401, 403):
-        return "it wants its token: set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
-    last = answer.text.strip().rsplit("\n", 1)[-1][:200]
-    return f"status {answer.status_code}, {last or answer.reason}"
+def _add_token(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Add the token of RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token, as the Ray client does.
 
-
-def _with_token(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Ray's own ways to a token: RAY_AUTH_TOKEN, the file RAY_AUTH_TOKEN_PATH, ~/.ray/auth_token.
-
-    Given as `auth`, it also keeps requests from sending what ~/.netrc has for the host.
+    Passed as `auth`, it also prevents requests from sending credentials of ~/.netrc.
     """
     token = None if os.environ.get("RAY_AUTH_MODE", "").lower() == "disabled" else _token()
     if token:

@@ -1,15 +1,15 @@
-"""The launcher that the settings name."""
+"""Launcher selection by GROUNDPLAN_LAUNCHER."""
 
 from core.jobs.launchers.base import Launcher
 from core.settings import settings
 
 
-def launcher() -> Launcher:
-    """The one that GROUNDPLAN_LAUNCHER names."""
+def make_launcher() -> Launcher:
+    """Create the launcher of GROUNDPLAN_LAUNCHER."""
     if settings().launcher == "ray":
-        from core.jobs.launchers.ray import Ray
+        from core.jobs.launchers.ray import RayLauncher
 
-        return Ray()
-    from core.jobs.launchers.local import Local
+        return RayLauncher()
+    from core.jobs.launchers.local import LocalLauncher
 
-    return Local()
+    return LocalLauncher()

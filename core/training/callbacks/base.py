@@ -1,4 +1,4 @@
-"""What a training shows those who look on, and who they are. One that fails is switched off; training goes on."""
+"""Training callbacks: protocol, and a wrapper that disables a callback after an error while training continues."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -9,70 +9,81 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import GroundplanError
-from core.runs.prediction_film import Windows
+from core.runs.prediction_film import PreviewBatch
 from core.runs.run import Run
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What an epoch has come to."""
+    """Results of an epoch."""
 
     number: int  #: counted from 1
-    figures: Mapping[str, float]  #: the row of metrics.jsonl
-    probability: NDArray[np.float32]  #: (n, side, side) of the windows, 0 to 1
+    metrics: Mapping[str, float]  #: its row of metrics.jsonl
+    probability: NDArray[np.float32]  #: prediction for the preview crops, (n, side, side), 0 to 1
 
 
-class Watcher(Protocol):
-    """Told of a training, in this order. May raise GroundplanError and OSError, and nothing else."""
+class Callback(Protocol):
+    """Callback of a training, called in this order; may raise only GroundplanError and OSError."""
 
-    def begin(self, run: Run, windows: Windows, done: int, /) -> None:
-        """Before the first epoch. `done` epochs are whole (more than 0 when resumed): what lies beyond is dropped."""
+    def begin(self, run: Run, preview: PreviewBatch, epochs_done: int, /) -> None:
+        """Called before the first epoch; results beyond the completed epochs are dropped.
+
+        Args:
+            run: The run.
+            preview: Validation crops that are predicted after every epoch.
+            epochs_done: Completed epochs, more than 0 if the training is resumed.
+        """
 
     def end_epoch(self, epoch: Epoch, /) -> None:
-        """After every epoch."""
+        """Called after every epoch."""
 
     def close(self, failed: bool = False, /) -> None:
-        """At the end, also after a failure: lets go of files and connections. May be called twice."""
+        """Close files and connections, at the end or after a failure; may be called twice."""
 
 
 @dataclass
-class Guarded:
-    """A watcher whose failure never ends a training: the first one switches it off, with a line in the run's log."""
+class FaultTolerantCallback:
+    """Wrapper that disables a callback at its first error, with a line in the log of the run."""
 
-    watcher: Watcher
+    callback: Callback
     _run: Run | None = field(default=None, init=False)
-    _on: bool = field(default=True, init=False)
+    _enabled: bool = field(default=True, init=False)
 
-    def begin(self, run: Run, windows: Windows, done: int) -> None:
-        """As `Watcher.begin`, but never raises."""
+    def begin(self, run: Run, preview: PreviewBatch, epochs_done: int) -> None:
+        """Run `Callback.begin` without raising.
+
+        Args:
+            run: The run.
+            preview: Validation crops that are predicted after every epoch.
+            epochs_done: Completed epochs.
+        """
         self._run = run
-        with self._forgiving():
-            self.watcher.begin(run, windows, done)
+        with self._tolerating_errors():
+            self.callback.begin(run, preview, epochs_done)
 
     def end_epoch(self, epoch: Epoch) -> None:
-        """As `Watcher.end_epoch`, but never raises."""
-        if self._on:
-            with self._forgiving():
-                self.watcher.end_epoch(epoch)
+        """Run `Callback.end_epoch` without raising."""
+        if self._enabled:
+            with self._tolerating_errors():
+                self.callback.end_epoch(epoch)
 
     def close(self, failed: bool = False) -> None:
-        """As `Watcher.close`, but never raises."""
-        if self._on:
-            with self._forgiving():
-                self.watcher.close(failed)
+        """Run `Callback.close` without raising."""
+        if self._enabled:
+            with self._tolerating_errors():
+                self.callback.close(failed)
 
     @contextmanager
-    def _forgiving(self) -> Iterator[None]:
+    def _tolerating_errors(self) -> Iterator[None]:
         try:
             yield
         except (OSError, GroundplanError) as error:
-            self._on = False
-            # On a full disk not even this line, or the end of a file, can be written.
+            self._enabled = False
+            # On a full disk, neither this line nor the end of a file can be written.
             with suppress(OSError, GroundplanError):
-                self._say(f"{type(self.watcher).__name__} was switched off, training goes on: {error}")
+                if self._run:
+                    reason = " ".join(str(error).split())
+                    name = type(self.callback).__name__.removesuffix("Callback")
+                    self._run.log(f"{name} was disabled after an error; training continues: {reason}")
             with suppress(OSError, GroundplanError):
-                self.watcher.close(True)
-
-    def _say(self, text: str) -> None:
-        if self._run:
-            self._run.log(" ".join(text.split()))
+                self.callback.close(True)

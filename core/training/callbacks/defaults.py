@@ -1,21 +1,21 @@
-"""The callbacks of every training."""
+"""Default callbacks of a training."""
 
 import os
 
-from core.training.callbacks.base import Guarded, Watcher
+from core.training.callbacks.base import Callback, FaultTolerantCallback
 
 
-def watchers() -> list[Watcher]:
-    """Those that look on in this process, new for each training: the film, TensorBoard, MLflow where an address is set.
+def default_callbacks() -> list[Callback]:
+    """Create the callbacks of a training: prediction film, TensorBoard, and MLflow if MLFLOW_TRACKING_URI is set.
 
-    None of them raises anything: what fails is switched off and told in the run's log.
+    None of them raises: one that fails is disabled, with a line in the log of the run.
     """
-    # They import this module, and TensorBoard's format takes a moment to load.
-    from core.training.callbacks.film import FilmStrip
-    from core.training.callbacks.mlflow import MLflow
-    from core.training.callbacks.tensorboard import TensorBoard
+    # Imported here, because the format of TensorBoard takes a moment to load.
+    from core.training.callbacks.film import FilmCallback
+    from core.training.callbacks.mlflow import MLflowCallback
+    from core.training.callbacks.tensorboard import TensorBoardCallback
 
-    chosen: list[Watcher] = [FilmStrip(), TensorBoard()]
+    callbacks: list[Callback] = [FilmCallback(), TensorBoardCallback()]
     if os.environ.get("MLFLOW_TRACKING_URI"):
-        chosen.append(MLflow())
-    return [Guarded(watcher) for watcher in chosen]
+        callbacks.append(MLflowCallback())
+    return [FaultTolerantCallback(callback) for callback in callbacks]

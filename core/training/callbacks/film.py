@@ -1,27 +1,37 @@
-"""The callback that draws the prediction film."""
+"""Callback that writes the prediction film."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.runs.prediction_film import Film, Windows
+from core.runs.prediction_film import Film, PreviewBatch
 from core.runs.run import Run
 from core.training.callbacks.base import Epoch
 
 
 @dataclass
-class FilmStrip:
-    """The watcher that makes the film."""
+class FilmCallback:
+    """Writes a frame of the prediction film after every epoch."""
 
     _film: Film = field(default=Film(Path()), init=False)
 
-    def begin(self, run: Run, windows: Windows, done: int) -> None:
-        """As `Watcher.begin`; raises CannotWrite, DiskFull."""
+    def begin(self, run: Run, preview: PreviewBatch, epochs_done: int) -> None:
+        """Write image and ground truth of the preview crops.
+
+        Args:
+            run: The run.
+            preview: Validation crops that are predicted after every epoch.
+            epochs_done: Completed epochs.
+
+        Raises:
+            CannotWrite: The film cannot be written.
+            DiskFull: The disk is full.
+        """
         self._film = Film(run.path / "film")
-        self._film.begin(windows, done)
+        self._film.begin(preview, epochs_done)
 
     def end_epoch(self, epoch: Epoch) -> None:
-        """As `Watcher.end_epoch`; raises CannotWrite, DiskFull."""
+        """Add the frame of the epoch; raises CannotWrite, DiskFull."""
         self._film.add(epoch.number, epoch.probability)
 
     def close(self, failed: bool = False) -> None:
-        """Nothing is open."""
+        """Do nothing: no file stays open."""

@@ -1,7 +1,7 @@
-"""Runs in MLflow too, where MLFLOW_TRACKING_URI names a server (optional: requirements-mlflow.txt).
+"""MLflow callback: logs a run to the server that MLFLOW_TRACKING_URI names (optional: requirements-mlflow.txt).
 
-The id MLflow gives is kept in the run's mlflow.json, so that a resumed training goes on in the same MLflow run. An
-epoch that was trained twice is there twice, since MLflow forgets nothing.
+The id of the MLflow run is kept in mlflow.json of the run, so that a resumed training continues the same MLflow run. An
+epoch that was trained twice is there twice, because MLflow deletes no metrics.
 """
 
 import os
@@ -9,16 +9,17 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from core.atomic_files import replacing
+from core.atomic_files import atomic_write
+from core.compat import to_stored
 from core.errors import MLflowFailed, NoMLflow
-from core.runs.prediction_film import Windows
+from core.runs.prediction_film import PreviewBatch
 from core.runs.run import Run
 from core.training.callbacks.base import Epoch
 
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
-#: Where runs go, unless MLFLOW_EXPERIMENT_NAME says otherwise.
+#: Default experiment, without MLFLOW_EXPERIMENT_NAME.
 EXPERIMENT = "Groundplan"
-#: By itself MLflow would try for minutes while the training stands still, and send statistics of use to its makers.
-#: What a person has set wins.
+#: Environment variables, unless set: by default MLflow retries for minutes while the training waits, and sends usage
+#: statistics.
 _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "2",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -37,91 +38,103 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
-#: What MLflow says of runs it does not have, or that somebody put into its bin.
-_GONE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-#: Characters of a parameter's value, and of a reason in the run's log.
-_LONGEST, _REASON = 6000, 300
+#: Error codes of MLflow for runs that do not exist or were deleted.
+_MISSING_RUN_CODES = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+#: Maximum length of the value of a parameter, and of a reason in the log of the run.
+_MAX_VALUE, _MAX_REASON = 6000, 300
 
 
 @dataclass
-class MLflow:
-    """The watcher that logs a run there: parameters once, figures after every epoch, and how it ended."""
+class MLflowCallback:
+    """Logs parameters, metrics after every epoch, and the final status to MLflow."""
 
     _client: "MlflowClient | None" = field(default=None, init=False)
     _id: str = field(default="", init=False)
 
-    def begin(self, run: Run, _windows: Windows, _done: int) -> None:
-        """As `Watcher.begin`; raises NoMLflow, MLflowFailed, CannotWrite, DiskFull."""
+    def begin(self, run: Run, _preview: PreviewBatch, _epochs_done: int) -> None:
+        """Start an MLflow run, or continue that of an earlier start.
+
+        Args:
+            run: The run.
+            _preview: Not used.
+            _epochs_done: Not used.
+
+        Raises:
+            NoMLflow: MLflow is not installed.
+            MLflowFailed: The server refuses or does not respond.
+            CannotWrite: The id of the run cannot be written.
+            DiskFull: The disk is full.
+        """
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         try:
             import mlflow
         except ImportError as error:
             raise NoMLflow from error
-        with self._speaking():
+        with self._converting_errors():
             self._client = mlflow.MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
-            self._id = self._known(run) or self._new(run)
+            self._id = self._continue(run) or self._create(run)
 
     def end_epoch(self, epoch: Epoch) -> None:
-        """As `Watcher.end_epoch`; raises MLflowFailed. What is no number is left out."""
+        """Log the finite metrics of the epoch; raises MLflowFailed."""
         if self._client is None:
             return
         from mlflow.entities import Metric
 
-        now = int(time.time() * 1000)
-        figures = {name: value for name, value in epoch.figures.items() if name != "epoch" and isfinite(value)}
-        with self._speaking():
-            self._client.log_batch(self._id, [Metric(*figure, now, epoch.number) for figure in figures.items()])
+        time_ms = int(time.time() * 1000)
+        metrics = {name: value for name, value in epoch.metrics.items() if name != "epoch" and isfinite(value)}
+        with self._converting_errors():
+            self._client.log_batch(self._id, [Metric(*metric, time_ms, epoch.number) for metric in metrics.items()])
 
     def close(self, failed: bool = False) -> None:
-        """As `Watcher.close`; raises MLflowFailed."""
+        """Set the final status of the MLflow run; raises MLflowFailed."""
         if self._client is not None:
-            with self._speaking():
+            with self._converting_errors():
                 self._client.set_terminated(self._id, "FAILED" if failed else "FINISHED")
             self._client = None
 
-    def _known(self, run: Run) -> str:
-        """The MLflow run of an earlier start, going on; "" where there is none, or the server has none such."""
+    def _continue(self, run: Run) -> str:
+        """Continue the MLflow run of an earlier start; "" if there is none, or the server does not have it."""
         from mlflow.exceptions import MlflowException
 
         try:
-            known = str(orjson.loads(_file(run).read_bytes())["run_id"])
+            run_id = str(orjson.loads(_file(run).read_bytes())["run_id"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return ""
         try:
-            self._mlflow.update_run(known, status="RUNNING")
+            self._mlflow.update_run(run_id, status="RUNNING")
         except MlflowException as error:
-            if error.error_code not in _GONE:
+            if error.error_code not in _MISSING_RUN_CODES:
                 raise
             return ""
-        return known
+        return run_id
 
-    def _new(self, run: Run) -> str:
+    def _create(self, run: Run) -> str:
         from mlflow.entities import Param
 
         client = self._mlflow
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
         experiment = client.get_experiment_by_name(name)
-        where = experiment.experiment_id if experiment else client.create_experiment(name)
-        made = str(client.create_run(where, run_name=run.name).info.run_id)
-        with replacing(_file(run)) as part:
-            part.write_bytes(orjson.dumps({"run_id": made}))
-        client.log_batch(made, params=[Param(*one) for one in _parameters(run).items()])
-        return made
+        experiment_id = experiment.experiment_id if experiment else client.create_experiment(name)
+        run_id = str(client.create_run(experiment_id, run_name=run.name).info.run_id)
+        with atomic_write(_file(run)) as temporary:
+            temporary.write_bytes(orjson.dumps({"run_id": run_id}))
+        client.log_batch(run_id, params=[Param(*parameter) for parameter in _parameters(run).items()])
+        return run_id
 
     @property
     def _mlflow(self) -> "MlflowClient":
-        assert self._client is not None, "begin has made one"
+        assert self._client is not None, "begin creates it"
         return self._client
 
     @contextmanager
-    def _speaking(self) -> Iterator[None]:
-        """Turns what MLflow raises into MLflowFailed, and says nothing to it any more afterwards."""
+    def _converting_errors(self) -> Iterator[None]:
+        """Convert errors of MLflow to MLflowFailed, after which nothing is sent any more."""
         from mlflow.exceptions import MlflowException
 
         try:
             yield
-        # A server that is not MLflow answers what is no JSON; a database's driver may not be installed.
+        # Another server may answer something other than JSON; the driver of a database may not be installed.
         except (MlflowException, ValueError, ImportError) as error:
             self._client = None
             address = _without_password(os.environ["MLFLOW_TRACKING_URI"])
@@ -133,11 +146,11 @@ def _file(run: Run) -> Path:
 
 
 def _reason(error: Exception) -> str:
-    """Why, in short: the first sentence of what MLflow says."""
-    unheard = error.__cause__ or error.__context__
-    if isinstance(unheard, OSError):  # as all of requests' exceptions are
-        return f"it does not answer ({type(unheard).__name__})"
-    return _without_password(str(error)).split(". ")[0][:_REASON].rstrip(".")
+    """Short reason of an error: the first sentence of its message."""
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, OSError):  # so are all exceptions of requests
+        return f"no response ({type(cause).__name__})"
+    return _without_password(str(error)).split(". ")[0][:_MAX_REASON].rstrip(".")
 
 
 def _without_password(text: str) -> str:
@@ -145,22 +158,22 @@ def _without_password(text: str) -> str:
 
 
 def _parameters(run: Run) -> dict[str, str]:
-    """What the person chose, flat, and what it met: MLflow takes texts, none of them empty."""
+    """Flatten the configuration and facts of a run: MLflow takes strings, none of them empty."""
     record = run.record
-    facts = {
-        **asdict(record.config),
+    values = {
+        **to_stored(record.config),
         "train_tiles": len(record.train_tiles),
         "validation_tiles": len(record.validation_tiles),
         "device": record.device,
         "weights": record.parameters,
         "continues": record.continues,
     }
-    return {name: text[:_LONGEST] for name, value in _flat(facts) if (text := str(value))}
+    return {name: text[:_MAX_VALUE] for name, value in _flatten(values) if (text := str(value))}
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in values.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from _flatten(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value

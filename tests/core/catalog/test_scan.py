@@ -93,7 +93,7 @@ def test_the_layouts_may_lie_in_one_folder(tmp_path):
         layout(tmp_path / layout.__name__)
     found = scan(tmp_path)
     assert [tile.id for tile in found.tiles] == ["AOI_1_RIO_img1", "AOI_2_Vegas_img1"]
-    assert found.summary() == "2 tiles in 2 areas, 2 labelled with 4 buildings (nothing to repair), 0 problems"
+    assert found.summary() == "2 tiles in 2 areas, all labeled, 4 buildings"
 
 
 def test_tiles_come_in_the_order_of_their_numbers(tmp_path):
@@ -105,7 +105,7 @@ def test_tiles_come_in_the_order_of_their_numbers(tmp_path):
 def test_a_single_file_may_be_named(tmp_path):
     path = image(tmp_path / "3band_AOI_1_RIO_img1.tif")
     (tile,) = scan(path, attribution="me").tiles
-    assert (tile.image, tile.attribution, tile.is_labelled, tile.buildings) == (path, "me", False, None)
+    assert (tile.image, tile.attribution, tile.is_labeled, tile.buildings) == (path, "me", False, None)
 
 
 def test_any_crs_and_any_size(tmp_path):
@@ -162,7 +162,9 @@ def test_odd_geometries_are_repaired_counted_and_reported(tmp_path):
     found = scan(tmp_path)
     (tile,) = found.tiles
     assert found.repairs == Repairs(repaired=1, dropped=1, skipped=1, multipart=1)
-    assert tile.repairs == "1 repaired, 1 dropped, 1 skipped, 1 multipart"
+    assert tile.repairs == (
+        "1 invalid polygon repaired, 1 unusable shape dropped, 1 non-polygon skipped, 1 multipart polygon split"
+    )
     assert tile.repairs in found.summary()
     assert tile.buildings == 1 + 2 + 3
     assert found.problems == ()
@@ -173,14 +175,14 @@ def test_an_empty_label_file_means_no_building(tmp_path, text):
     image(tmp_path / "3band_AOI_1_RIO_img1.tif")
     (tmp_path / "Geo_AOI_1_RIO_img1.geojson").write_bytes(text)
     (tile,) = scan(tmp_path).tiles
-    assert (tile.is_labelled, tile.buildings, tile.built_share) == (True, 0, 0)
+    assert (tile.is_labeled, tile.buildings, tile.built_share) == (True, 0, 0)
 
 
 def test_tiles_without_labels_are_unlabelled(tmp_path):
     image(tmp_path / "3band_AOI_1_RIO_img1.tif")
     found = scan(tmp_path)
     (tile,) = found.tiles
-    assert (tile.is_labelled, tile.buildings, tile.built_share, found.problems) == (False, None, None, ())
+    assert (tile.is_labeled, tile.buildings, tile.built_share, found.problems) == (False, None, None, ())
 
 
 def test_labels_without_a_tile_are_told(tmp_path):
@@ -189,7 +191,7 @@ def test_labels_without_a_tile_are_told(tmp_path):
     found = scan(tmp_path)
     assert [tile.id for tile in found.tiles] == ["AOI_1_RIO_img1"]
     assert found.problems == (
-        "Geo_AOI_1_RIO_img2.geojson has no image beside it. Put the image of AOI_1_RIO_img2 into the folder.",
+        "Geo_AOI_1_RIO_img2.geojson has no matching image. Add the image of AOI_1_RIO_img2 to the folder.",
     )
 
 
@@ -206,7 +208,7 @@ def test_unreadable_labels_leave_the_tile_unlabelled(tmp_path, text, why):
     (tmp_path / "Geo_AOI_1_RIO_img1.geojson").write_text(text)
     found = scan(tmp_path)
     (tile,), (problem,) = found.tiles, found.problems
-    assert (tile.is_labelled, tile.buildings) == (False, None)
+    assert (tile.is_labeled, tile.buildings) == (False, None)
     assert problem.startswith("Geo_AOI_1_RIO_img1.geojson")
     assert why in problem
 
@@ -254,11 +256,11 @@ def dangling(path):
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
-        (truncated, "is damaged or ends too early"),
+        (truncated, "is damaged or truncated"),
         (jpeg, "is not a GeoTIFF (a JPEG)"),
         (vrt, "is not a GeoTIFF (a VRT)"),
-        (without_crs, "does not say where on the earth it lies"),
-        (nowhere, "does not say where on the earth it lies"),
+        (without_crs, "has no coordinate reference system"),
+        (nowhere, "has no coordinate reference system"),
         (empty, "is not a GeoTIFF (an empty file)"),
         (folder, "does not exist"),
         (dangling, "does not exist"),
@@ -299,14 +301,14 @@ def test_images_with_names_in_no_layout_are_told(tmp_path):
     (tmp_path / "readme.txt").touch()
     found = scan(tmp_path)
     assert len(found.tiles) == 1
-    assert found.problems == ("holiday.tif has a name in no SpaceNet layout. Rename it, or leave it out.",)
+    assert found.problems == ("holiday.tif is not named in a SpaceNet layout. Rename it, or leave it out.",)
 
 
 @pytest.mark.parametrize("name", ["holiday.tif", "readme.txt"])
 def test_a_folder_in_no_layout_is_refused(tmp_path, name):
     (tmp_path / name).touch()
     for path in (tmp_path, tmp_path / name):
-        with pytest.raises(UnknownLayout, match=f"^{path.name} holds no tile in a SpaceNet layout"):
+        with pytest.raises(UnknownLayout, match=f"^{path.name} contains no tiles in a SpaceNet layout"):
             scan(path)
 
 
@@ -331,7 +333,7 @@ def test_progress_names_each_tile_and_ends_at_one(tmp_path):
         image(tmp_path / f"3band_AOI_1_RIO_img{number}.tif")
     said = []
     scan(tmp_path, report=lambda *progress: said.append(progress))
-    assert said == [(0.5, "reading AOI_1_RIO_img1"), (1.0, "reading AOI_1_RIO_img2")]
+    assert said == [(0.5, "Reading AOI_1_RIO_img1"), (1.0, "Reading AOI_1_RIO_img2")]
 
 
 # Tables of a whole AOI
@@ -363,14 +365,14 @@ def test_a_broken_table_is_told(tmp_path):
     (tmp_path / "summaryData").mkdir()
     (tmp_path / SUMMARY).write_text("a,b\n1,2\n")
     found = scan(tmp_path)
-    assert not found.tiles[0].is_labelled
+    assert not found.tiles[0].is_labeled
     assert found.problems[0].startswith("AOI_2_Vegas_Train_Building_Solutions.csv is not a SpaceNet CSV")
 
 
 def test_a_table_in_pixels_of_the_colour_image_is_not_laid_over_another(tmp_path):
     image(tmp_path / "MUL_AOI_2_Vegas_img1.tif", small(grid_at()), 8)
     table(tmp_path / SUMMARY, [("AOI_2_Vegas_img1", 1, box(0, 0, 32, 64).wkt)])
-    assert not scan(tmp_path).tiles[0].is_labelled
+    assert not scan(tmp_path).tiles[0].is_labeled
 
 
 # Real tiles
@@ -390,7 +392,7 @@ def test_the_real_tiles_come_in_as_the_readme_says(shared):
     shares = [round(100 * tile.nodata_share) for tile in by_aoi["AOI_1_RIO"]]
     assert (min(shares), max(shares)) == (69, 89)
     (paris,) = by_aoi["AOI_3_Paris"]
-    assert (paris.is_labelled, paris.buildings) == (False, None)
+    assert (paris.is_labeled, paris.buildings) == (False, None)
     assert {tile.attribution for tile in found.tiles} == {SPACENET}
 
 
@@ -432,7 +434,7 @@ def test_an_index_lists_tiles_that_are_not_here(tmp_path):
     index(tmp_path / "AOI_2_Vegas_Train_Tindex.geojson", dict(zip(names, grounds, strict=True)))
     found = scan(tmp_path)
     assert [tile.id for tile in found.tiles] == ["AOI_2_Vegas_img9", "AOI_2_Vegas_img10"]
-    assert not any(tile.is_here or tile.is_labelled for tile in found.tiles)
+    assert not any(tile.is_downloaded or tile.is_labeled for tile in found.tiles)
     assert found.tiles[0].attribution == SPACENET
     assert "2 not downloaded" in found.summary()
 
@@ -440,7 +442,7 @@ def test_an_index_lists_tiles_that_are_not_here(tmp_path):
 def test_an_index_beside_tiles_gives_both(tmp_path):
     image(tmp_path / "3band_AOI_1_RIO_img1.tif")
     index(tmp_path / "AOI_2_Vegas_Train_Tindex.geojson", {"PAN_AOI_2_Vegas_img1.tif": box(0, 0, 1, 1)})
-    assert {tile.id: tile.is_here for tile in scan(tmp_path).tiles} == {
+    assert {tile.id: tile.is_downloaded for tile in scan(tmp_path).tiles} == {
         "AOI_1_RIO_img1": True,
         "AOI_2_Vegas_img1": False,
     }
@@ -456,7 +458,7 @@ def test_what_is_no_index_is_told_by_name(tmp_path, text):
 
 
 def test_an_index_without_tiles_says_so(tmp_path):
-    with pytest.raises(NotATileIndex, match="no feature has the location of a tile"):
+    with pytest.raises(NotATileIndex, match="no feature names the location of a tile"):
         read_index(index(tmp_path / "x_Tindex.geojson", {"holiday.jpg": box(0, 0, 1, 1)}))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.catalog import spacenet_names
-from core.catalog.spacenet_names import LABELS, Named, attribution, is_summary, parse
+from core.catalog.spacenet_names import LABELS, ParsedName, attribution, is_summary, parse
 
 VEGAS = ("AOI_2_Vegas", "AOI_2_Vegas_img225")
 
@@ -13,21 +13,24 @@ VEGAS = ("AOI_2_Vegas", "AOI_2_Vegas_img225")
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("3band_AOI_1_RIO_img1.tif", Named("AOI_1_RIO", "AOI_1_RIO_img1", "3band")),
-        ("8band_AOI_1_RIO_img6940.tif", Named("AOI_1_RIO", "AOI_1_RIO_img6940", "8band")),
-        ("Geo_AOI_1_RIO_img1.geojson", Named("AOI_1_RIO", "AOI_1_RIO_img1", LABELS)),
-        ("PAN_AOI_2_Vegas_img225.tif", Named(*VEGAS, "PAN")),
-        ("MUL_AOI_2_Vegas_img225.tif", Named(*VEGAS, "MUL")),
-        ("MUL-PanSharpen_AOI_2_Vegas_img225.tif", Named(*VEGAS, "MUL-PanSharpen")),
-        ("RGB-PanSharpen_AOI_2_Vegas_img225.tif", Named(*VEGAS, "RGB-PanSharpen")),
-        ("buildings_AOI_2_Vegas_img225.geojson", Named(*VEGAS, LABELS)),
-        ("SN2_buildings_train_AOI_2_Vegas_PS-RGB_img225.tif", Named(*VEGAS, "PS-RGB")),
-        ("SN2_buildings_train_AOI_2_Vegas_MS_img225.tif", Named(*VEGAS, "MS")),
-        ("SN2_buildings_train_AOI_2_Vegas_PS-MS_img225.tif", Named(*VEGAS, "PS-MS")),
-        ("SN2_buildings_train_AOI_2_Vegas_PAN_img225.tif", Named(*VEGAS, "PAN")),
-        ("SN2_buildings_test_AOI_2_Vegas_PS-RGB_img225.tif", Named(*VEGAS, "PS-RGB")),
-        ("SN2_buildings_train_AOI_2_Vegas_geojson_buildings_img225.geojson", Named(*VEGAS, LABELS)),
-        ("RGB-PanSharpen_AOI_20_Banepa_img9041.TIF", Named("AOI_20_Banepa", "AOI_20_Banepa_img9041", "RGB-PanSharpen")),
+        ("3band_AOI_1_RIO_img1.tif", ParsedName("AOI_1_RIO", "AOI_1_RIO_img1", "3band")),
+        ("8band_AOI_1_RIO_img6940.tif", ParsedName("AOI_1_RIO", "AOI_1_RIO_img6940", "8band")),
+        ("Geo_AOI_1_RIO_img1.geojson", ParsedName("AOI_1_RIO", "AOI_1_RIO_img1", LABELS)),
+        ("PAN_AOI_2_Vegas_img225.tif", ParsedName(*VEGAS, "PAN")),
+        ("MUL_AOI_2_Vegas_img225.tif", ParsedName(*VEGAS, "MUL")),
+        ("MUL-PanSharpen_AOI_2_Vegas_img225.tif", ParsedName(*VEGAS, "MUL-PanSharpen")),
+        ("RGB-PanSharpen_AOI_2_Vegas_img225.tif", ParsedName(*VEGAS, "RGB-PanSharpen")),
+        ("buildings_AOI_2_Vegas_img225.geojson", ParsedName(*VEGAS, LABELS)),
+        ("SN2_buildings_train_AOI_2_Vegas_PS-RGB_img225.tif", ParsedName(*VEGAS, "PS-RGB")),
+        ("SN2_buildings_train_AOI_2_Vegas_MS_img225.tif", ParsedName(*VEGAS, "MS")),
+        ("SN2_buildings_train_AOI_2_Vegas_PS-MS_img225.tif", ParsedName(*VEGAS, "PS-MS")),
+        ("SN2_buildings_train_AOI_2_Vegas_PAN_img225.tif", ParsedName(*VEGAS, "PAN")),
+        ("SN2_buildings_test_AOI_2_Vegas_PS-RGB_img225.tif", ParsedName(*VEGAS, "PS-RGB")),
+        ("SN2_buildings_train_AOI_2_Vegas_geojson_buildings_img225.geojson", ParsedName(*VEGAS, LABELS)),
+        (
+            "RGB-PanSharpen_AOI_20_Banepa_img9041.TIF",
+            ParsedName("AOI_20_Banepa", "AOI_20_Banepa_img9041", "RGB-PanSharpen"),
+        ),
     ],
 )  # fmt: skip
 def test_a_name_tells_tile_and_product(name, expected):
@@ -82,4 +85,4 @@ def test_whose_pictures_they_are(aoi, who):
     ],
 )
 def test_where_the_colours_are_is_told_by_bands_and_name(name, bands, expected):
-    assert spacenet_names.colour_bands(Path(name), bands) == expected
+    assert spacenet_names.color_bands(Path(name), bands) == expected

@@ -76,9 +76,9 @@ def test_a_change_on_disk_is_seen(tmp_path):
 
 def test_adding_a_folder_again_replaces_its_rows():
     newer = replace(TILE, buildings=47)
-    catalog = Catalog((TILE, UNLABELLED)).adding([newer, EMPTY])
+    catalog = Catalog((TILE, UNLABELLED)).with_tiles([newer, EMPTY])
     assert catalog.tiles == (newer, UNLABELLED, EMPTY)
-    assert catalog.adding(catalog.tiles) == catalog
+    assert catalog.with_tiles(catalog.tiles) == catalog
 
 
 def test_tiles_are_found_by_their_id():
@@ -91,15 +91,15 @@ def test_parts_of_the_catalogue():
     catalog = Catalog((UNLABELLED, TILE, EMPTY))
     assert catalog.aois == ("AOI_3_Paris", "AOI_2_Vegas")
     assert catalog.of_aoi("AOI_2_Vegas").tiles == (TILE, EMPTY)
-    assert catalog.labelled.tiles == (TILE, EMPTY)
+    assert catalog.labeled.tiles == (TILE, EMPTY)
     assert catalog.bounds == (-115.2, 36.1, 2.1, 48.1)
-    assert catalog.showpiece is TILE
+    assert catalog.default_tile is TILE
 
 
 @pytest.mark.parametrize("text", [b"", b"nonsense", b"PAR1" + b"\0" * 100 + b"PAR1"])
 def test_what_is_no_catalogue_says_what_to_do(tmp_path, text):
     (tmp_path / "catalog.parquet").write_bytes(text)
-    with pytest.raises(DamagedCatalog, match=r"catalog\.parquet cannot be read\. Move it away"):
+    with pytest.raises(DamagedCatalog, match=r"catalog\.parquet is damaged\. Move it away"):
         read_catalog(tmp_path / "catalog.parquet")
 
 
@@ -145,23 +145,23 @@ def test_a_listed_tile_survives_the_file_and_has_no_image(tmp_path):
     path = write_catalog(Catalog((square(1), TILE)), tmp_path / "catalog.parquet")
     back = read_catalog(path)
     assert back.tiles == (square(1), TILE)
-    assert not back.tiles[0].is_here
-    assert back.here.tiles == (TILE,)
+    assert not back.tiles[0].is_downloaded
+    assert back.downloaded.tiles == (TILE,)
     with pytest.raises(NoImage):
         _ = back.tiles[0].image
 
 
 def test_an_index_never_takes_the_place_of_a_downloaded_tile():
     listed = replace(square(1), id=TILE.id)
-    assert Catalog((TILE,)).adding([listed]).tiles == (TILE,)
-    assert Catalog((listed,)).adding([TILE]).tiles == (TILE,)
+    assert Catalog((TILE,)).with_tiles([listed]).tiles == (TILE,)
+    assert Catalog((listed,)).with_tiles([TILE]).tiles == (TILE,)
 
 
 def test_moved_labels_stay_moved_when_a_folder_is_added_again():
     moved = replace(TILE, offset_m=(1.5, -0.5))
-    assert Catalog((moved,)).adding([TILE]).tile(TILE.id).offset_m == (1.5, -0.5)
+    assert Catalog((moved,)).with_tiles([TILE]).tile(TILE.id).offset_m == (1.5, -0.5)
     other_file = replace(TILE, footprints=TILE.image.with_suffix(".geojson"))
-    assert Catalog((moved,)).adding([other_file]).tile(TILE.id).offset_m == (0.0, 0.0)
+    assert Catalog((moved,)).with_tiles([other_file]).tile(TILE.id).offset_m == (0.0, 0.0)
 
 
 def test_names_and_offsets_survive_the_file(tmp_path):
@@ -178,8 +178,8 @@ def test_a_catalogue_of_the_last_version_is_read(tmp_path):
 def test_neighbours_touch_by_side_or_corner():
     tiles = [square(n, row) for row in range(3) for n in range(3)]
     around = Catalog((*tiles, square(5)))
-    assert {tile.id for tile in around.neighbours(square(1, 1))} == {t.id for t in tiles} - {square(1, 1).id}
-    assert around.neighbours(square(5)) == ()
+    assert {tile.id for tile in around.adjacent(square(1, 1))} == {t.id for t in tiles} - {square(1, 1).id}
+    assert around.adjacent(square(5)) == ()
 
 
 def test_within_finds_what_has_a_part_there():
@@ -191,22 +191,22 @@ def test_within_finds_what_has_a_part_there():
 def test_a_tile_is_guessed_from_its_number():
     catalog = Catalog((TILE, square(3)))
     for text in ("3", "img3", "AOI_2_Vegas_img3"):
-        assert catalog.guess(text, "AOI_2_Vegas") == square(3)
-    assert catalog.guess("4", "AOI_2_Vegas") is None
+        assert catalog.search(text, "AOI_2_Vegas") == square(3)
+    assert catalog.search("4", "AOI_2_Vegas") is None
 
 
 def test_the_map_gets_every_tile_with_what_tells_them_apart():
     features = orjson.loads(Catalog((TILE, square(3))).geojson)["features"]
     assert [feature["properties"].get("here", False) for feature in features] == [True, False]
     assert features[0]["properties"]["buildings"] == TILE.buildings
-    assert Catalog((TILE, square(3))).places([square(3).id, "none", TILE.id]) == [0, 1]
+    assert Catalog((TILE, square(3))).positions([square(3).id, "none", TILE.id]) == [0, 1]
 
 
 def test_changes_of_several_programs_at_once_are_all_kept(tmp_path):
     path = tmp_path / "catalog.parquet"
 
     def add(n: int) -> None:
-        update_catalog(lambda catalog: catalog.adding([square(n)]), path)
+        update_catalog(lambda catalog: catalog.with_tiles([square(n)]), path)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(add, range(24)))

@@ -42,10 +42,10 @@ def test_what_is_missing_is_named():
 
 def test_a_tile_is_labelled_with_image_and_labels_only():
     labels = Path("a.geojson")
-    assert tile("PAN", footprints=labels).is_labelled
+    assert tile("PAN", footprints=labels).is_labeled
     assert tile("PAN", footprints=labels).labels == labels
-    assert not tile("PAN").is_labelled
-    assert not tile(footprints=labels).is_labelled
+    assert not tile("PAN").is_labeled
+    assert not tile(footprints=labels).is_labeled
 
 
 def test_its_name_is_short_inside_its_area():

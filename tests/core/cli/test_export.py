@@ -38,9 +38,9 @@ def test_layers_of_an_area(run: Run, tmp_path):
 
 
 def test_a_training_set(run: Run, tmp_path):
-    status, _, err = run("set", "--out", tmp_path / "s", "--format", "yolo", "--chip", 32)
+    status, _, err = run("dataset", "--out", tmp_path / "s", "--format", "yolo", "--chip-size", 32)
     assert status == 0
-    assert "12 pictures" in err
+    assert "12 images" in err
     assert (tmp_path / "s" / "obj.names").is_file()
 
 
@@ -54,10 +54,10 @@ def test_a_report(run: Run, tmp_path):
     [
         (["footprints", "one", "--out", "a.dxf"], ".geojson"),
         (["footprints", "one", "--out", "a.csv", "--aoi", "Atlantis"], "Atlantis"),
-        (["footprints", "one", "--out", "a.csv", "--which", "best"], "raw, square, accepted"),
-        (["set", "--out", "s", "--format", "pascal"], "coco"),
+        (["footprints", "one", "--out", "a.csv", "--which", "best"], "'best' is not one of"),
+        (["dataset", "--out", "s", "--format", "pascal"], "coco"),
         (["rasters", "one", "--out", "l", "--layers", "height"], "mask"),
-        (["network", "nobody", "--out", "n"], "nobody"),
+        (["model", "nobody", "--out", "n"], "nobody"),
         (["report", "one", "--out", "r.html", "--tiles", "img9"], "img9"),
     ],
 )

@@ -1,4 +1,4 @@
-"""`python -m core fetch`: what it says, what it leaves, and its exit status."""
+"""`python -m core download`: what it says, what it leaves, and its exit status."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ def run(
         bucket.put_tile(VEGAS, number)
 
     def command(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["core", "fetch", *arguments])
+        monkeypatch.setattr(sys, "argv", ["core", "download", *arguments])
         with pytest.raises(SystemExit) as end:
             main.main()
         said = capsys.readouterr()
@@ -38,8 +38,8 @@ def run(
 def test_it_brings_registers_and_tells_what_is_missing(run: Run) -> None:
     status, out, err = run("--aoi", VEGAS, "--tiles", "1-3", "--products", "PS-RGB, geojson_buildings, MS")
     assert status == 0
-    assert out.startswith("2 tiles in 1 areas, 2 labelled with 4 buildings")
-    assert "SpaceNet's bucket has no PS-RGB and geojson_buildings and MS of AOI_2_Vegas 3." in err
+    assert out.startswith("2 tiles in 1 area, all labeled, 4 buildings")
+    assert "The SpaceNet bucket has no PS-RGB and geojson_buildings and MS for tiles 3 of AOI_2_Vegas." in err
     assert [set(tile.products) for tile in read_catalog().tiles] == [{"PS-RGB", "MS"}] * 2
 
 
@@ -55,10 +55,10 @@ def test_a_dry_run_tells_sizes_and_licence_and_brings_nothing(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--aoi", "AOI_9_Mars", "--tiles", "1"), "AOI_9_Mars is not an area"),
-        (("--aoi", VEGAS, "--tiles", "x"), "does not name tiles"),
+        (("--aoi", "AOI_9_Mars", "--tiles", "1"), "AOI_9_Mars is not a SpaceNet area"),
+        (("--aoi", VEGAS, "--tiles", "x"), "Invalid tile numbers"),
         (("--aoi", VEGAS, "--tiles", "1", "--products", "PAN"), "no product PAN"),
-        (("--aoi", VEGAS, "--tiles", "77"), "none of the files of the tiles 77"),
+        (("--aoi", VEGAS, "--tiles", "77"), "no files of the tiles 77"),
     ],
 )
 def test_what_cannot_be_is_one_sentence_and_status_2(run: Run, arguments: tuple[str, ...], sentence: str) -> None:

@@ -54,7 +54,7 @@ def test_jobs_are_listed_with_their_places_and_a_missing_worker_is_told(run: Run
         ["2", "queued", "0", "0", "predict", "sooner"],
         ["1", "queued", "1", "0", "train", "later"],
     ]
-    queue.beat("w")
+    queue.heartbeat("w")
     assert run("list")[2] == ""
 
 
@@ -89,7 +89,7 @@ def test_a_waiting_job_is_moved(run: Run, queue: Queue):
 
 
 def test_a_deleted_job_leaves_no_files(run: Run, queue: Queue, failed: Job):
-    assert run("delete", failed.id)[:2] == (0, f"job {failed.id} is deleted\n")
+    assert run("delete", failed.id)[:2] == (0, f"job {failed.id} deleted\n")
     assert queue.jobs() == []
     assert not JobFolder.of(failed.id).path.exists()
 
@@ -98,4 +98,4 @@ def test_a_deleted_job_leaves_no_files(run: Run, queue: Queue, failed: Job):
 def test_a_number_nobody_gave_is_a_sentence(run: Run, command: str):
     status, out, err = run(command, 99)
     assert (status, out) == (2, "")
-    assert err.startswith("There is no job number 99.")
+    assert err.startswith("Job 99 does not exist.")

@@ -11,14 +11,14 @@ import pytest
 import rasterio
 from shapely import box
 
-from core.catalog.register import move_labels
-from core.catalog.scan import Found
+from core.catalog.register import set_label_offset
+from core.catalog.scan import ScanResult
 from core.catalog.store import read_catalog, update_catalog
 from core.catalog.tile import Tile
 from core.cli import catalog as cli_catalog
 from core.cli import main
 from core.cli import train as cli_train
-from core.datasets.normalization import Scaling
+from core.datasets.normalization import Normalization
 from core.errors import TooFewTiles
 from core.geo.vector import read_footprints
 from core.progress import Report
@@ -54,7 +54,7 @@ def test_catalog_add_says_what_it_found_and_keeps_it(run: Run, folder: Path) -> 
     (folder / "3band_AOI_0_Made_img3.tif").write_bytes(b"\xff\xd8\xff\xe0 a photograph")
     status, out, err = run("catalog", "add", folder, "--attribution", "us")
     assert status == 0
-    assert "2 tiles in 1 areas, 2 labelled with 4 buildings" in out
+    assert "2 tiles in 1 area, all labeled, 4 buildings" in out
     assert "3band_AOI_0_Made_img3.tif is not a GeoTIFF (a JPEG)" in err
     assert [tile.attribution for tile in read_catalog().tiles] == ["us", "us"]
 
@@ -64,14 +64,14 @@ def test_catalog_add_takes_in_one_image_of_any_name(run: Run, tmp_path: Path) ->
     image = made.image.rename(tmp_path / "roofs of town.tif")
     status, out, err = run("catalog", "add", image, "--labels", made.labels, "--name", "Town", "--crs", "EPSG:32611")
     assert (status, err) == (0, "")
-    assert "1 labelled with 2 buildings" in out
+    assert "1 tile in 1 area, all labeled, 2 buildings" in out
     [tile] = read_catalog().tiles
     assert (tile.aoi, tile.title, tile.crs) == ("Uploads", "Town", "EPSG:32611")
     assert image.exists()
 
 
 @pytest.mark.parametrize(("options", "said"), [
-    (["--crs", "EPSG:5773"], "There is no coordinate system"), (["--edges", "1,2"], "enclose no ground"),
+    (["--crs", "EPSG:5773"], "Unknown EPSG code"), (["--bbox", "1,2"], "Invalid bounding box"),
     (["--labels", "nowhere.geojson"], "nowhere.geojson does not exist"),
 ])  # fmt: skip
 def test_catalog_add_says_what_is_wrong_with_an_option(run: Run, tmp_path: Path, options: list[str], said: str) -> None:
@@ -84,7 +84,7 @@ def test_catalog_add_says_what_is_wrong_with_an_option(run: Run, tmp_path: Path,
 def test_catalog_add_has_options_of_one_image_for_one_image(run: Run, folder: Path) -> None:
     status, _, err = run("catalog", "add", folder, "--name", "Town")
     assert status == 2
-    assert "is not a single GeoTIFF" in err
+    assert "apply to a single image" in err
 
 
 def test_catalog_list_is_json_of_every_fact(run: Run, folder: Path) -> None:
@@ -100,19 +100,19 @@ def test_catalog_list_is_json_of_every_fact(run: Run, folder: Path) -> None:
 
 def test_catalog_list_says_which_tiles_are_not_downloaded(run: Run) -> None:
     listed = Tile.listed("AOI_2_Vegas_img7", "AOI_2_Vegas", box(0, 0, 1, 1))
-    update_catalog(lambda catalog: catalog.adding([listed]))
+    update_catalog(lambda catalog: catalog.with_tiles([listed]))
     assert run("catalog", "list") == (0, "AOI_2_Vegas_img7\tnot downloaded\n", "")
 
 
 def test_catalog_remove_takes_out_tiles_and_areas(run: Run, folder: Path) -> None:
     run("catalog", "add", folder)
     status, out, _ = run("catalog", "remove", "AOI_0_Made_img1")
-    assert (status, out) == (0, "1 tiles are no longer in the catalogue; their files stay\n")
+    assert (status, out) == (0, "1 tile removed from the catalog; files are kept\n")
     assert [tile.short_id for tile in read_catalog().tiles] == ["img2"]
     assert run("catalog", "remove", "--aoi", "AOI_0_Made")[0] == 0
     assert read_catalog().tiles == ()
     assert (folder / "3band_AOI_0_Made_img1.tif").exists()
-    assert run("catalog", "remove", "img9")[2].startswith("The catalogue has no tile named img9")
+    assert run("catalog", "remove", "img9")[2].startswith("The catalog has no tile named img9")
 
 
 def test_an_empty_catalog_says_how_to_fill_it(run: Run) -> None:
@@ -152,13 +152,13 @@ def test_labels_takes_only_the_buildings_of_its_image_from_a_table_of_many(
     arguments = "--footprints", table, "--out", tmp_path / "out"
     status, _, err = run("labels", "--image", folder / "3band_AOI_0_Made_img1.tif", *arguments)
     assert status == 0
-    assert "1 buildings" in err
+    assert "1 building," in err
     assert set(pd.read_csv(tmp_path / "out" / "AOI_0_Made_img1_outlines.csv")["ImageId"]) == {"AOI_0_Made_img1"}
     other = folder / "3band_AOI_0_Made_img2.tif"
     other = other.rename(folder / "3band_AOI_0_Made_img7.tif")
     status, out, err = run("labels", "--image", other, *arguments)
     assert (status, out) == (2, "")
-    assert "AOI_0_Made.csv names images, but not AOI_0_Made_img7." in err
+    assert "AOI_0_Made.csv does not list the image AOI_0_Made_img7." in err
 
 
 def test_score_reproduces_the_published_totals(run: Run, shared: Path) -> None:
@@ -192,16 +192,16 @@ def test_score_of_footprints_against_themselves_is_one(run: Run, folder: Path) -
     [
         (("catalog", "add", "/nowhere/at/all"), "all does not exist. Check the path."),
         (("score", "--truth", "none.csv", "--proposals", "none.csv"), "none.csv does not exist"),
-        (("predict", "--run", "none", "--image", "a.tif", "--out", "a.doc"), "a.doc has a suffix"),
+        (("predict", "--run", "none", "--image", "a.tif", "--out", "a.doc"), "a.doc does not have the file extension"),
         (("predict", "--run", "none", "--image", "a.tif", "--out", "a.csv"), "There is no run at none"),
         (("labels", "--image", "a.tif", "--footprints", "b.shp", "--out", "c"), "b.shp does not exist"),
         (("score", "--truth", "a.csv"), "Missing option '--proposals'"),
         (("train", "--data", ".", "--out", "x", "--epochs", "0"), "epochs"),
         (("no-such-command",), "No such command"),
-        (("catalog", "remove"), "Name tiles, or an area with --aoi"),
-        (("catalog", "remove", "--aoi", "AOI_9_Mars"), "The catalogue has no area named AOI_9_Mars"),
-        (("train", "--out", "x"), "Name a folder with --data, or tiles of the catalogue with --tiles"),
-        (("train", "--out", "x", "--tiles", "img7"), "The catalogue has no tile named img7"),
+        (("catalog", "remove"), "Specify tiles, or an area with --aoi"),
+        (("catalog", "remove", "--aoi", "AOI_9_Mars"), "The catalog has no area named AOI_9_Mars"),
+        (("train", "--out", "x"), "Specify a folder with --data, or tiles of the catalog with --tiles"),
+        (("train", "--out", "x", "--tiles", "img7"), "The catalog has no tile named img7"),
         (("train", "--modle", "fcn"), "No such option"),
         (("score", "--rule", "mine"), "'mine' is not one of"),
     ],
@@ -227,10 +227,10 @@ def test_help_is_told_whole(run: Run) -> None:
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (MemoryError(), "memory was not enough"),
-        (type("ResourceExhaustedError", (Exception,), {})("OOM when allocating"), "memory was not enough"),
+        (MemoryError(), "ran out of memory"),
+        (type("ResourceExhaustedError", (Exception,), {})("OOM when allocating"), "ran out of memory"),
         (PermissionError(13, "Permission denied", "b.csv"), "b.csv cannot be used (Permission denied)."),
-        (OSError(28, "No space left on device", "b.csv"), "no room left on the disk to write b.csv"),
+        (OSError(28, "No space left on device", "b.csv"), "not enough disk space to write b.csv"),
     ],
 )
 def test_what_nobody_foresaw_is_a_sentence(
@@ -269,7 +269,7 @@ def test_a_full_disk_is_a_sentence_and_nothing_is_left(
     image, truth = folder / "3band_AOI_0_Made_img1.tif", folder / "Geo_AOI_0_Made_img1.geojson"
     status, _, err = run("labels", "--image", image, "--footprints", truth, "--out", tmp_path / "out")
     assert status == 2
-    assert "no room left on the disk" in err
+    assert "not enough disk space" in err
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -283,7 +283,7 @@ def test_a_short_name_of_two_tiles_is_told_with_both_ids(run: Run, folder: Path,
     make_tile(folder, "AOI_9_Other_img1")
     status, _, err = run("train", "--data", folder, "--out", tmp_path / "run", "--tiles", "img2,img1")
     assert status == 2
-    assert "img1 is the name of several tiles. Write one of AOI_0_Made_img1, AOI_9_Other_img1." in err
+    assert "img1 is the name of several tiles. Use one of AOI_0_Made_img1, AOI_9_Other_img1." in err
 
 
 def test_training_shows_that_it_reads_the_folder(
@@ -297,7 +297,7 @@ def test_training_shows_that_it_reads_the_folder(
 
     monkeypatch.setattr(cli_train, "progress", progress)
     run("train", "--data", folder, "--out", tmp_path / "run", "--tiles", "img7")
-    assert said == ["reading AOI_0_Made_img1", "reading AOI_0_Made_img2"]
+    assert said == ["Reading AOI_0_Made_img1", "Reading AOI_0_Made_img2"]
 
 
 @pytest.fixture
@@ -324,14 +324,14 @@ def test_training_on_a_folder_has_its_labels_where_they_were_moved(
     run: Run, folder: Path, tmp_path: Path, trained
 ) -> None:
     run("catalog", "add", folder)
-    move_labels("AOI_0_Made_img2", 1.5, -0.5)
+    set_label_offset("AOI_0_Made_img2", 1.5, -0.5)
     run("train", "--data", folder, "--out", tmp_path / "run")
     assert [tile.offset_m for tile in trained] == [(0.0, 0.0), (1.5, -0.5)]
 
 
 def test_a_seed_makes_another_sample_city(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     seeds = []
-    monkeypatch.setattr(cli_catalog, "register_sample", lambda seed, _report: seeds.append(seed) or Found(()))
+    monkeypatch.setattr(cli_catalog, "register_sample", lambda seed, _report: seeds.append(seed) or ScanResult(()))
     run("catalog", "sample")
     run("catalog", "sample", "--seed", 5)
     assert seeds == [None, 5]
@@ -377,8 +377,8 @@ def test_more_epochs_are_added_to_a_run_with_its_tiles_and_settings(
         raise TooFewTiles
 
     record = Record(
-        TrainingConfig(epochs=4, batch=3), ("AOI_0_Made_img1",), ("AOI_0_Made_img2",), Scaling((0,) * 3, (1,) * 3), 3,
-        (0.5, 0.5), 0, "", {},
+        TrainingConfig(epochs=4, batch=3), ("AOI_0_Made_img1",), ("AOI_0_Made_img2",),
+        Normalization((0,) * 3, (1,) * 3), 3, (0.5, 0.5), 0, "", {},
     )  # fmt: skip
     old = TrainedRun.create(tmp_path / "old", record)
     old.add_metrics({"epoch": 2})

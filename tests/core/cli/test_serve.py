@@ -14,8 +14,8 @@ import pytest
 
 from core.catalog.store import Catalog, write_catalog
 from core.cli import serve as module
-from core.cli.serve import _start, next_pause, serve
-from core.errors import PortTaken
+from core.cli.serve import _start, next_backoff, serve
+from core.errors import PortInUse
 from core.jobs.queue import Queue, State
 from core.settings import settings
 from tests.conftest import ROOT
@@ -93,7 +93,7 @@ def test_a_server_that_dies_is_started_again_and_no_job_notices(
     assert worker in children(app.pid)
     assert server not in children(app.pid)
     wait_for(lambda: queue.get(job.id).state.is_over, 120)
-    assert (queue.get(job.id).state, queue.get(job.id).attempt, queue.get(job.id).stalls) == (State.DONE, 1, 0)
+    assert (queue.get(job.id).state, queue.get(job.id).attempt, queue.get(job.id).losses) == (State.DONE, 1, 0)
 
 
 @pytest.mark.slow
@@ -124,21 +124,21 @@ def test_a_port_that_is_taken_is_a_sentence(port: int) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
         taken.listen()
-        with pytest.raises(PortTaken, match=f"Port {port} of 127.0.0.1 cannot be used"):
+        with pytest.raises(PortInUse, match=f"Port {port} of 127.0.0.1 is not available"):
             serve("127.0.0.1", port)
 
 
 def test_a_worker_that_keeps_ending_is_started_ever_more_rarely() -> None:
     pauses = [0.0]
     for lived in (2, 2, 2, 2, 2, 2, 2, 61, 2):
-        pauses.append(next_pause(pauses[-1], lived))
+        pauses.append(next_backoff(pauses[-1], lived))
     assert pauses[1:] == [1, 2, 4, 8, 16, 30, 30, 1, 2]
 
 
 def test_what_cannot_be_started_again_for_now_is_tried_after_a_longer_pause(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kept = module._Kept(("-c", "pass"))
+    kept = module._SupervisedProcess(("-c", "pass"))
     kept.start()
     assert kept.process is not None
     kept.process.wait(20)
@@ -149,14 +149,14 @@ def test_what_cannot_be_started_again_for_now_is_tried_after_a_longer_pause(
     with monkeypatch.context() as crowded:
         crowded.setattr(module, "_start", refuse)
         for pause in (1, 2, 4):
-            kept.look()
-            assert kept.pause == pause
-            assert kept.again is not None
-            assert kept.again > time.monotonic()
-            kept.again = 0.0
-    assert "python -c pass cannot be started now: [Errno 12] Cannot allocate memory" in capsys.readouterr().err
-    kept.look()
-    assert kept.again is None
+            kept.restart_if_exited()
+            assert kept.backoff_s == pause
+            assert kept.restart_at is not None
+            assert kept.restart_at > time.monotonic()
+            kept.restart_at = 0.0
+    assert "python -c pass could not be started: [Errno 12] Cannot allocate memory" in capsys.readouterr().err
+    kept.restart_if_exited()
+    assert kept.restart_at is None
     assert kept.process.wait(20) == 0
 
 

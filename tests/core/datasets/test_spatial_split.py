@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from core.catalog.scan import scan
 from core.catalog.tile import Tile
-from core.datasets.spatial_split import LEAST, MOST, SHARE, TRAINED, Split, split
+from core.datasets.spatial_split import MAX_SHARE, MIN_SHARE, MIN_TRAIN_SHARE, VALIDATION_SHARE, Split, split
 from core.geo.grid import TOUCHING
 
 #: Degrees, about 200 m.
@@ -34,7 +34,7 @@ def neighbours(tiles: list[Tile], ours: tuple[str, ...], theirs: tuple[str, ...]
 
 
 def sizes(parted: Split) -> tuple[int, int, int, int]:
-    return len(parted.train), len(parted.validation), len(parted.between), len(parted.divided)
+    return len(parted.train), len(parted.validation), len(parted.buffer), len(parted.divided)
 
 
 def built_share(tiles: list[Tile], parted: Split) -> float:
@@ -62,7 +62,7 @@ def test_no_tile_that_trains_is_a_neighbour_of_one_that_checks(tiles, seed):
 @given(layouts, seeds)
 def test_every_tile_is_in_exactly_one_group_and_both_sides_have_some(tiles, seed):
     parted = split(tiles, seed)
-    names = parted.train + parted.validation + parted.between + parted.divided
+    names = parted.train + parted.validation + parted.buffer + parted.divided
     assert sorted(names) == sorted(tile.id for tile in tiles)
     assert parted.has_both_sides
 
@@ -87,13 +87,13 @@ def test_the_order_of_the_tiles_does_not_matter(tiles, seed, random):
 @given(layouts, seeds)
 def test_every_tile_left_out_touches_one_that_checks(tiles, seed):
     parted = split(tiles, seed)
-    assert all(neighbours(tiles, (name,), parted.validation) for name in parted.between)
+    assert all(neighbours(tiles, (name,), parted.validation) for name in parted.buffer)
 
 
 @given(st.integers(3, 60), seeds)
 def test_of_tiles_that_lie_apart_as_near_to_a_fifth_checks_as_can_be(n, seed):
     parted = split([tile_at(2 * k, 0) for k in range(n)], seed)
-    assert sizes(parted) == (n - max(1, round(n * SHARE)), max(1, round(n * SHARE)), 0, 0)
+    assert sizes(parted) == (n - max(1, round(n * VALIDATION_SHARE)), max(1, round(n * VALIDATION_SHARE)), 0, 0)
 
 
 @given(st.integers(4, 12), st.integers(1, 12), seeds)
@@ -101,8 +101,8 @@ def test_a_cut_leaves_a_fair_share_on_both_sides(columns, rows, seed):
     tiles = block(columns, rows)
     parted = split(tiles, seed)
     if not parted.divided:
-        assert LEAST <= len(parted.validation) / len(tiles) <= MOST
-        assert len(parted.train) / len(tiles) >= TRAINED
+        assert MIN_SHARE <= len(parted.validation) / len(tiles) <= MAX_SHARE
+        assert len(parted.train) / len(tiles) >= MIN_TRAIN_SHARE
     assert parted.divided == () or len(tiles) < 8
 
 
@@ -113,7 +113,7 @@ def test_a_cut_leaves_a_fair_share_on_both_sides(columns, rows, seed):
 def test_a_piece_too_small_to_be_cut_is_divided(tiles):
     parted = split(tiles, 0)
     assert sizes(parted) == (0, 0, 0, len(tiles))
-    assert "A line divides the ground of" in parted.notes[0]
+    assert "split along a line into a training and a validation part" in parted.notes[0]
 
 
 def test_tiles_that_touch_by_a_corner_are_neighbours():
@@ -126,8 +126,8 @@ def test_the_sample_citys_layout_is_cut_across_its_longer_side():
     assert sizes(parted) == (16, 4, 4, 0)
     assert len({name.split("_")[0] for name in parted.validation}) == 1, "one column"
     assert parted.notes == (
-        "Of 24 tiles 4 validate.",
-        "4 touch them and are on neither side, so that no neighbours are on both.",
+        "4 of 24 tiles are held out for validation.",
+        "4 adjacent tiles are excluded to avoid leakage.",
     )
 
 
@@ -181,7 +181,7 @@ def test_what_could_not_be_read_drops_out():
     parted = Split(("a", "b"), ("c",), ("d",))
     assert parted.only({"a", "c"}) == Split(("a",), ("c",))
     assert not parted.only({"a", "d"}).has_both_sides
-    assert parted.roles == {"a": "train", "b": "train", "c": "validation", "d": "between"}
+    assert parted.roles == {"a": "train", "b": "train", "c": "validation", "d": "buffer"}
 
 
 # Real ground
@@ -207,8 +207,8 @@ def test_the_listed_tiles_of_vegas_lose_one_column(shared: Path):
     tiles = [tile for tile in scan(shared / "tile-index").tiles if tile.aoi == "AOI_2_Vegas"]
     parted = split(tiles, 0)
     assert len(parted.roles) == 3851
-    assert len(parted.validation) / 3851 == pytest.approx(SHARE, abs=0.02)
-    assert len(parted.between) < 62, "Vegas is about so many tiles wide"
+    assert len(parted.validation) / 3851 == pytest.approx(VALIDATION_SHARE, abs=0.02)
+    assert len(parted.buffer) < 62, "Vegas is about so many tiles wide"
     ground = {tile.id: tile.footprint for tile in tiles}
     checked = shapely.STRtree([ground[name] for name in parted.validation])
     trained = [ground[name] for name in parted.train]

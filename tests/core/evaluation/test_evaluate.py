@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from core.evaluation.evaluate import against_threshold, evaluate, interval
-from core.inference.tile_prediction import predicted
+from core.evaluation.evaluate import bootstrap_interval, evaluate, threshold_curve
+from core.inference.tile_prediction import tile_prediction
 from tests.core.fake_predictions import TILES, made
 
 
@@ -15,7 +15,7 @@ def runs(tmp_path, monkeypatch):
 
 
 def evaluation(run: str):
-    return evaluate([predicted(run, tile) for tile in TILES])
+    return evaluate([tile_prediction(run, tile) for tile in TILES])
 
 
 @pytest.mark.usefixtures("runs")
@@ -54,21 +54,21 @@ def test_buildings_are_told_apart_by_size():
 
 
 def test_an_interval_holds_the_score_and_grows_with_what_differs_between_tiles():
-    alike, different = interval([(5, 5, 5)] * 10), interval([(10, 0, 0), (0, 10, 10)] * 5)
+    alike, different = bootstrap_interval([(5, 5, 5)] * 10), bootstrap_interval([(10, 0, 0), (0, 10, 10)] * 5)
     assert alike == pytest.approx((0.5, 0.5))
     assert different is not None
     assert different[0] < 0.5 < different[1]
-    assert interval([(1, 1, 1)]) is None
+    assert bootstrap_interval([(1, 1, 1)]) is None
 
 
 @pytest.mark.usefixtures("runs")
 def test_f1_against_the_threshold_has_the_best_between():
-    one = predicted("two", TILES[0])
-    curve = against_threshold(one, one.tuning.shaping, [0.5, 0.9, 0.99])
+    one = tile_prediction("two", TILES[0])
+    curve = threshold_curve(one, one.thresholds.vectorize, [0.5, 0.9, 0.99])
     assert curve["f1"].tolist() == pytest.approx([1.0, 2 / 3, 0.0])
 
 
 @pytest.mark.usefixtures("runs")
 def test_tiles_without_a_prediction_are_passed_over():
-    assert evaluate([predicted("nobody", TILES[0])]).rows == ()
+    assert evaluate([tile_prediction("nobody", TILES[0])]).rows == ()
     assert np.isclose(evaluate([]).total.tp, 0)

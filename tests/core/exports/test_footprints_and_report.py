@@ -11,13 +11,13 @@ from core.catalog.store import read_catalog
 from core.errors import InvalidSetting, NothingAccepted, NothingPredicted
 from core.exports.footprints import write_area
 from core.exports.report import write_report
-from core.inference.tile_prediction import predicted
+from core.inference.tile_prediction import tile_prediction
 from core.jobs.queue import Queue
 from core.progress import silent
 from core.review.decisions import Review
-from core.review.reviewed_labels import as_labels
+from core.review.reviewed_labels import register_accepted
 from core.settings import settings
-from core.tasks.export import export_task, file_of, submit_export
+from core.tasks.export import export_task, result_path, submit_export
 from tests.core.fake_predictions import TILES, made
 
 
@@ -40,8 +40,8 @@ def test_footprints_of_an_area_say_which_tile_each_is_on(runs, tmp_path):
 
 
 def test_only_what_was_accepted_can_be_taken(runs, tmp_path):
-    one = predicted("two", TILES[0])
-    Review.of(one.folder).deciding(one.footprints(), [0], "accepted").write(one.folder)
+    one = tile_prediction("two", TILES[0])
+    Review.of(one.folder).decide(one.footprints(), [0], "accepted").write(one.folder)
     assert write_area(runs[1], tiles(), tmp_path / "kept.geojson", "accepted") == 1
     with pytest.raises(InvalidSetting, match="raw, square, accepted"):
         write_area(runs[1], tiles(), tmp_path / "x.geojson", "all")
@@ -51,33 +51,33 @@ def test_only_what_was_accepted_can_be_taken(runs, tmp_path):
 
 def test_a_report_is_one_page_that_fetches_nothing(runs, tmp_path):
     page = write_report(runs[0], tiles(), tmp_path / "report.html").read_text()
-    assert "Of 6 labelled buildings on 3 tiles 3 are found and 3 missed; 3 outlines are no building" in page
+    assert "Of 6 labeled buildings on 3 tiles, 3 are detected and 3 are missed. False positives: 3." in page
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", page)
     assert "<script" not in page
     assert page.count("data:image/webp;base64,") == 3
-    assert "as TopCoder" in page
+    assert "TopCoder scorer" in page
 
 
 def test_names_from_outside_stay_text_in_a_report(runs, tmp_path):
-    from core.runs.metadata import About
+    from core.runs.metadata import RunMetadata
 
-    About("<img src=x onerror=alert(1)>").write(runs[0])
+    RunMetadata("<img src=x onerror=alert(1)>").write(runs[0])
     page = write_report(runs[0], tiles(), tmp_path / "report.html").read_text()
     assert "<img src=x" not in page
     assert "&lt;img src=x" in page
 
 
 def test_accepted_buildings_become_labels_of_a_tile_to_train_on(runs):
-    one = predicted("two", TILES[0])
+    one = tile_prediction("two", TILES[0])
     with pytest.raises(NothingAccepted, match=TILES[0]):
-        as_labels(one)
-    Review.of(one.folder).deciding(one.footprints(), [0, 1], "accepted").write(one.folder)
-    made_of = as_labels(one)
+        register_accepted(one)
+    Review.of(one.folder).decide(one.footprints(), [0, 1], "accepted").write(one.folder)
+    made_of = register_accepted(one)
     assert made_of.id == f"{TILES[0]}_reviewed"
     assert made_of.buildings == 2
-    assert made_of.is_labelled
+    assert made_of.is_labeled
     assert read_catalog().tile(made_of.id).image == one.tile.image
-    assert as_labels(one).id == made_of.id
+    assert register_accepted(one).id == made_of.id
     assert len(read_catalog().tiles) == 4
 
 
@@ -92,7 +92,7 @@ def test_accepted_buildings_become_labels_of_a_tile_to_train_on(runs):
 def test_an_export_is_a_job_whose_file_can_be_fetched(what, more, file):
     job = submit_export(what, {"run": "one", "tiles": list(TILES), "file": file, **more}, "x", Queue(settings().queue))
     export_task(job.params, silent)
-    made_file: Path = file_of(job)
+    made_file: Path = result_path(job)
     assert made_file.stat().st_size > 100
     assert [path.name for path in made_file.parent.iterdir()] == [file]
     inside = {"set": "instances_train.json", "rasters": f"{TILES[0]}_predicted.tif"}
@@ -109,7 +109,7 @@ def test_the_file_of_a_deleted_job_goes_with_the_next_export():
         export_task(job.params, silent)
     queue.delete(jobs[0].id)
     submit_export("footprints", params, "x", queue)
-    assert [file_of(job).is_file() for job in jobs] == [False, True]
+    assert [result_path(job).is_file() for job in jobs] == [False, True]
 
 
 @pytest.mark.usefixtures("runs")
@@ -120,7 +120,7 @@ def test_what_a_killed_attempt_left_is_gone_after_the_next():
     left.mkdir(parents=True)
     (left / "picture.png").write_bytes(b"x")
     export_task(job.params, silent)
-    assert [path.name for path in file_of(job).parent.iterdir()] == ["s.zip"]
+    assert [path.name for path in result_path(job).parent.iterdir()] == ["s.zip"]
 
 
 @pytest.mark.usefixtures("runs")

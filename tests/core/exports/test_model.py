@@ -9,21 +9,21 @@ import onnxruntime
 import orjson
 import pytest
 
-from core.datasets.config import Recipe
+from core.datasets.config import DatasetConfig
 from core.errors import CannotWrite
-from core.exports.model import SIDE, deepness, export_network
+from core.exports.model import SIDE, deepness_metadata, export_network
 from core.exports.model_card import model_card, stac_item
 from core.inference.engine import load_network
-from core.inference.ensemble import combine
+from core.inference.ensemble import make_ensemble
 from core.runs.run import Run
 from core.training.presets import recommended
 from core.training.train import train
-from models.heads import layers
+from models.heads import decode
 from models.registry import NETWORKS
 from tests.core.tile_factory import grid_at, make_tile
 
 ENCODERS = [name for name in NETWORKS if name.startswith("unet-")]
-RECIPE = Recipe(chip=32, step=16, border_px=0, gsd_m=0.5, crops="drawn", bands=3)
+RECIPE = DatasetConfig(chip=32, step=16, border_px=0, gsd_m=0.5, crops="drawn", bands=3)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def tiles(tmp_path_factory):
 def run(request, tiles, tmp_path_factory) -> Run:
     folder = tmp_path_factory.mktemp("runs")
     if request.param == "ensemble":
-        return combine([trained("unet", tiles, folder / f"{seed}", seed) for seed in (0, 1)], folder / "ensemble")
+        return make_ensemble([trained("unet", tiles, folder / f"{seed}", seed) for seed in (0, 1)], folder / "ensemble")
     return trained(request.param, tiles, folder / request.param)
 
 
@@ -44,7 +44,7 @@ def trained(network: str, tiles, folder: Path, seed: int = 0) -> Run:
     """One epoch: what counts here is that all programs say the same."""
     small = {"width": 4} if network == "unet" else {"imagenet": False} if network in ENCODERS else {}
     config = replace(recommended(network), options=small, epochs=1, batch=64, refit=0.0, seed=seed)
-    config = replace(config, recipe=RECIPE) if network != "fcn" else config
+    config = replace(config, dataset=RECIPE) if network != "fcn" else config
     return train(tiles, config, folder)
 
 
@@ -56,7 +56,7 @@ def folder(run, tiles, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def pixels(run) -> np.ndarray:
     """In the image's own values."""
-    low, high = np.array(run.record.scaling.low), np.array(run.record.scaling.high)
+    low, high = np.array(run.record.normalization.low), np.array(run.record.normalization.high)
     noise = np.random.default_rng(0).random((1, SIDE, SIDE, run.record.bands))
     return (low + noise * (high - low)).astype(np.float32)
 
@@ -65,7 +65,7 @@ def pixels(run) -> np.ndarray:
 def said(run, pixels) -> np.ndarray:
     """By the network here."""
     heads = NETWORKS[run.config.network].heads
-    return np.asarray(layers(heads, load_network(run)(run.record.scaling.apply(pixels))))
+    return np.asarray(decode(heads, load_network(run)(run.record.normalization.apply(pixels))))
 
 
 def test_onnx_says_the_same_under_onnxruntime_fed_as_deepness_does(run, folder, pixels, said):
@@ -81,7 +81,7 @@ def test_onnx_says_the_same_under_onnxruntime_fed_as_deepness_does(run, folder, 
 
 def test_onnx_tells_deepness_what_it_asks_for(run, folder):
     props = {one.key: one.value for one in onnx.load(folder / "model.onnx").metadata_props}
-    assert props == {name: str(value) for name, value in deepness(run).items()}
+    assert props == {name: str(value) for name, value in deepness_metadata(run).items()}
     assert props["model_type"] == "Segmentor"
     assert orjson.loads(props["class_names"])["1"] == "building"
     assert float(props["resolution"]) == pytest.approx(100 * run.record.gsd_m[0], rel=0.01)
@@ -110,8 +110,8 @@ def test_the_saved_model_says_the_same_at_any_size(folder, pixels, said):
 def test_the_card_and_the_item_say_what_it_is(run, folder, tiles):
     card = (folder / "README.md").read_text()
     assert f"{run.record.parameters:,} parameters" in card
-    assert "validated on" in card
-    assert "random weights" in card
+    assert "| Validation tiles |" in card
+    assert "| Initial weights | random |" in card
     item = orjson.loads((folder / "item.json").read_bytes())
     assert item["bbox"] == pytest.approx(
         [f(t.footprint.bounds[n] for t in tiles) for n, f in enumerate((min, min, max, max))]
@@ -124,7 +124,7 @@ def test_the_card_and_the_item_say_what_it_is(run, folder, tiles):
 def test_card_and_item_say_whose_weights_it_began_with(run, tmp_path):
     pretrained = replace(run.record, pretrained="ImageNet (somebody's, Apache 2.0)")
     begun = Run.create(tmp_path / "begun", pretrained)
-    assert "| began with | ImageNet (somebody's, Apache 2.0) |" in model_card(begun)
+    assert "| Initial weights | ImageNet (somebody's, Apache 2.0) |" in model_card(begun)
     said = stac_item(begun, tmp_path)["properties"]
     assert (said["mlm:pretrained"], said["mlm:pretrained_source"]) == (True, pretrained.pretrained)
 
@@ -147,7 +147,7 @@ def test_a_failed_export_leaves_nothing_and_overwrites_nothing(run, folder, tmp_
         path.mkdir()
         (path / "part").write_bytes(b"half")
 
-    for name in ("put_onnx", "put_litert", "put_saved_model"):  # what has been written by then
+    for name in ("save_onnx", "save_litert", "save_saved_model"):  # what has been written by then
         monkeypatch.setattr(f"core.exports.model.{name}", half)
     monkeypatch.setattr("core.exports.model.model_card", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):

@@ -8,7 +8,7 @@ from core.catalog.store import read_catalog
 from core.catalog.tile_labels import read_tile_labels
 from core.errors import CannotWrite, InvalidSetting, NothingPredicted
 from core.exports.rasters import LAYERS, write_raster, write_rasters
-from core.inference.tile_prediction import predicted
+from core.inference.tile_prediction import tile_prediction
 from tests.core.fake_predictions import FIRST, TILES, made
 
 
@@ -21,7 +21,7 @@ def runs(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("runs")
 @pytest.mark.parametrize("layer", LAYERS)
 def test_every_layer_is_a_cog_on_the_ground_of_its_tile(layer, tmp_path):
-    one = predicted("one", TILES[0])
+    one = tile_prediction("one", TILES[0])
     path = write_raster(one, layer, tmp_path / f"{layer}.tif")
     with rasterio.open(path) as made_file, rasterio.open(one.tile.image) as image:
         assert made_file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
@@ -31,7 +31,7 @@ def test_every_layer_is_a_cog_on_the_ground_of_its_tile(layer, tmp_path):
 
 @pytest.mark.usefixtures("runs")
 def test_they_hold_what_labels_and_prediction_hold(tmp_path):
-    one = predicted("one", TILES[0])
+    one = tile_prediction("one", TILES[0])
     labels = read_tile_labels(one.tile)
     found = {layer: rasterio.open(write_raster(one, layer, tmp_path / f"{layer}.tif")).read(1) for layer in LAYERS}
     np.testing.assert_array_equal(found["mask"], labels.mask)

@@ -13,9 +13,9 @@ from affine import Affine
 from rasterio.enums import ColorInterp
 from rasterio.shutil import copy as gdal_copy
 
-from core.errors import CannotWrite, DiskFull, NotARaster, RasterWithoutCRS, TruncatedRaster
+from core.errors import CannotWrite, DiskFull, RasterWithoutCRS, TruncatedRaster, UnsupportedRaster
 from core.geo import cog, raster
-from core.geo.cog import make_cog, nodata_share, stripes
+from core.geo.cog import make_cog, nodata_share, row_bands
 from core.geo.grid import LONLAT, WEB_MERCATOR, Grid
 from tests.core.geotiff import pixels_of, write_geotiff
 from tests.core.tile_factory import UTM, grid_at
@@ -59,7 +59,7 @@ def test_any_number_of_bands_comes_through(tmp_path, bands):
     ids=["degrees", "web mercator", "rotated", "swiss", "own projection"],
 )  # fmt: skip
 def test_the_ground_stays_the_same(tmp_path, grid):
-    found = raster.describe(made(tmp_path, pixels_of(), grid)).grid
+    found = raster.read_info(made(tmp_path, pixels_of(), grid)).grid
     assert found.transform.almost_equals(grid.transform, 1e-9)
     assert found.bounds == pytest.approx(grid.bounds, abs=1e-9)
 
@@ -93,10 +93,10 @@ def test_the_layout_of_the_source_does_not_matter(tmp_path, profile):
 
 
 def test_a_wide_image_is_read_in_pieces_that_fit_together(tmp_path, monkeypatch):
-    monkeypatch.setattr(cog, "_STRIPE_BYTES", 3 * 2 * 512 * 600)
+    monkeypatch.setattr(cog, "_BAND_BYTES", 3 * 2 * 512 * 600)
     pixels = pixels_of("uint16", 3, (1100, 1300))
     source = write_geotiff(tmp_path / "source.tif", pixels)
-    boxes = [stripe.window.flatten() for stripe in stripes(source)]
+    boxes = [stripe.window.flatten() for stripe in row_bands(source)]
     assert boxes[:4] == [(0, 0, 512, 512), (512, 0, 512, 512), (1024, 0, 276, 512), (0, 512, 512, 512)]
     np.testing.assert_array_equal(raster.read(make_cog(source, tmp_path / "cog.tif")).pixels, pixels)
 
@@ -107,7 +107,7 @@ def test_progress_goes_up_to_the_end(tmp_path):
     shares = [share for share, _ in seen]
     assert shares == sorted(shares)
     assert shares[-1] == 1
-    assert {doing for _, doing in seen} == {"copying the pixels", "packing, with smaller copies for the map"}
+    assert {doing for _, doing in seen} == {"Copying pixels", "Building overviews (COG)"}
 
 
 # No-data
@@ -115,7 +115,7 @@ def test_progress_goes_up_to_the_end(tmp_path):
 
 @pytest.mark.parametrize(("dtype", "declared"), [("uint8", 255), ("int16", -32768), ("float32", -9999.0)])
 def test_a_declared_no_data_value_is_kept(tmp_path, dtype, declared):
-    assert raster.describe(made(tmp_path, pixels_of(dtype), nodata=declared)).nodata == declared
+    assert raster.read_info(made(tmp_path, pixels_of(dtype), nodata=declared)).nodata == declared
 
 
 @pytest.mark.parametrize("tag", ["-9999", "1000000", " nan", "77.5"])
@@ -177,7 +177,7 @@ def test_a_place_given_by_hand_replaces_the_files_own(tmp_path):
     with pytest.raises(RasterWithoutCRS):
         make_cog(source, tmp_path / "cog.tif")
     assert left_in(tmp_path) == ["source.tif"]
-    assert raster.describe(make_cog(source, tmp_path / "cog.tif", grid_at(column=9))).grid == grid_at(column=9)
+    assert raster.read_info(make_cog(source, tmp_path / "cog.tif", grid_at(column=9))).grid == grid_at(column=9)
 
 
 def test_a_source_that_ends_too_early_is_named_and_leaves_nothing(tmp_path):
@@ -190,7 +190,7 @@ def test_a_source_that_ends_too_early_is_named_and_leaves_nothing(tmp_path):
 
 def test_another_format_is_refused(tmp_path):
     (tmp_path / "photo.tif").write_bytes(b"\xff\xd8\xff\xe0 and so on")
-    with pytest.raises(NotARaster, match="a JPEG"):
+    with pytest.raises(UnsupportedRaster, match="a JPEG"):
         make_cog(tmp_path / "photo.tif", tmp_path / "cog.tif")
 
 
@@ -215,7 +215,7 @@ def test_whoever_stops_it_in_either_pass_leaves_nothing(tmp_path, after):
     source = write_geotiff(tmp_path / "source.tif", pixels_of("uint16", 3, (600, 600)))
 
     def stop(share: float, doing: str) -> None:
-        if share >= after and doing.startswith("packing" if after == 0.2 else "copying"):
+        if share >= after and doing.startswith("Building overviews" if after == 0.2 else "Copying"):
             raise SystemExit(143)
 
     with pytest.raises(SystemExit):
@@ -227,7 +227,7 @@ def test_a_cog_of_the_real_tile_has_its_pixels(tmp_path, shared):
     [source] = (shared / "spacenet").rglob("RGB-PanSharpen_AOI_2_Vegas_img225.tif")
     found = raster.read(make_cog(source, tmp_path / "cog.tif"))
     np.testing.assert_array_equal(found.pixels, raster.read(source).pixels)
-    assert found.grid == raster.describe(source).grid
+    assert found.grid == raster.read_info(source).grid
 
 
 def test_no_driver_but_that_of_geotiff_is_asked(tmp_path, monkeypatch):

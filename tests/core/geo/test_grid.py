@@ -51,7 +51,7 @@ def test_pixels_come_back_from_the_ground(matrix, lon, lat, column, row):
     a, b, d, e = matrix
     grid = Grid(10, 10, Affine(a, b, lon, d, e, lat), LONLAT)
     house = np.array([box(column, row, column + 12, row + 7)])
-    assert shapely.equals_exact(grid.to_pixels(grid.to_ground(house)), house, tolerance=0.05).all()
+    assert shapely.equals_exact(grid.to_pixels(grid.to_map(house)), house, tolerance=0.05).all()
 
 
 def test_the_first_pixel_s_outer_corner_is_the_origin():
@@ -62,7 +62,7 @@ def test_the_first_pixel_s_outer_corner_is_the_origin():
 
 def test_other_crs_reach_the_same_pixel():
     grid, house = grid_at(), np.array([box(8, 8, 24, 24)])
-    lonlat = reproject(grid.to_ground(house), UTM, LONLAT)
+    lonlat = reproject(grid.to_map(house), UTM, LONLAT)
     assert shapely.hausdorff_distance(grid.to_pixels(lonlat, LONLAT), house).max() < 1e-6
 
 
@@ -95,8 +95,8 @@ def test_a_window_lies_where_its_first_pixel_lay():
 
 def test_the_rim_of_a_turned_grid_is_turned():
     turned = Grid(100, 50, Affine.translation(660_000, 4_000_000) @ Affine.rotation(30) @ Affine.scale(0.5, -0.5), UTM)
-    assert turned.rim.area == pytest.approx(100 * 50 * 0.25)
-    assert shapely.box(*turned.rim.bounds).area > turned.rim.area * 1.5
+    assert turned.outline.area == pytest.approx(100 * 50 * 0.25)
+    assert shapely.box(*turned.outline.bounds).area > turned.outline.area * 1.5
     assert turned.is_on_earth
 
 

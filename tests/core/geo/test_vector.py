@@ -154,7 +154,7 @@ def test_features_may_be_anything(tmp_path):
 def test_an_empty_file_holds_no_buildings(tmp_path, text):
     (tmp_path / "a.geojson").write_bytes(text)
     found = read_footprints(tmp_path / "a.geojson")
-    assert (len(found), found.crs, str(found.repairs)) == (0, LONLAT, "nothing to repair")
+    assert (len(found), found.crs, str(found.repairs)) == (0, LONLAT, "no repairs")
 
 
 # Files that are no GeoJSON
@@ -362,7 +362,7 @@ def test_bytes_that_are_no_utf_8_do_not_stop_a_csv(tmp_path):
 @pytest.mark.parametrize("name", ["houses.shp", "houses", "houses.geojson.vrt"])
 def test_other_formats_are_refused_by_name(tmp_path, name):
     (tmp_path / name).write_text("{}")
-    with pytest.raises(UnknownFootprintFormat, match=rf"{name} has a suffix .* \.geojson, \.csv"):
+    with pytest.raises(UnknownFootprintFormat, match=rf"{name} does not have the file extension .* \.geojson, \.csv"):
         read_footprints(tmp_path / name)
 
 
@@ -404,14 +404,14 @@ def test_other_coordinates_keep_the_rest():
 
 
 def test_pixels_have_no_square_metres():
-    with pytest.raises(AssertionError, match="no square metres"):
+    with pytest.raises(AssertionError, match="no area in m²"):
         _ = Footprints.of(np.array([box(0, 0, 1, 1)]), None).area_m2
 
 
 def test_repairs_add_up_and_can_be_read():
     both = Repairs(repaired=1, skipped=2) + Repairs(repaired=1, multipart=3)
     assert both == Repairs(2, 0, 2, 3)
-    assert str(both) == "2 repaired, 2 skipped, 3 multipart"
+    assert str(both) == "2 invalid polygons repaired, 2 non-polygons skipped, 3 multipart polygons split"
 
 
 # Real files

@@ -15,10 +15,10 @@ import shapely
 from affine import Affine
 from pyproj import CRS
 
-from core.errors import CannotWrite, DiskFull, ExportWithoutGrid, UnknownFootprintFormat
+from core.errors import CannotWrite, DiskFull, ExportNeedsGrid, UnknownFootprintFormat
 from core.geo.grid import LONLAT, WEB_MERCATOR, Grid, reproject
 from core.geo.vector import Footprints, read_footprints, read_geojson
-from core.geo.vector_writers import FORMATS, Origin, in_format, write_footprints
+from core.geo.vector_writers import FORMATS, Provenance, with_format_suffix, write_footprints
 from core.metrics.spacenet import score
 
 UTM = CRS.from_epsg(32611)
@@ -38,14 +38,14 @@ def grid(request):
 
 
 def made_up(grid, crs=None):
-    ground = grid.to_ground(PIXELS)
+    ground = grid.to_map(PIXELS)
     return Footprints.of(reproject(ground, grid.crs, crs or grid.crs), crs or grid.crs, CONFIDENCE)
 
 
 def read_back(path, grid):
     """Geometries in longitude and latitude, whatever the format."""
     if path.suffix == ".csv":
-        return reproject(grid.to_ground(read_footprints(path).geometries), grid.crs, LONLAT)
+        return reproject(grid.to_map(read_footprints(path).geometries), grid.crs, LONLAT)
     frame = read_geojson(path).frame if path.suffix == ".geojson" else open_with_geopandas(path)
     return np.asarray(frame.to_crs(LONLAT).geometry, dtype=object)
 
@@ -65,8 +65,8 @@ def properties(path):
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("crs", [None, WEB_MERCATOR], ids=["own-crs", "other-crs"])
 def test_every_footprint_comes_back_where_it_was(tmp_path, grid, suffix, crs):
-    path = write_footprints(made_up(grid, crs), tmp_path / f"houses{suffix}", grid, Origin("AOI_2_Vegas_img1"))
-    expected = reproject(grid.to_ground(PIXELS), grid.crs, LONLAT)
+    path = write_footprints(made_up(grid, crs), tmp_path / f"houses{suffix}", grid, Provenance("AOI_2_Vegas_img1"))
+    expected = reproject(grid.to_map(PIXELS), grid.crs, LONLAT)
     found = read_back(path, grid)
     assert len(found) == 2
     assert shapely.hausdorff_distance(found, expected).max() < 1e-6
@@ -84,23 +84,27 @@ def test_the_fields_come_back(tmp_path, grid, suffix):
 
 
 def test_a_format_can_be_named_instead_of_a_suffix():
-    assert in_format(Path("a/houses"), "gpkg") == Path("a/houses.gpkg")
-    assert in_format(Path("houses.2018"), ".SHP.ZIP") == Path("houses.2018.shp.zip")
-    assert in_format(Path("houses.gpkg"), "gpkg") == in_format(Path("houses.gpkg"), "") == Path("houses.gpkg")
+    assert with_format_suffix(Path("a/houses"), "gpkg") == Path("a/houses.gpkg")
+    assert with_format_suffix(Path("houses.2018"), ".SHP.ZIP") == Path("houses.2018.shp.zip")
+    assert (
+        with_format_suffix(Path("houses.gpkg"), "gpkg")
+        == with_format_suffix(Path("houses.gpkg"), "")
+        == Path("houses.gpkg")
+    )
     for name, kind in (("houses", "dxf"), ("houses", ""), ("houses.dxf", "")):
         with pytest.raises(UnknownFootprintFormat, match=r"houses.*\.geojson"):
-            in_format(Path(name), kind)
+            with_format_suffix(Path(name), kind)
 
 
 def test_the_csv_holds_spacenet_s_columns(tmp_path):
-    path = write_footprints(made_up(GRID), tmp_path / "houses.csv", GRID, Origin("AOI_2_Vegas_img1"))
+    path = write_footprints(made_up(GRID), tmp_path / "houses.csv", GRID, Provenance("AOI_2_Vegas_img1"))
     table = pd.read_csv(path)
     assert list(table) == ["ImageId", "BuildingId", "PolygonWKT_Pix", "PolygonWKT_Geo", "Confidence"]
     assert table["ImageId"].unique().tolist() == ["AOI_2_Vegas_img1"]
     assert table["BuildingId"].tolist() == [1, 2]
     assert table["Confidence"].tolist() == CONFIDENCE
     geo = shapely.from_wkt(table["PolygonWKT_Geo"].to_numpy())
-    expected = reproject(GRID.to_ground(PIXELS), UTM, LONLAT)
+    expected = reproject(GRID.to_map(PIXELS), UTM, LONLAT)
     assert shapely.hausdorff_distance(geo, expected).max() < 1e-6
     assert shapely.equals_exact(read_footprints(path).geometries, PIXELS, tolerance=1e-3, normalize=True).all()
 
@@ -113,8 +117,8 @@ def test_the_tile_s_crs_is_kept(tmp_path, suffix):
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_footprints_in_pixels_are_placed_by_the_grid(tmp_path, suffix):
-    path = write_footprints(Footprints.of(PIXELS, None), tmp_path / f"houses{suffix}", GRID, Origin("img"))
-    expected = reproject(GRID.to_ground(PIXELS), UTM, LONLAT)
+    path = write_footprints(Footprints.of(PIXELS, None), tmp_path / f"houses{suffix}", GRID, Provenance("img"))
+    expected = reproject(GRID.to_map(PIXELS), UTM, LONLAT)
     assert shapely.hausdorff_distance(read_back(path, GRID), expected).max() < 1e-6
 
 
@@ -128,22 +132,22 @@ def test_pixels_need_a_grid_for_the_ground_only(tmp_path):
     pixels = Footprints.of(PIXELS, None, image="img")
     assert len(read_footprints(write_footprints(pixels, tmp_path / "houses.csv"))) == 2
     for suffix in (".geojson", ".gpkg", ".parquet", ".fgb", ".shp", ".shp.zip"):
-        with pytest.raises(ExportWithoutGrid, match="houses"):
+        with pytest.raises(ExportNeedsGrid, match="houses"):
             write_footprints(pixels, tmp_path / f"houses{suffix}")
-    with pytest.raises(ExportWithoutGrid, match="houses"):
+    with pytest.raises(ExportNeedsGrid, match="houses"):
         write_footprints(made_up(GRID), tmp_path / "houses.csv")
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_no_footprints_make_a_file_that_can_be_read(tmp_path, suffix):
     nothing = Footprints.of(np.empty(0, object), UTM)
-    path = write_footprints(nothing, tmp_path / f"houses{suffix}", GRID, Origin("AOI_1_Rio_img9"))
+    path = write_footprints(nothing, tmp_path / f"houses{suffix}", GRID, Provenance("AOI_1_Rio_img9"))
     assert len(read_back(path, GRID)) == 0
 
 
 def test_an_image_without_buildings_gets_spacenet_s_row(tmp_path):
     nothing = Footprints.of(np.empty(0, object), UTM)
-    path = write_footprints(nothing, tmp_path / "houses.csv", GRID, Origin("AOI_1_Rio_img9"))
+    path = write_footprints(nothing, tmp_path / "houses.csv", GRID, Provenance("AOI_1_Rio_img9"))
     (row,) = pd.read_csv(path).to_dict("records")
     assert (row["ImageId"], row["BuildingId"], row["PolygonWKT_Pix"]) == ("AOI_1_Rio_img9", -1, "POLYGON EMPTY")
     assert read_footprints(path).images == ("AOI_1_Rio_img9",)
@@ -151,7 +155,7 @@ def test_an_image_without_buildings_gets_spacenet_s_row(tmp_path):
 
 def test_images_keep_their_names_beside_those_without_buildings(tmp_path):
     mixed = Footprints.of(PIXELS, None, image=["A_img1", "A_img3"], images=("A_img1", "A_img2", "A_img3"))
-    found = read_footprints(write_footprints(mixed, tmp_path / "houses.csv", origin=Origin("unused")))
+    found = read_footprints(write_footprints(mixed, tmp_path / "houses.csv", provenance=Provenance("unused")))
     assert set(found.images) == {"A_img1", "A_img2", "A_img3"}
     assert found.frame["image"].tolist() == ["A_img1", "A_img3"]
 
@@ -159,7 +163,7 @@ def test_images_keep_their_names_beside_those_without_buildings(tmp_path):
 def test_a_building_in_two_parts_stays_one(tmp_path):
     two = np.array([PIXELS[0], shapely.MultiPolygon([shapely.box(30, 2, 40, 9), shapely.box(42, 2, 50, 9)])], object)
     for suffix in (".gpkg", ".parquet", ".csv"):
-        path = write_footprints(Footprints.of(two, None), tmp_path / f"houses{suffix}", GRID, Origin("img"))
+        path = write_footprints(Footprints.of(two, None), tmp_path / f"houses{suffix}", GRID, Provenance("img"))
         assert len(read_back(path, GRID)) == 2
     document = orjson.loads(write_footprints(Footprints.of(two, None), tmp_path / "a.geojson", GRID).read_bytes())
     assert [feature["geometry"]["type"] for feature in document["features"]] == ["Polygon", "MultiPolygon"]
@@ -175,13 +179,13 @@ def attribution_of(path):
 
 @pytest.mark.parametrize("suffix", [".geojson", ".gpkg", ".parquet"])
 def test_hostile_attribution_stays_data(tmp_path, suffix):
-    path = write_footprints(made_up(GRID), tmp_path / f"houses{suffix}", GRID, Origin(licence=HOSTILE))
+    path = write_footprints(made_up(GRID), tmp_path / f"houses{suffix}", GRID, Provenance(licence=HOSTILE))
     assert attribution_of(path) == HOSTILE
     assert len(read_back(path, GRID)) == 2
 
 
 def test_a_hostile_image_name_stays_one_cell(tmp_path):
-    path = write_footprints(made_up(GRID), tmp_path / "houses.csv", GRID, Origin(HOSTILE))
+    path = write_footprints(made_up(GRID), tmp_path / "houses.csv", GRID, Provenance(HOSTILE))
     assert pd.read_csv(path)["ImageId"].tolist() == [HOSTILE, HOSTILE]
 
 
@@ -199,7 +203,7 @@ def test_geojson_follows_rfc_7946(tmp_path):
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_what_was_written_scores_like_what_was_predicted(tmp_path, suffix):
     footprints = made_up(GRID)
-    path = write_footprints(footprints, tmp_path / f"houses{suffix}", GRID, Origin("img"))
+    path = write_footprints(footprints, tmp_path / f"houses{suffix}", GRID, Provenance("img"))
     found = Footprints.of(reproject(read_back(path, GRID), LONLAT, UTM), UTM)
     assert score(footprints, found).truth.iou.min() > 0.99
 
@@ -218,8 +222,8 @@ def test_suffixes_may_be_in_capitals(tmp_path):
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_an_older_file_is_replaced(tmp_path, suffix):
     path = tmp_path / f"houses{suffix}"
-    write_footprints(Footprints.of(PIXELS[:1], None), path, GRID, Origin("img"))
-    write_footprints(made_up(GRID), path, GRID, Origin("img"))
+    write_footprints(Footprints.of(PIXELS[:1], None), path, GRID, Provenance("img"))
+    write_footprints(made_up(GRID), path, GRID, Provenance("img"))
     assert len(read_back(path, GRID)) == 2
     assert {file.stem for file in tmp_path.iterdir()} == {path.stem}, "nothing half-written beside it"
 
@@ -238,11 +242,11 @@ def files_end_after(size):
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("size", [0, 500])
 def test_a_failed_write_leaves_what_was_there(tmp_path, suffix, size):
-    path = write_footprints(made_up(GRID), tmp_path / f"houses{suffix}", GRID, Origin("img"))
+    path = write_footprints(made_up(GRID), tmp_path / f"houses{suffix}", GRID, Provenance("img"))
     before = {file: file.read_bytes() for file in tmp_path.iterdir()}
     many = Footprints.of(np.repeat(PIXELS, 200), None)
     with files_end_after(size), pytest.raises((CannotWrite, DiskFull), match="houses"):
-        write_footprints(many, path, GRID, Origin("img"))
+        write_footprints(many, path, GRID, Provenance("img"))
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
@@ -258,11 +262,11 @@ def test_a_geopackage_without_room_for_its_index_is_not_kept(tmp_path):
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_a_folder_that_cannot_be_made_is_an_error_in_words(tmp_path, suffix):
     (tmp_path / "file").write_text("")
-    with pytest.raises(CannotWrite, match="Choose a folder you may write to"):
-        write_footprints(made_up(GRID), tmp_path / "file" / f"houses{suffix}", GRID, Origin("img"))
+    with pytest.raises(CannotWrite, match="choose another folder"):
+        write_footprints(made_up(GRID), tmp_path / "file" / f"houses{suffix}", GRID, Provenance("img"))
 
 
-ORIGIN = Origin("AOI_2_Vegas_img1", "run 7", "unet", "2016-10-04", "Somebody, CC BY-SA 4.0 é")
+ORIGIN = Provenance("AOI_2_Vegas_img1", "run 7", "unet", "2016-10-04", "Somebody, CC BY-SA 4.0 é")
 
 
 @pytest.mark.parametrize("suffix", [suffix for suffix in FORMATS if suffix != ".csv"])

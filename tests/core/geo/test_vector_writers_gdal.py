@@ -12,7 +12,7 @@ import pytest
 from core.catalog.store import read_catalog
 from core.exports.footprints import write_area
 from core.exports.rasters import LAYERS, write_rasters
-from core.geo.vector_writers import FORMATS, Origin, write_footprints
+from core.geo.vector_writers import FORMATS, Provenance, write_footprints
 from tests.core.fake_predictions import TILES, made
 from tests.core.geo.test_vector_writers import GRID, made_up
 
@@ -35,7 +35,7 @@ def opened(path):
 
 @pytest.mark.parametrize("suffix", OPENED)
 def test_footprints_with_their_fields(suffix, tmp_path):
-    origin = Origin("AOI_2_Vegas_img1", "a run", "unet", "2015-10-22", "SpaceNet, CC BY-SA 4.0")
+    origin = Provenance("AOI_2_Vegas_img1", "a run", "unet", "2015-10-22", "SpaceNet, CC BY-SA 4.0")
     text = opened(write_footprints(made_up(GRID), tmp_path / f"houses{suffix}", GRID, origin))
     assert "Feature Count: 2" in text
     if suffix != ".csv":

@@ -7,21 +7,21 @@ import pytest
 import rasterio
 
 from core.catalog.store import Catalog
-from core.datasets.normalization import Scaling
-from core.errors import DamagedRun, DifferentGround, TooFewBands, TruncatedRaster
+from core.datasets.normalization import Normalization
+from core.errors import DamagedRun, ExtentMismatch, TooFewBands, TruncatedRaster
 from core.geo import raster
 from core.inference import predict as predict_module
 from core.inference import sliding_window
 from core.inference.engine import load_network
-from core.inference.predict import outlines, predict, predict_tile, score_tile
-from core.postprocessing.config import Shaping
+from core.inference.predict import predict, predict_tile, score_tile, vectorize_prediction
+from core.postprocessing.config import VectorizeConfig
 from core.runs.config import TrainingConfig
 from core.runs.run import Record, Run
 from core.runtime.keras_backend import start_keras
 from core.settings import settings
 from core.tasks import predict as predict_tasks
 from core.tasks.predict import predict_task
-from models.registry import NETWORKS, REACH_M, build
+from models.registry import DISTANCE_RANGE_M, NETWORKS, build
 from tests.core.inference.test_engine import make_run as make_modern_run
 from tests.core.tile_factory import SMALL, grid_at, make_real_tile, make_tile
 
@@ -31,18 +31,18 @@ HALO = NETWORKS["fcn"].halo
 def make_run(folder, bands: int = 3, gsd_m: tuple[float, float] = (0.5, 0.5)) -> Run:
     """Fresh weights, sharpened so that answers differ from pixel to pixel."""
     start_keras(bands)
-    scaling = Scaling((0.0,) * bands, (255.0, 255.0, 255.0, 2000.0)[:bands])
-    config = TrainingConfig(recipe=SMALL)
+    scaling = Normalization((0.0,) * bands, (255.0, 255.0, 255.0, 2000.0)[:bands])
+    config = TrainingConfig(dataset=SMALL)
     run = Run.create(folder, Record(config, ("img1",), (), scaling, bands, gsd_m, 0, "", {}))
     model = build("fcn", bands)
     model.set_weights([weight * 1.5 for weight in model.get_weights()])
-    run.put_weights(model, 1)
+    run.save_weights(model, 1)
     return run
 
 
 def small_windows(monkeypatch) -> None:
     """Windows of 32 pixels."""
-    monkeypatch.setattr(predict_module, "NETWORKS", {"fcn": replace(NETWORKS["fcn"], core=32)})
+    monkeypatch.setattr(predict_module, "NETWORKS", {"fcn": replace(NETWORKS["fcn"], max_window=32)})
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def one_pass(run: Run, tile, out) -> np.ndarray:
     parts = [raster.read(tile.image, (1, 2, 3), out.grid.shape).pixels.astype(np.float32)]
     if run.record.bands == 4:
         parts.append(raster.read(tile.eight_bands, (8,), out.grid.shape).pixels.astype(np.float32))
-    pixels = run.record.scaling.apply(np.moveaxis(np.concatenate(parts), 0, -1))
+    pixels = run.record.normalization.apply(np.moveaxis(np.concatenate(parts), 0, -1))
     rows, columns = out.grid.shape
     around = (0, -rows % 8), (0, -columns % 8), (0, 0)
     return load_network(run).predict_on_batch(np.pad(pixels, around)[None])[0, :rows, :columns, 1]
@@ -121,12 +121,12 @@ def test_progress_counts_the_windows(run, tmp_path, monkeypatch):
     small_windows(monkeypatch)
     said = []
     predict(run, (make_tile(tmp_path).image, None), tmp_path / "out.tif", lambda *now: said.append(now[1]))
-    assert said == ["building the network", *(f"window {n} of 4" for n in range(1, 5))]
+    assert said == ["Loading the model", *(f"Predicting window {n} of 4" for n in range(1, 5))]
 
 
 def test_stopping_leaves_no_half_written_file(run, tmp_path):
     def stop(_share: float, doing: str) -> None:
-        if doing.startswith("window"):
+        if doing.startswith("Predicting window"):
             raise KeyboardInterrupt
 
     tile = make_tile(tmp_path)
@@ -137,10 +137,10 @@ def test_stopping_leaves_no_half_written_file(run, tmp_path):
 
 def test_a_run_of_four_channels_refuses_images_without_the_fourth(run_of_four, tmp_path):
     tile = make_tile(tmp_path)
-    with pytest.raises(TooFewBands, match="gives 3 channels, the run four was trained on 4"):
+    with pytest.raises(TooFewBands, match="has 3 channels, but the run four needs 4"):
         predict(run_of_four, (tile.image, None), tmp_path / "out.tif")
     other = make_tile(tmp_path, "other", grid_at(64), eight=True)
-    with pytest.raises(DifferentGround):
+    with pytest.raises(ExtentMismatch):
         predict(run_of_four, (tile.image, other.eight_bands), tmp_path / "out.tif")
 
 
@@ -149,7 +149,7 @@ def test_weights_of_another_network_are_a_damaged_run(tmp_path, change):
     run = make_run(tmp_path / "run")
     config = orjson.loads((run.path / "config.json").read_bytes())
     (run.path / "config.json").write_bytes(orjson.dumps({**config, **change}))
-    with pytest.raises(DamagedRun, match="do not fit"):
+    with pytest.raises(DamagedRun, match="do not match"):
         load_network(Run(run.path))
 
 
@@ -158,7 +158,7 @@ def test_a_tile_gives_probability_footprints_and_a_score(run, tmp_path, monkeypa
         """As if the network knew: houses are bright."""
         return ((pixels[HALO:-HALO, HALO:-HALO, 0] > 100) & valid).astype(np.float32)[..., None]
 
-    monkeypatch.setattr(predict_module, "_window", bright)
+    monkeypatch.setattr(predict_module, "_predict_window", bright)
     tile = make_tile(tmp_path)
     found = predict_tile(run, tile, tmp_path / "found")
     assert sorted(file.name for file in (tmp_path / "found").iterdir()) == [
@@ -170,7 +170,7 @@ def test_a_tile_gives_probability_footprints_and_a_score(run, tmp_path, monkeypa
     assert found.score is not None
     assert found.score.f1 == 1
     assert (found.footprints.area_m2 > 16 * 16 * 0.25).all(), "grown by the border of the recipe"
-    assert score_tile(outlines(found.prediction, Shaping(threshold=1.1)), tile).fn == 2
+    assert score_tile(vectorize_prediction(found.prediction, VectorizeConfig(threshold=1.1)), tile).fn == 2
 
 
 def test_the_probability_carries_who_made_the_picture(run, tmp_path):
@@ -215,12 +215,12 @@ def test_an_image_stays_open_until_the_reader_has_ended(run, tmp_path, monkeypat
         return part
 
     def stop(_share: float, doing: str) -> None:
-        if doing.startswith("window 1 "):
+        if doing.startswith("Predicting window 1 "):
             raise KeyboardInterrupt
 
-    read, closed = sliding_window.Picture._part, []
+    read, closed = sliding_window.SceneReader._read_bands, []
     small_windows(monkeypatch)
-    monkeypatch.setattr(sliding_window.Picture, "_part", slowly)
+    monkeypatch.setattr(sliding_window.SceneReader, "_read_bands", slowly)
     tile = make_tile(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         predict(run, (tile.image, None), tmp_path / "out.tif", stop)
@@ -232,7 +232,7 @@ def test_a_scene_in_windows_is_the_scene_in_one_big_pass(tmp_path, monkeypatch, 
     run = make_modern_run(tmp_path / "run", network)
     tile = make_tile(tmp_path, grid=grid_at(size=400, pixel_m=0.3))
     whole = raster.read(predict(run, (tile.image, None), tmp_path / "whole.tif").path).pixels
-    monkeypatch.setattr(predict_module, "NETWORKS", {network: replace(NETWORKS[network], core=96)})
+    monkeypatch.setattr(predict_module, "NETWORKS", {network: replace(NETWORKS[network], max_window=96)})
     said = []
     windowed = predict(run, (tile.image, None), tmp_path / "windows.tif", lambda *now: said.append(now[1]))
     assert len(said) == 1 + 5 * 5
@@ -245,6 +245,15 @@ def test_the_second_layer_is_the_distance_in_metres(tmp_path):
     run = make_modern_run(tmp_path / "run", "unet")
     out = predict(run, (make_tile(tmp_path).image, None), tmp_path / "out.tif")
     layers = raster.read(out.path).pixels
-    assert layers.shape[0] == NETWORKS["unet"].layers == 2
-    assert np.abs(layers[1]).max() <= REACH_M
+    assert layers.shape[0] == NETWORKS["unet"].prediction_layers == 2
+    assert np.abs(layers[1]).max() <= DISTANCE_RANGE_M
     assert ((layers[0] >= 0) & (layers[0] <= 1)).all()
+
+
+@pytest.mark.parametrize("bands", [3, 4])
+def test_a_labelled_tile_is_predicted_with_its_image_opened_twice(tmp_path, monkeypatch, run, run_of_four, bands):
+    tile, opened, real = make_tile(tmp_path, "counted", eight=bands == 4), [], rasterio.open
+    monkeypatch.setattr("rasterio.open", lambda path, *rest, **named: opened.append(path) or real(path, *rest, **named))
+    assert predict_tile(run if bands == 3 else run_of_four, tile, tmp_path / "out").score is not None
+    assert opened.count(tile.image) == 2
+    assert opened.count(tile.labels) == 0

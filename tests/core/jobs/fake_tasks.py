@@ -10,9 +10,9 @@ from subprocess import DEVNULL, Popen
 from typing import Any
 
 from core.errors import DiskFull, TooFewTiles
-from core.jobs.launchers.local import ROOT, Local, LocalRun, launch
-from core.jobs.queue import SILENCE_S, Job, Queue, State
-from core.progress import Finish, Report
+from core.jobs.launchers.local import ROOT, LocalJob, LocalLauncher, launch
+from core.jobs.queue import HEARTBEAT_TIMEOUT_S, Job, Queue, State
+from core.progress import Report, StopRequested
 
 TASKS = {
     name: f"tests.core.jobs.fake_tasks:{name}"
@@ -43,29 +43,29 @@ WORKER = (
 )
 
 
-def greet(params: dict[str, Any], report: Report, finish: Finish) -> None:
+def greet(params: dict[str, Any], report: Report, finish: StopRequested) -> None:
     report(0.5, "half way")
     print("hello", params.get("whom"), flush=True)
     report(1, "greeted")
 
 
-def refuse(params: dict[str, Any], report: Report, finish: Finish) -> None:
+def refuse(params: dict[str, Any], report: Report, finish: StopRequested) -> None:
     raise TooFewTiles
 
 
-def break_(params: dict[str, Any], report: Report, finish: Finish) -> None:
+def break_(params: dict[str, Any], report: Report, finish: StopRequested) -> None:
     raise ZeroDivisionError("a secret path")
 
 
-def fill(params: dict[str, Any], report: Report, finish: Finish) -> None:
+def fill(params: dict[str, Any], report: Report, finish: StopRequested) -> None:
     raise MemoryError
 
 
-def die(params: dict[str, Any], report: Report, finish: Finish) -> None:
+def die(params: dict[str, Any], report: Report, finish: StopRequested) -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
-def linger(params: dict[str, Any], report: Report, finish: Finish) -> None:
+def linger(params: dict[str, Any], report: Report, finish: StopRequested) -> None:
     """Works for a minute the first time, not at all where it has been before."""
     been = Path(params["mark"])
     if been.exists():
@@ -80,7 +80,7 @@ def linger(params: dict[str, Any], report: Report, finish: Finish) -> None:
         temporary.unlink()
 
 
-def family(params: dict[str, Any], report: Report, finish: Finish) -> None:
+def family(params: dict[str, Any], report: Report, finish: StopRequested) -> None:
     """Has a child that will not hear SIGTERM."""
     deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
     with Popen([sys.executable, "-c", deaf]) as child:
@@ -88,11 +88,11 @@ def family(params: dict[str, Any], report: Report, finish: Finish) -> None:
         child.wait()
 
 
-def fill_disk(params: dict[str, Any], report: Report, finish: Finish) -> None:
+def fill_disk(params: dict[str, Any], report: Report, finish: StopRequested) -> None:
     raise DiskFull(name="epoch-7.safetensors")
 
 
-def keep(params: dict[str, Any], report: Report, finish: Finish) -> None:
+def keep(params: dict[str, Any], report: Report, finish: StopRequested) -> None:
     """Works until it is to finish, and then writes down what it has."""
     Path(params["mark"]).write_text("begun")
     while not finish():
@@ -100,7 +100,7 @@ def keep(params: dict[str, Any], report: Report, finish: Finish) -> None:
     Path(params["mark"]).write_text("kept")
 
 
-def scribble(params: dict[str, Any], report: Report, finish: Finish) -> None:
+def scribble(params: dict[str, Any], report: Report, finish: StopRequested) -> None:
     """Writes its process's number into a file of the attempt, ten times a second, without a word of progress."""
     number = len(list(Path(params["folder"]).iterdir()))
     with (Path(params["folder"]) / f"start-{number}").open("w") as file:
@@ -109,14 +109,14 @@ def scribble(params: dict[str, Any], report: Report, finish: Finish) -> None:
             time.sleep(0.1)
 
 
-def once(params: dict[str, Any], report: Report, finish: Finish) -> None:
+def once(params: dict[str, Any], report: Report, finish: StopRequested) -> None:
     """Notes in one write, which is whole or not there, that it began, and takes hardly any time."""
     with Path(params["starts"]).open("ab", buffering=0) as file:
         file.write(f"{params['number']}\n".encode())
     time.sleep(params.get("seconds", 0))
 
 
-def start(job: Job) -> LocalRun:
+def start(job: Job) -> LocalJob:
     """A run on this machine, with toys for tasks."""
     return launch(job, CHILD)
 
@@ -126,13 +126,13 @@ class NoLookup:
 
     def end(self) -> None: ...
 
-    def answer(self) -> str:
+    def result(self) -> str:
         return "CPU toy, 1 core"
 
 
-def local(command: Any = CHILD) -> Local:
+def local(command: Any = CHILD) -> LocalLauncher:
     """The local launcher, with toys for tasks."""
-    return Local(command, lookup=NoLookup())  # type: ignore[arg-type]
+    return LocalLauncher(command, lookup=NoLookup())  # type: ignore[arg-type]
 
 
 def serve(poll_s: float, silence_s: float, jump_s: float = 0, stalls: int = 0) -> None:
@@ -142,12 +142,12 @@ def serve(poll_s: float, silence_s: float, jump_s: float = 0, stalls: int = 0) -
     from core.jobs import worker
     from core.settings import settings
 
-    worker.BEAT_S = min(worker.BEAT_S, silence_s / 3)
-    store.MOST_STALLS = stalls or store.MOST_STALLS
+    worker.HEARTBEAT_S = min(worker.HEARTBEAT_S, silence_s / 3)
+    store.MAX_LOSSES = stalls or store.MAX_LOSSES
     if jump_s:
         began, right = time.monotonic(), time.time
         time.time = lambda: right() + jump_s * ((time.monotonic() - began) // 1 % 2)
-    worker.work(Queue(settings().queue), poll_s=poll_s, silence_s=silence_s, where=local())
+    worker.work(Queue(settings().queue), poll_s=poll_s, heartbeat_timeout_s=silence_s, launcher=local())
 
 
 def worker_process(poll_s: float = 0.1, silence_s: float = 1.5, **more: float) -> Popen[bytes]:
@@ -158,7 +158,7 @@ def worker_process(poll_s: float = 0.1, silence_s: float = 1.5, **more: float) -
 
 def real_worker() -> Popen[bytes]:
     """A worker with the poll and the silence that people get."""
-    return worker_process(0.5, SILENCE_S)
+    return worker_process(0.5, HEARTBEAT_TIMEOUT_S)
 
 
 def wait_for(what: Any, seconds: float = 20) -> Any:

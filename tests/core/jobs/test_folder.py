@@ -1,15 +1,16 @@
 import json
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from subprocess import Popen
 
 import pytest
 
+from core.compat import to_stored
 from core.errors import CannotRead, NoSuchJob
 from core.jobs import folder as module
-from core.jobs.folder import JobFolder, Order
+from core.jobs.folder import JobFolder, JobSpec
 from core.jobs.process import Process
 from core.jobs.queue import Job, Queue
 from core.settings import settings
@@ -96,9 +97,9 @@ def test_a_new_attempt_keeps_the_log_only(folder):
     with folder.reporting() as report:
         report(0.5, "half")
     assert folder.error() == "It failed."
-    folder.ask_to_finish()
+    folder.request_finish()
     folder.prepare(make_job(2))
-    assert not folder.is_to_finish()
+    assert not folder.finish_requested()
     assert (folder.progress(), folder.error(), folder.tail()) == (None, None, ["first attempt"])
 
 
@@ -108,7 +109,7 @@ def test_a_first_attempt_finds_nothing_of_a_lost_queue_s_job_of_the_same_number(
     (folder.path / "ray").mkdir()
     (folder.path / "ray" / "state").touch()
     with Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True) as left:
-        facts = asdict(Process.this()) | {"pid": left.pid, "began": int(_began(left.pid))}
+        facts = to_stored(Process.this()) | {"pid": left.pid, "began": int(_began(left.pid))}
         (folder.path / "process-4.json").write_text(json.dumps(facts))
         folder.prepare(make_job(1))
         assert not is_running(left.pid)
@@ -142,17 +143,17 @@ def test_a_removed_folder_is_gone(folder):
 
 
 def test_the_order_says_what_to_do_and_who_may_do_it(folder):
-    assert folder.order() == Order("train", {"tiles": ["é", None]}, 1)
+    assert folder.spec() == JobSpec("train", {"tiles": ["é", None]}, 1)
     folder.prepare(make_job(2))
-    assert folder.order().attempt == 2
+    assert folder.spec().attempt == 2
     folder.revoke()
-    assert folder.order() == Order("train", {"tiles": ["é", None]}, -1)
+    assert folder.spec() == JobSpec("train", {"tiles": ["é", None]}, -1)
 
 
 def test_a_folder_without_an_order_is_a_job_that_is_gone(folder):
     folder.remove()
     with pytest.raises(NoSuchJob):
-        folder.order()
+        folder.spec()
     folder.revoke()
     assert not folder.path.exists()
 
@@ -161,13 +162,13 @@ def test_a_folder_without_an_order_is_a_job_that_is_gone(folder):
 def test_an_order_that_cannot_be_read_is_one_sentence(folder, text):
     (folder.path / "job.json").write_text(text)
     with pytest.raises(CannotRead, match=r"job\.json cannot be read"):
-        folder.order()
+        folder.spec()
 
 
 @pytest.mark.parametrize("end", [lambda folder: folder.prepare(make_job(2)), JobFolder.revoke])
 def test_what_is_left_of_an_earlier_attempt_is_ended(folder, end):
     with Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True) as left:
-        facts = asdict(Process.this()) | {"pid": left.pid, "began": int(_began(left.pid))}
+        facts = to_stored(Process.this()) | {"pid": left.pid, "began": int(_began(left.pid))}
         (folder.path / "process-1.json").write_text(json.dumps(facts))
         end(folder)
         assert not is_running(left.pid)
@@ -179,11 +180,11 @@ def _began(pid: int) -> str:
 
 
 def test_a_process_signs_in_with_its_number(folder):
-    folder.sign_in(3)
-    assert json.loads((folder.path / "process-3.json").read_text()) == asdict(Process.this())
+    folder.claim(3)
+    assert json.loads((folder.path / "process-3.json").read_text()) == to_stored(Process.this())
 
 
 def test_a_wish_to_finish_is_seen(folder):
-    assert not folder.is_to_finish()
-    folder.ask_to_finish()
-    assert folder.is_to_finish()
+    assert not folder.finish_requested()
+    folder.request_finish()
+    assert folder.finish_requested()

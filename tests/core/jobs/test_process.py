@@ -17,7 +17,7 @@ def sleeper():
     """A process that leads a group, and what is known of it."""
     with Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True) as process:
         began = int(Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[19])
-        yield replace(Process.this(), pid=process.pid, began=began)
+        yield replace(Process.this(), pid=process.pid, started=began)
         process.kill()
 
 
@@ -45,11 +45,11 @@ def test_its_children_end_with_it(tmp_path):
     with Popen([sys.executable, "-c", program, str(mark)], start_new_session=True) as process:
         child = int(wait_for(lambda: mark.exists() and mark.read_text()))
         began = int(Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[19])
-        replace(Process.this(), pid=process.pid, began=began).kill()
+        replace(Process.this(), pid=process.pid, started=began).kill()
     wait_for(lambda: not is_running(child), seconds=5)
 
 
-@pytest.mark.parametrize("other", [{"began": 1}, {"boot": "another"}])
+@pytest.mark.parametrize("other", [{"started": 1}, {"boot": "another"}])
 def test_a_process_that_only_has_the_same_number_is_left_alone(sleeper, other):
     replace(sleeper, **other).kill()
     time.sleep(0.1)

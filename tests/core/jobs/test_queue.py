@@ -9,8 +9,8 @@ from core.errors import (
     CannotWrite,
     DamagedQueue,
     DiskFull,
-    JobIsNotWaiting,
-    JobIsRunning,
+    JobNotQueued,
+    JobRunning,
     LeaseLost,
     NewerQueue,
     NoSuchJob,
@@ -20,7 +20,7 @@ from core.errors import (
 from core.jobs import process, sql
 from core.jobs import queue as store
 from core.jobs.folder import JobFolder
-from core.jobs.queue import HIGH, LOW, MOST_STALLS, NORMAL, STALLED, Queue, State
+from core.jobs.queue import HIGH, LOST_TOO_OFTEN, LOW, MAX_LOSSES, NORMAL, Queue, State
 from core.settings import settings
 
 
@@ -117,10 +117,10 @@ def test_another_worker_cannot_finish_or_release_a_job(queue: Queue):
     job = queue.submit("train", {})
     queue.claim("w")
     for act in (lambda: queue.finish(job.id, "other", State.DONE), lambda: queue.release(job.id, "other")):
-        with pytest.raises(LeaseLost, match=f"Job {job.id} no longer belongs to the worker other"):
+        with pytest.raises(LeaseLost, match=f"Job {job.id} is no longer assigned to the worker other"):
             act()
-    assert queue.held(job.id, "w") == queue.get(job.id)
-    assert queue.held(job.id, "other") is None
+    assert queue.held_job(job.id, "w") == queue.get(job.id)
+    assert queue.held_job(job.id, "other") is None
 
 
 def test_a_job_is_finished_only_once(queue: Queue):
@@ -182,22 +182,22 @@ def test_a_job_is_requeued_by_silence_not_by_duration(queue: Queue):
     job = queue.submit("train", {})
     queue.claim("w")
     _age(queue, "jobs", "started", 100_000)
-    assert queue.requeue_stalled() == []
+    assert queue.requeue_lost() == []
     _age(queue, "jobs", "heartbeat", 31)
-    queue.beat("w", job.id)
-    assert queue.requeue_stalled() == []
+    queue.heartbeat("w", job.id)
+    assert queue.requeue_lost() == []
     _age(queue, "jobs", "heartbeat", 31)
-    assert queue.requeue_stalled() == [queue.get(job.id)]
-    assert (queue.get(job.id).state, queue.get(job.id).stalls) == (State.QUEUED, 1)
+    assert queue.requeue_lost() == [queue.get(job.id)]
+    assert (queue.get(job.id).state, queue.get(job.id).losses) == (State.QUEUED, 1)
 
 
 def test_a_heartbeat_without_the_job_lets_it_fall_silent(queue: Queue):
     job = queue.submit("train", {})
     queue.claim("w")
     _age(queue, "jobs", "heartbeat", 31)
-    queue.beat("w")
-    queue.beat("other", job.id)
-    assert [stalled.id for stalled in queue.requeue_stalled()] == [job.id]
+    queue.heartbeat("w")
+    queue.heartbeat("other", job.id)
+    assert [stalled.id for stalled in queue.requeue_lost()] == [job.id]
 
 
 def test_a_stalled_job_that_was_to_stop_is_not_run_again(queue: Queue):
@@ -205,19 +205,19 @@ def test_a_stalled_job_that_was_to_stop_is_not_run_again(queue: Queue):
     queue.claim("w")
     queue.request_stop(job.id)
     _age(queue, "jobs", "heartbeat", 31)
-    queue.requeue_stalled()
+    queue.requeue_lost()
     assert queue.get(job.id).state == State.STOPPED
 
 
 def test_workers_tell_their_device_once_and_what_they_do(queue: Queue):
-    queue.beat("w", device="GPU NVIDIA H200")
-    queue.beat("w", 7)
+    queue.heartbeat("w", device="GPU NVIDIA H200")
+    queue.heartbeat("w", 7)
     (status,) = queue.workers()
     assert (status.name, status.device, status.busy_with, status.alive) == ("w", "GPU NVIDIA H200", 7, True)
 
 
 def test_a_silent_worker_is_not_alive_and_forgotten_after_a_day(queue: Queue):
-    queue.beat("w")
+    queue.heartbeat("w")
     _age(queue, "workers", "seen", 31)
     assert [status.alive for status in queue.workers()] == [False]
     _age(queue, "workers", "seen", 86_400)
@@ -225,15 +225,15 @@ def test_a_silent_worker_is_not_alive_and_forgotten_after_a_day(queue: Queue):
 
 
 def test_a_worker_that_signs_off_is_forgotten(queue: Queue):
-    queue.beat("w")
-    queue.sign_off("w")
+    queue.heartbeat("w")
+    queue.remove_worker("w")
     assert queue.workers() == []
 
 
 def test_a_deleted_job_is_gone_and_its_number_is_not_given_again(queue: Queue):
     job = queue.submit("train", {})
     queue.delete(job.id)
-    with pytest.raises(NoSuchJob, match=f"no job number {job.id}"):
+    with pytest.raises(NoSuchJob, match=f"Job {job.id} does not exist"):
         queue.get(job.id)
     assert queue.submit("train", {}).id > job.id
 
@@ -241,7 +241,7 @@ def test_a_deleted_job_is_gone_and_its_number_is_not_given_again(queue: Queue):
 def test_a_running_job_cannot_be_deleted(queue: Queue):
     job = queue.submit("train", {})
     queue.claim("w")
-    with pytest.raises(JobIsRunning):
+    with pytest.raises(JobRunning):
         queue.delete(job.id)
 
 
@@ -265,7 +265,7 @@ def test_a_damaged_queue_is_one_sentence(queue: Queue, damage: bytes | None):
     queue.submit("train", {})
     whole = queue.path.read_bytes()
     queue.path.write_bytes(damage or whole[:100] + b"\xff" * (len(whole) - 100))
-    with pytest.raises(DamagedQueue, match=r"jobs\.sqlite cannot be read"):
+    with pytest.raises(DamagedQueue, match=r"jobs\.sqlite is damaged"):
         queue.jobs()
     queue.path.unlink()
 
@@ -274,7 +274,7 @@ def test_a_file_with_other_tables_is_no_queue(queue: Queue):
     queue.path.parent.mkdir(parents=True)
     with closing(sqlite3.connect(queue.path)) as database:
         database.execute("CREATE TABLE jobs (wage REAL)")
-        database.execute(f"PRAGMA user_version = {len(sql.STEPS)}")
+        database.execute(f"PRAGMA user_version = {len(sql.MIGRATIONS)}")
     with pytest.raises(DamagedQueue):
         queue.waiting()
 
@@ -304,7 +304,7 @@ def test_only_a_file_that_is_no_whole_queue_is_called_damaged(queue: Queue, monk
         raise error
 
     monkeypatch.setattr(store, "is_full", lambda _folder: full)
-    monkeypatch.setattr(store, "_log_ahead", refuse)
+    monkeypatch.setattr(store, "_use_wal", refuse)
     with pytest.raises(expected):
         queue.submit("train", {})
 
@@ -313,8 +313,8 @@ def test_want_of_memory_is_no_damage_either(queue: Queue, monkeypatch):
     def refuse(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(store, "_log_ahead", refuse)
-    with pytest.raises(CannotWrite, match="too little memory"):
+    monkeypatch.setattr(store, "_use_wal", refuse)
+    with pytest.raises(CannotWrite, match="not enough memory"):
         queue.submit("train", {})
 
 
@@ -323,7 +323,7 @@ def test_a_queue_that_is_held_is_one_sentence(queue: Queue, monkeypatch: pytest.
     queue.submit("train", {})
     with closing(sqlite3.connect(queue.path)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(QueueBusy, match=r"jobs\.sqlite is held"):
+        with pytest.raises(QueueBusy, match=r"jobs\.sqlite is locked"):
             queue.submit("train", {})
 
 
@@ -388,7 +388,7 @@ def test_a_moved_job_takes_the_priority_of_its_place(queue: Queue):
 def test_only_a_waiting_job_is_moved(queue: Queue):
     job = queue.submit("train", {})
     queue.claim("w")
-    with pytest.raises(JobIsNotWaiting, match=f"Job {job.id} does not wait any more \\(running\\)"):
+    with pytest.raises(JobNotQueued, match=f"Job {job.id} is running, not queued"):
         queue.move(job.id, 0)
     with pytest.raises(NoSuchJob):
         queue.move(10**30, 0)
@@ -405,18 +405,18 @@ def test_every_start_is_counted(queue: Queue):
         assert claimed is not None
         assert claimed.attempt == attempt
         queue.release(job.id, "w")
-    assert queue.get(job.id).stalls == 0
+    assert queue.get(job.id).losses == 0
 
 
 def test_a_job_that_is_lost_too_often_in_a_row_fails_with_a_sentence(queue: Queue):
     job = queue.submit("train", {})
-    for n in range(1, MOST_STALLS):
+    for n in range(1, MAX_LOSSES):
         queue.claim("w")
-        assert (queue.stall(job.id, "w").state, queue.get(job.id).stalls) == (State.QUEUED, n)
+        assert (queue.mark_lost(job.id, "w").state, queue.get(job.id).losses) == (State.QUEUED, n)
     queue.claim("w")
     _age(queue, "jobs", "heartbeat", 31)
-    (failed,) = queue.requeue_stalled()
-    assert (failed.state, failed.error, failed.attempt) == (State.FAILED, STALLED, MOST_STALLS)
+    (failed,) = queue.requeue_lost()
+    assert (failed.state, failed.error, failed.attempt) == (State.FAILED, LOST_TOO_OFTEN, MAX_LOSSES)
     assert failed.finished is not None
     assert queue.claim("w") is None
 
@@ -425,26 +425,26 @@ def test_only_its_worker_says_that_a_run_is_lost(queue: Queue):
     job = queue.submit("train", {})
     queue.claim("w")
     with pytest.raises(LeaseLost):
-        queue.stall(job.id, "other")
+        queue.mark_lost(job.id, "other")
 
 
 def test_a_job_that_is_released_in_between_was_not_lost_in_a_row(queue: Queue):
     job = queue.submit("train", {})
-    for give_back, stalls in ((queue.stall, 1), (queue.stall, 2), (queue.release, 0), (queue.stall, 1)):
+    for give_back, stalls in ((queue.mark_lost, 1), (queue.mark_lost, 2), (queue.release, 0), (queue.mark_lost, 1)):
         queue.claim("w")
-        assert give_back(job.id, "w").stalls == stalls
+        assert give_back(job.id, "w").losses == stalls
 
 
 def test_only_its_worker_forgives_a_job_its_earlier_stalls(queue: Queue):
     job = queue.submit("train", {})
     queue.claim("w")
-    queue.stall(job.id, "w")
+    queue.mark_lost(job.id, "w")
     queue.claim("w")
-    queue.forgive(job.id, "other")
-    assert queue.get(job.id).stalls == 1
-    queue.forgive(job.id, "w")
-    assert queue.get(job.id).stalls == 0
-    assert queue.stall(job.id, "w").stalls == 1
+    queue.reset_losses(job.id, "other")
+    assert queue.get(job.id).losses == 1
+    queue.reset_losses(job.id, "w")
+    assert queue.get(job.id).losses == 0
+    assert queue.mark_lost(job.id, "w").losses == 1
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.STOPPED])
@@ -452,7 +452,7 @@ def test_a_retried_job_waits_behind_all_others_with_a_clean_record(queue: Queue,
     number = _over(queue, state)
     other = queue.submit("train", {})
     again = queue.retry(number)
-    assert (again.state, again.error, again.stalls, again.attempt) == (State.QUEUED, None, 0, 1)
+    assert (again.state, again.error, again.losses, again.attempt) == (State.QUEUED, None, 0, 1)
     assert (again.started, again.finished, again.worker, again.stop_requested) == (None, None, None, False)
     assert _claimed(queue) == [other.id, number]
 
@@ -463,9 +463,9 @@ def test_what_was_made_of_an_order_does_not_count_once_the_job_is_tried_again(qu
     assert job is not None
     JobFolder.of(job.id).prepare(job)
     queue.finish(job.id, "w", State.STOPPED)
-    assert JobFolder.of(job.id).order().attempt == 1
+    assert JobFolder.of(job.id).spec().attempt == 1
     queue.retry(job.id)
-    assert JobFolder.of(job.id).order().attempt == -1
+    assert JobFolder.of(job.id).spec().attempt == -1
 
 
 def test_a_job_that_is_done_or_not_over_is_not_tried_again(queue: Queue):
@@ -509,9 +509,9 @@ def test_whoever_still_works_on_a_job_that_was_stopped_in_the_queue_loses_its_or
     assert job is not None
     JobFolder.of(job.id).prepare(job)
     queue.release(job.id, "w")
-    assert JobFolder.of(job.id).order().attempt == 1
+    assert JobFolder.of(job.id).spec().attempt == 1
     queue.request_stop(job.id)
-    assert JobFolder.of(job.id).order().attempt == -1
+    assert JobFolder.of(job.id).spec().attempt == -1
 
 
 # Clock and versions
@@ -520,20 +520,20 @@ def test_whoever_still_works_on_a_job_that_was_stopped_in_the_queue_loses_its_or
 def test_another_boot_of_the_machine_is_silence_whatever_its_clock_says(queue: Queue, monkeypatch):
     job = queue.submit("train", {})
     queue.claim("w")
-    queue.beat("w", job.id, "CPU")
+    queue.heartbeat("w", job.id, "CPU")
     monkeypatch.setattr(process, "boot_id", lambda: "another")
     assert queue.workers() == []
-    assert [stalled.id for stalled in queue.requeue_stalled()] == [job.id]
+    assert [stalled.id for stalled in queue.requeue_lost()] == [job.id]
 
 
 @pytest.mark.parametrize("jump", [-3600, 3600])
 def test_a_clock_on_the_wall_that_jumps_is_no_silence(queue: Queue, monkeypatch, jump: int):
     job = queue.submit("train", {})
     queue.claim("w")
-    queue.beat("w", job.id)
+    queue.heartbeat("w", job.id)
     right = store.time.time
     monkeypatch.setattr(store.time, "time", lambda: right() + jump)
-    assert queue.requeue_stalled() == []
+    assert queue.requeue_lost() == []
     assert [worker.alive for worker in queue.workers()] == [True]
 
 
@@ -542,7 +542,7 @@ def _first_version(queue: Queue) -> None:
     queue.path.parent.mkdir(parents=True)
     row = "(task, params, title, state, created, started, finished, worker, heartbeat, stop_requested, error)"
     with closing(sqlite3.connect(queue.path, isolation_level=None)) as database:
-        for statement in sql.STEPS[0]:
+        for statement in sql.MIGRATIONS[0]:
             database.execute(statement)
         for n, state in enumerate(State):
             started = None if state is State.QUEUED else 1.7e9
@@ -560,7 +560,7 @@ def test_a_queue_of_the_first_version_keeps_its_jobs(queue: Queue):
     ]
     assert [job.attempt for job in jobs] == [0, 1, 1, 1, 1]
     assert queue.workers() == []
-    assert [job.id for job in queue.requeue_stalled()] == [2]
+    assert [job.id for job in queue.requeue_lost()] == [2]
     last = queue.submit("train", {})
     assert _claimed(queue) == [1, 2, last.id]
 
@@ -575,7 +575,7 @@ def test_a_queue_of_a_newer_version_is_one_sentence(queue: Queue):
     queue.submit("train", {})
     with closing(sqlite3.connect(settings().queue)) as database:
         database.execute("PRAGMA user_version = 99")
-    with pytest.raises(NewerQueue, match="was made by a newer Groundplan"):
+    with pytest.raises(NewerQueue, match="was created by a newer Groundplan"):
         queue.jobs()
 
 

@@ -8,7 +8,7 @@ from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
 import pytest
 
 from core.jobs import runner
-from core.jobs.failures import DISK_FULL, OUT_OF_MEMORY, UNEXPECTED, sentence_for
+from core.jobs.failures import DISK_FULL, OUT_OF_MEMORY, UNEXPECTED, failure_message
 from core.jobs.folder import JobFolder
 from core.jobs.launchers.local import ROOT
 from core.jobs.queue import Job, Queue
@@ -30,18 +30,18 @@ ResourceExhaustedError = type("ResourceExhaustedError", (Exception,), {})  # wha
     ],
 )
 def test_an_unforeseen_exception_is_one_plain_sentence(error: Exception, sentence: str):
-    assert sentence_for(error) == sentence
+    assert failure_message(error) == sentence
 
 
 @pytest.mark.parametrize(
     ("task", "code", "error", "printed"),
     [
         ("greet", 0, None, "hello world"),
-        ("refuse", 2, "Training needs at least one labelled tile", "Training needs"),
+        ("refuse", 2, "Training needs at least one labeled tile", "Training needs"),
         ("break_", 1, UNEXPECTED, "ZeroDivisionError: a secret path"),
         ("fill", 3, OUT_OF_MEMORY, "MemoryError"),
-        ("fill_disk", 4, "There is no room left on the disk to write epoch-7.safetensors", "no room left"),
-        ("os:system", 2, "os:system is not a task this worker runs", "not a task"),
+        ("fill_disk", 4, "There is not enough disk space to write epoch-7.safetensors", "not enough disk space"),
+        ("os:system", 2, "Unknown task os:system", "Unknown task"),
     ],
 )
 def test_a_job_leaves_an_exit_code_a_sentence_and_a_log(queue: Queue, task, code, error, printed):
@@ -94,7 +94,7 @@ def test_a_process_whose_order_is_gone_ends_within_seconds(elsewhere, how: str):
     folder = JobFolder.of(job.id)
     {"another attempt": lambda: folder.prepare(replace(job, attempt=2)), "revoked": folder.revoke,
      "deleted": folder.remove}[how]()  # fmt: skip
-    assert process.wait(runner.HEED_S + 2) == -signal.SIGKILL
+    assert process.wait(runner.LEASE_CHECK_S + 2) == -signal.SIGKILL
 
 
 def test_a_frozen_process_that_wakes_writes_nothing_more(elsewhere, tmp_path):
@@ -112,7 +112,7 @@ def test_an_order_that_cannot_be_read_for_a_moment_ends_nothing(elsewhere):
     path = JobFolder.of(job.id).path / "job.json"
     path.write_text("{")
     with pytest.raises(TimeoutExpired):
-        process.wait(2 * runner.HEED_S)
+        process.wait(2 * runner.LEASE_CHECK_S)
 
 
 def test_a_process_of_an_earlier_attempt_does_not_begin(queue: Queue):
@@ -130,7 +130,7 @@ def test_a_process_of_a_deleted_job_does_not_make_its_folder_again(queue: Queue)
     with Popen(
         [*fake_tasks.CHILD, str(job.id), "1"], cwd=ROOT, stdin=DEVNULL, stderr=PIPE, start_new_session=True
     ) as late:
-        assert b"no job number" in late.communicate()[1]
+        assert b"Job 1 does not exist" in late.communicate()[1]
     assert (late.returncode, JobFolder.of(job.id).path.exists()) == (2, False)
 
 

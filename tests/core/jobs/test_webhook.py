@@ -11,7 +11,7 @@ import pytest
 from urllib3 import Retry
 
 from core.jobs.queue import Job, Queue, State
-from core.jobs.webhook import _RETRY, Notices, letter
+from core.jobs.webhook import _RETRY, WebhookNotifier, payload
 from tests.core.jobs.fake_tasks import wait_for
 
 QUICK = Retry(total=3, backoff_factor=0.01, status_forcelist=(503,), allowed_methods={"POST"}, redirect=0)
@@ -58,7 +58,7 @@ def failed(queue: Queue) -> Job:
 
 
 def test_a_job_that_is_over_is_told_with_its_run_and_reason(mailbox: Mailbox, failed: Job):
-    Notices(mailbox.address).send(failed)
+    WebhookNotifier(mailbox.address).send(failed)
     wait_for(lambda: mailbox.letters)
     (told,) = mailbox.letters
     assert told.pop("seconds") == pytest.approx(0, abs=5)
@@ -75,13 +75,13 @@ def test_a_job_that_is_over_is_told_with_its_run_and_reason(mailbox: Mailbox, fa
 
 
 def test_a_job_stopped_before_it_started_has_no_seconds_and_no_run(queue: Queue):
-    told = letter(queue.request_stop(queue.submit("sample", {}).id))
+    told = payload(queue.request_stop(queue.submit("sample", {}).id))
     assert (told["state"], told["seconds"], told["run"]) == ("stopped", None, None)
 
 
 def test_a_server_that_is_busy_is_asked_again(mailbox: Mailbox, failed: Job):
     mailbox.answers = [503, 503]
-    notices = Notices(mailbox.address, QUICK)
+    notices = WebhookNotifier(mailbox.address, QUICK)
     notices.send(failed)
     notices.wait(10)
     assert len(mailbox.letters) == 3
@@ -92,16 +92,16 @@ def test_a_notice_that_is_not_taken_is_a_line_without_the_address_s_secret(
     mailbox: Mailbox, failed: Job, caplog, answers
 ):
     mailbox.answers = answers
-    notices = Notices(mailbox.address, QUICK)
+    notices = WebhookNotifier(mailbox.address, QUICK)
     notices.send(failed)
     notices.wait(10)
-    assert f"the notice of job {failed.id} did not reach 127.0.0.1" in caplog.text
+    assert f"the webhook notification of job {failed.id} did not reach 127.0.0.1" in caplog.text
     assert "secret" not in caplog.text
     assert "/elsewhere" not in mailbox.paths
 
 
 def test_an_address_where_nobody_listens_hurts_nobody(failed: Job, caplog):
-    notices = Notices("http://127.0.0.1:9/hook?token=secret", QUICK)
+    notices = WebhookNotifier("http://127.0.0.1:9/hook?token=secret", QUICK)
     notices.send(failed)
     notices.wait(10)
     assert "did not reach 127.0.0.1" in caplog.text
@@ -109,7 +109,7 @@ def test_an_address_where_nobody_listens_hurts_nobody(failed: Job, caplog):
 
 
 def test_without_an_address_nothing_is_sent(failed: Job):
-    notices = Notices("")
+    notices = WebhookNotifier("")
     notices.send(failed)
     assert notices._threads == []
 

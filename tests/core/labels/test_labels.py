@@ -49,7 +49,7 @@ def test_outlines_are_the_official_ones(shared, kind, number):
     folder, name = shared / RIO, f"AOI_1_RIO_img{number}"
     official = read_csv(folder / f"vectordata/summarydata/AOI_1_RIO_polygons_solution_{kind}.csv").of_image(name)
     footprints = read_footprints(folder / f"vectordata/geojson/Geo_{name}.geojson")
-    found = Labels.of(raster.describe(folder / kind / f"{kind}_{name}.tif").grid, footprints).pixels
+    found = Labels.of(raster.read_info(folder / kind / f"{kind}_{name}.tif").grid, footprints).pixels
     assert len(found) == len(official)
     assert shapely.equals_exact(found, official.geometries, tolerance=1e-6, normalize=True).all()
 
@@ -62,10 +62,10 @@ def test_the_official_tables_name_all_eight_images(shared):
 
 @pytest.mark.parametrize("crs", [UTM, LONLAT, WEB_MERCATOR])
 def test_outlines_reach_the_grid_from_any_crs(crs):
-    ground = reproject(grid_at().to_ground(np.array(HOUSES)), UTM, crs)
+    ground = reproject(grid_at().to_map(np.array(HOUSES)), UTM, crs)
     found = Labels.of(grid_at(), Footprints.of(ground, crs))
     assert shapely.hausdorff_distance(found.pixels, np.array(HOUSES)).max() < 1e-5
-    assert shapely.hausdorff_distance(found.ground, grid_at().to_ground(found.pixels)).max() < 1e-6
+    assert shapely.hausdorff_distance(found.map_footprints, grid_at().to_map(found.pixels)).max() < 1e-6
 
 
 def test_pixel_footprints_are_taken_as_they_are():
@@ -77,7 +77,7 @@ def test_pixel_footprints_are_taken_as_they_are():
 
 
 def test_a_footprint_the_projection_does_not_reach_is_left_out():
-    here = reproject(grid_at().to_ground(np.array(HOUSES)), UTM, LONLAT)[0]
+    here = reproject(grid_at().to_map(np.array(HOUSES)), UTM, LONLAT)[0]
     found = Labels.of(grid_at(), Footprints.of(np.array([box(-27, -0.01, -26.99, 0.01), here]), LONLAT))
     assert len(found) == 1
     assert found.area_m2 == pytest.approx([64], rel=2e-3)
@@ -118,7 +118,7 @@ def test_buildings_beyond_the_tile_end_at_its_rim():
 
 def test_the_mask_is_that_of_rasterio_on_real_tiles(shared):
     folder = shared / "spacenet/SN2_buildings/AOI_2_Vegas_Train"
-    grid = raster.describe(folder / "RGB-PanSharpen/RGB-PanSharpen_AOI_2_Vegas_img225.tif").grid
+    grid = raster.read_info(folder / "RGB-PanSharpen/RGB-PanSharpen_AOI_2_Vegas_img225.tif").grid
     footprints = read_footprints(folder / "geojson/buildings/buildings_AOI_2_Vegas_img225.geojson")
     expected = rasterize(footprints.geometries, grid.shape, transform=grid.transform, default_value=255)
     assert np.count_nonzero(Labels.of(grid, footprints).mask != expected) == 0
@@ -142,14 +142,14 @@ def test_the_distance_is_exact_on_any_mask(pixel_m, mask):
 @pytest.mark.parametrize("number", [225, 1385, 2144])
 def test_the_distance_is_exact_on_vegas(shared, number):
     folder = shared / "spacenet/SN2_buildings/AOI_2_Vegas_Train"
-    grid = raster.describe(folder / f"RGB-PanSharpen/RGB-PanSharpen_AOI_2_Vegas_img{number}.tif").grid
+    grid = raster.read_info(folder / f"RGB-PanSharpen/RGB-PanSharpen_AOI_2_Vegas_img{number}.tif").grid
     labels = Labels.of(grid, read_footprints(folder / f"geojson/buildings/buildings_AOI_2_Vegas_img{number}.geojson"))
     assert np.abs(labels.distance - by_scipy(labels.mask, grid.pixel_m)).max() < 1e-3
 
 
 def test_the_distance_is_exact_on_rio_where_degrees_are_not_square(shared):
     folder = shared / RIO
-    grid = raster.describe(folder / "3band/3band_AOI_1_RIO_img9.tif").grid
+    grid = raster.read_info(folder / "3band/3band_AOI_1_RIO_img9.tif").grid
     assert grid.pixel_m == pytest.approx((0.459, 0.498), abs=0.005)
     labels = Labels.of(grid, read_footprints(folder / "vectordata/geojson/Geo_AOI_1_RIO_img9.geojson"))
     assert np.abs(labels.distance - by_scipy(labels.mask, grid.pixel_m)).max() < 1e-3
@@ -175,8 +175,8 @@ def test_an_empty_and_a_full_tile_are_at_the_ends():
     assert (labels_of(box(-5, -5, 70, 70)).distance == 64).all()
     for labels in (labels_of(), labels_of(box(500, 500, 510, 510))):
         assert (len(np.unique(labels.mask)), labels.built_share) == (1, 0)
-        assert not labels.boundary.any()
-        assert not labels.contact.any()
+        assert not labels.boundary_mask.any()
+        assert not labels.contact_mask.any()
 
 
 @pytest.mark.parametrize("lat", [0.5, 36.1, 60.0])
@@ -213,33 +213,33 @@ def _around(area, crs, pixels):
 def test_contact_is_where_two_houses_nearly_touch(gap_m, near):
     gap = gap_m / 0.5
     labels = labels_of(box(8, 8, 24, 40), box(24 + gap, 8, 24 + gap + 16, 40))
-    assert labels.contact.any() == near
-    assert set(np.unique(labels.contact)) <= {0, 255}
+    assert labels.contact_mask.any() == near
+    assert set(np.unique(labels.contact_mask)) <= {0, 255}
     if near:
-        rows, columns = np.nonzero(labels.contact)
+        rows, columns = np.nonzero(labels.contact_mask)
         assert (columns.mean() + 0.5, rows.mean() + 0.5) == pytest.approx((24 + gap / 2, 24), abs=0.6)
         assert np.ptp(columns) + 1 == pytest.approx((3.0 - gap_m) / 0.5, abs=1)
 
 
 def test_one_house_alone_is_in_contact_with_nothing():
-    assert not labels_of(box(8, 8, 24, 40)).contact.any()
+    assert not labels_of(box(8, 8, 24, 40)).contact_mask.any()
 
 
 def test_houses_corner_to_corner_nearly_touch_by_their_true_distance():
     """2.5 m to the right and 2.5 m down is 3.5 m apart."""
-    assert not labels_of(box(8, 8, 24, 24), box(29, 29, 45, 45)).contact.any()
-    assert labels_of(box(8, 8, 24, 24), box(27, 27, 45, 45)).contact.any()
+    assert not labels_of(box(8, 8, 24, 24), box(29, 29, 45, 45)).contact_mask.any()
+    assert labels_of(box(8, 8, 24, 24), box(27, 27, 45, 45)).contact_mask.any()
 
 
 def test_the_boundary_is_a_line_of_a_metre_and_a_half_also_along_shared_walls():
-    boundary = labels_of(box(8, 8, 24, 40), box(24, 8, 40, 40)).boundary
+    boundary = labels_of(box(8, 8, 24, 40), box(24, 8, 40, 40)).boundary_mask
     assert np.nonzero(boundary[24])[0].tolist() == [7, 8, 23, 24, 39, 40] or boundary[24].sum() == 9 * 255
     assert boundary[24, 23:25].all()
     assert not boundary[24, 12:20].any()
 
 
 def test_the_tile_s_rim_is_no_wall():
-    boundary = labels_of(box(-10, 20, 30, 40)).boundary
+    boundary = labels_of(box(-10, 20, 30, 40)).boundary_mask
     assert not boundary[26:34, :4].any()
     assert boundary[20, :4].all()
     assert boundary[30, 29:31].all()
@@ -249,7 +249,7 @@ def test_lines_are_as_wide_on_the_ground_where_pixels_are_not_square():
     grid = Grid(200, 200, Affine(4e-6, 0, 10, 0, -4e-6, 60), LONLAT)
     across, down = grid.pixel_m
     assert down > 1.9 * across
-    boundary = labels_of(box(60, 60, 140, 140), grid=grid).boundary > 0
+    boundary = labels_of(box(60, 60, 140, 140), grid=grid).boundary_mask > 0
     assert boundary[100].sum() / 2 * across == pytest.approx(1.5, abs=across)
     assert boundary[:, 100].sum() / 2 * down == pytest.approx(1.5, abs=down)
 
@@ -296,7 +296,7 @@ def test_what_is_drawn_of_labels_does_not_stay_in_memory_and_their_shapes_are_no
     labels = read_tile_labels(tile)
     assert labels.distance.any()
     assert "distance" not in vars(read_tile_labels(tile))
-    for shapes in (labels.pixels, labels.ground):
+    for shapes in (labels.pixels, labels.map_footprints):
         with pytest.raises(ValueError, match="read-only"):
             shapes[0] = None
 
@@ -332,7 +332,7 @@ NEAR = st.floats(-20, 20)
 
 
 def lonlat_of(labels):
-    return shapely.get_coordinates(reproject(labels.ground, labels.grid.crs, LONLAT))
+    return shapely.get_coordinates(reproject(labels.map_footprints, labels.grid.crs, LONLAT))
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -340,7 +340,7 @@ def lonlat_of(labels):
 @given(east=NEAR, north=NEAR)
 def test_there_and_back_is_where_it_was(place, east, north):
     before = labels_of(*HOUSES, grid=PLACES[place])
-    after = before.moved(east, north).moved(-east, -north)
+    after = before.with_offset(east, north).with_offset(-east, -north)
     _, _, metres = pyproj.Geod(ellps="WGS84").inv(*lonlat_of(before).T, *lonlat_of(after).T)
     assert np.abs(metres).max() < 1e-3
 
@@ -350,26 +350,26 @@ def test_there_and_back_is_where_it_was(place, east, north):
 @given(east=METRES, north=METRES)
 def test_labels_move_by_metres_on_the_ground(place, east, north):
     before = labels_of(*HOUSES, grid=PLACES[place])
-    after = before.moved(east, north)
+    after = before.with_offset(east, north)
     azimuth, _, metres = pyproj.Geod(ellps="WGS84").inv(*lonlat_of(before).T, *lonlat_of(after).T)
     went = np.column_stack([np.sin(np.radians(azimuth)) * metres, np.cos(np.radians(azimuth)) * metres])
     assert np.abs(went - (east, north)).max() < 5e-3
     assert after.area_m2 == pytest.approx(before.area_m2, rel=1e-4)
-    assert shapely.hausdorff_distance(after.pixels, after.grid.to_pixels(after.ground)).max() < 1e-6
+    assert shapely.hausdorff_distance(after.pixels, after.grid.to_pixels(after.map_footprints)).max() < 1e-6
 
 
 def test_a_building_far_beside_the_image_does_not_change_the_step():
     grid = PLACES["web mercator in the north"]
     alone = labels_of(*HOUSES, grid=grid)
     beside = labels_of(*HOUSES, box(0, 4_000_000, 20, 4_000_020), grid=grid)
-    expected, found = (shapely.get_coordinates(labels.moved(30, 40).pixels[:2]) for labels in (alone, beside))
+    expected, found = (shapely.get_coordinates(labels.with_offset(30, 40).pixels[:2]) for labels in (alone, beside))
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_labels_that_are_not_moved_are_the_same():
     labels = labels_of(*HOUSES)
-    assert labels.moved(0, 0) is labels
-    assert len(labels_of().moved(3, 4)) == 0
+    assert labels.with_offset(0, 0) is labels
+    assert len(labels_of().with_offset(3, 4)) == 0
 
 
 def test_a_tiles_labels_are_moved_as_a_person_wished(tmp_path):

@@ -19,15 +19,17 @@ def labels():
     return Labels.of(grid_at(), Footprints.of(np.array(HOUSES), None))
 
 
-@pytest.mark.parametrize("name", ["mask", "boundary", "contact"])
-def test_masks_are_geotiff_uint8_lzw_with_no_data_0(tmp_path, labels, name):
+@pytest.mark.parametrize(
+    ("name", "attribute"), [("mask", "mask"), ("boundary", "boundary_mask"), ("contact", "contact_mask")]
+)
+def test_masks_are_geotiff_uint8_lzw_with_no_data_0(tmp_path, labels, name, attribute):
     path = write_label(labels, f"{name}.tif", tmp_path, "img1")
     assert path == tmp_path / f"img1_{name}.tif"
     with rasterio.open(path, driver="GTiff") as dataset:
         assert (dataset.dtypes, dataset.nodata, dataset.compression.name) == (("uint8",), 0, "lzw")
         assert dataset.transform == labels.grid.transform
         assert dataset.crs.to_epsg() == 32611
-        assert np.array_equal(dataset.read(1), getattr(labels, name))
+        assert np.array_equal(dataset.read(1), getattr(labels, attribute))
 
 
 def test_the_distance_is_float32_in_both_files(tmp_path, labels):

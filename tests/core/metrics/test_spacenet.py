@@ -10,10 +10,10 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import DifferentCoordinates
+from core.errors import CRSMismatch
 from core.geo.grid import LONLAT, WEB_MERCATOR, reproject
 from core.geo.vector import Footprints, read_csv, read_geojson
-from core.metrics.spacenet import RULES, Rule, Scores, aoi_of, score, score_images
+from core.metrics.spacenet import RULES, Rule, Scores, area_of_image, score, score_images
 
 TOPCODER, SOLARIS, UTILITIES = RULES["topcoder"], RULES["solaris"], RULES["utilities"]
 
@@ -154,7 +154,7 @@ def test_footprints_of_different_images_never_match():
     [("AOI_2_Vegas_img3457", "AOI_2_Vegas"), ("013022223130_Public_img140", "013022223130_Public"), ("", "")],
 )
 def test_the_aoi_is_what_stands_before_the_image_number(image, aoi):
-    assert aoi_of(image) == aoi
+    assert area_of_image(image) == aoi
 
 
 def on_the_ground(*corners, crs=LONLAT):
@@ -182,9 +182,9 @@ def test_small_footprints_on_the_ground_count_unless_the_pixel_is_known():
 
 @pytest.mark.parametrize("proposals", [boxes((0, 0, 9, 9)), boxes()], ids=["some", "none"])
 def test_pixels_and_ground_are_not_compared(proposals):
-    with pytest.raises(DifferentCoordinates, match="one is in pixels, the other on the ground"):
+    with pytest.raises(CRSMismatch, match="one is in pixel coordinates, the other in map coordinates"):
         score(on_the_ground((0, 0, 10, 10)), proposals)
-    with pytest.raises(DifferentCoordinates):
+    with pytest.raises(CRSMismatch):
         score_images(proposals, on_the_ground((0, 0, 10, 10)))
 
 

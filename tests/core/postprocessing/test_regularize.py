@@ -4,7 +4,7 @@ import numpy as np
 import shapely
 
 from core.geo.vector import Footprints
-from core.postprocessing.regularize import LEAST_IOU, squared
+from core.postprocessing.regularize import MIN_IOU, regularize
 from tests.core.tile_factory import UTM
 
 
@@ -23,7 +23,7 @@ def footprints(shapes: list[shapely.Polygon]) -> Footprints:
 
 def test_outlines_become_rectangles_at_any_angle():
     raw = [wobbly(angle) for angle in (0, 17, 40, 73)]
-    found = squared(footprints(raw))
+    found = regularize(footprints(raw))
     for rough, square in zip(raw, found.geometries, strict=True):
         assert len(square.exterior.coords) <= 7 < len(rough.exterior.coords)
         assert rough.intersection(square).area / rough.union(square).area > 0.9
@@ -31,7 +31,7 @@ def test_outlines_become_rectangles_at_any_angle():
 
 def test_order_numbers_and_confidence_stay():
     raw = footprints([wobbly(10), wobbly(30), wobbly(50)])
-    found = squared(raw)
+    found = regularize(raw)
     assert found.frame["id"].tolist() == raw.frame["id"].tolist()
     assert found.confidence.tolist() == raw.confidence.tolist()
     assert found.crs == raw.crs
@@ -43,10 +43,10 @@ def test_what_has_no_right_angles_stays_as_it_is():
         (660_000 + r * np.cos(a), 4_000_000 + r * np.sin(a))
         for a, r in zip(np.linspace(0, 2 * np.pi, 40, endpoint=False), random.choice([4, 14], 40), strict=True)
     ])  # fmt: skip
-    [found] = squared(footprints([star])).geometries
+    [found] = regularize(footprints([star])).geometries
     iou = found.intersection(star).area / found.union(star).area
-    assert iou >= LEAST_IOU - 1e-6
+    assert iou >= MIN_IOU - 1e-6
 
 
 def test_none_gives_none():
-    assert len(squared(footprints([]))) == 0
+    assert len(regularize(footprints([]))) == 0

@@ -13,8 +13,8 @@ from core.errors import NoSuchPath
 from core.geo.grid import LONLAT, Grid
 from core.geo.raster import Raster, write
 from core.postprocessing import vectorize as tracing
-from core.postprocessing.config import Shaping
-from core.postprocessing.vectorize import footprints, footprints_of
+from core.postprocessing.config import VectorizeConfig
+from core.postprocessing.vectorize import footprints, vectorize_layers
 
 UTM = CRS.from_epsg(32611)
 
@@ -32,7 +32,7 @@ def drawn(shape, size=64):
 
 def in_pixels(probability, block=tracing.BLOCK, **options):
     grid = grid_of(probability.shape)
-    shaping = Shaping(**({"min_area_m2": 0} | options))
+    shaping = VectorizeConfig(**({"min_area_m2": 0} | options))
     return grid.to_pixels(footprints(probability, grid, shaping, block).geometries)
 
 
@@ -86,7 +86,7 @@ def test_small_shapes_are_left_out():
     mask = np.zeros((64, 64), np.float32)
     mask[5:9, 5:9], mask[30:50, 30:50] = 1, 1
     assert len(footprints(mask, grid_of(mask.shape))) == 1
-    assert len(footprints(mask, grid_of(mask.shape), Shaping(min_area_m2=0))) == 2
+    assert len(footprints(mask, grid_of(mask.shape), VectorizeConfig(min_area_m2=0))) == 2
     assert len(footprints(mask, grid_of(mask.shape, pixel=2))) == 2
 
 
@@ -129,14 +129,14 @@ def test_shrinking_away_leaves_nothing():
 def test_confidence_does_not_depend_on_growing():
     mask = drawn(CIRCLE) * 0.9
     grid = grid_of(mask.shape)
-    assert footprints(mask, grid, Shaping(grow_px=2)).confidence == footprints(mask, grid).confidence
+    assert footprints(mask, grid, VectorizeConfig(grow_px=2)).confidence == footprints(mask, grid).confidence
 
 
 def test_a_sliver_without_a_pixel_centre_takes_its_pixel_s_value():
     probability = np.full((4, 4), 0.25, np.float32)
     probability[2, 1] = 0.75
     slivers = np.array([shapely.box(1.1, 2.1, 1.3, 2.3), shapely.box(0, 0, 2, 2)], dtype=object)
-    assert tracing._mean_inside(slivers, probability, tracing._Box(0, 0, 4, 4)).tolist() == [0.75, 0.25]
+    assert tracing._mean_probability(slivers, probability, tracing.PixelWindow(0, 0, 4, 4)).tolist() == [0.75, 0.25]
 
 
 def test_degrees_work_like_metres():
@@ -180,15 +180,15 @@ def test_a_file_gives_what_its_pixels_give(tmp_path):
     probability = blotches(128)
     grid = grid_of(probability.shape)
     path = write(tmp_path / "probability.tif", Raster(probability[None], grid))
-    expected = footprints(probability, grid, Shaping(simplify_px=0.3, grow_px=1))
-    found = footprints_of(path, Shaping(simplify_px=0.3, grow_px=1), block=50)
+    expected = footprints(probability, grid, VectorizeConfig(simplify_px=0.3, grow_px=1))
+    found = vectorize_layers(path, VectorizeConfig(simplify_px=0.3, grow_px=1), block=50)
     assert len(found) == len(expected) > 0
     assert shapely.area(shapely.symmetric_difference(found.geometries, expected.geometries)).max() < 1e-6
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(NoSuchPath, match=r"none\.tif"):
-        footprints_of(tmp_path / "none.tif")
+        vectorize_layers(tmp_path / "none.tif")
 
 
 RECTANGLES = st.tuples(st.integers(0, 56), st.integers(0, 56), st.integers(3, 40), st.integers(3, 40))

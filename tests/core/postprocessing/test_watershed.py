@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from rasterio.features import rasterize
 
 from core.labels.labels import signed_distance
-from core.postprocessing.config import Shaping
-from core.postprocessing.vectorize import trace
-from core.postprocessing.watershed import parted
+from core.postprocessing.config import VectorizeConfig
+from core.postprocessing.vectorize import trace_polygons
+from core.postprocessing.watershed import separate_instances
 
 LEVEL = 1.3
 
@@ -22,13 +22,13 @@ def layers_of(houses: list[shapely.Polygon], size: int = 96, pixel_m: float = 0.
 
 
 def count(layers: np.ndarray, seed: float = LEVEL) -> int:
-    return len(trace(layers, Shaping(seed=seed, min_area_m2=0.5), 0.3).polygons)
+    return len(trace_polygons(layers, VectorizeConfig(saddle_ratio=seed, min_area_m2=0.5), 0.3).polygons)
 
 
 def test_two_houses_that_share_a_wall_come_apart():
     layers = layers_of([shapely.box(10, 20, 40, 60), shapely.box(40, 20, 70, 60)])
     assert count(layers, seed=0) == 1
-    found = trace(layers, Shaping(seed=LEVEL), 0.3).polygons
+    found = trace_polygons(layers, VectorizeConfig(saddle_ratio=LEVEL), 0.3).polygons
     assert len(found) == 2
     assert shapely.area(found).min() > 0.93 * 30 * 40
 
@@ -53,13 +53,13 @@ def test_a_higher_level_parts_no_more_than_a_lower_one():
 
 def test_nothing_is_parted_where_there_is_no_building():
     empty = np.zeros((33, 47, 2), np.float32)
-    assert not parted(empty, 0.5, LEVEL).any()
+    assert not separate_instances(empty, 0.5, LEVEL).any()
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 70), st.integers(0, 70), st.integers(6, 25)), min_size=1, max_size=6))
 def test_parting_takes_pixels_away_and_adds_none(squares):
     layers = layers_of([shapely.box(x, y, x + side, y + side) for x, y, side in squares], size=97)
-    found = parted(layers, 0.5, LEVEL)
+    found = separate_instances(layers, 0.5, LEVEL)
     assert found.shape == (97, 97)
     assert ((found == layers[..., 0]) | (found == 0)).all()

@@ -10,7 +10,7 @@ from PIL import Image
 from shapely import box
 
 from core.catalog.tile import Tile
-from core.errors import NoImage, NoLabels, NotARaster
+from core.errors import NoImage, NoLabels, UnsupportedRaster
 from core.geo import raster as rasters
 from core.geo.grid import LONLAT, WEB_MERCATOR, Grid
 from core.geo.raster import Raster
@@ -18,23 +18,23 @@ from core.rendering import colors, images
 from core.rendering.images import (
     LAYERS,
     Stretch,
+    apply_stretch,
     area_stretch,
-    coloured_distance,
-    coloured_mask,
-    coloured_probability,
+    color_distance,
+    color_mask,
+    color_probability,
     distance_level,
     draw,
-    encoded,
-    flat,
+    draw_outlines,
+    encode_image,
     map_bounds,
+    on_background,
     on_black,
-    outlined,
     overlay,
     probability_overlay,
     ramp_css,
-    square,
-    stretched,
     thumbnail,
+    xyz_image,
 )
 from tests.core.geo.test_xyz_tiles import square_of
 from tests.core.tile_factory import HOUSES, grid_at, make_tile
@@ -56,7 +56,7 @@ def tile(tmp_path):
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 def test_an_image_is_stretched_over_what_it_holds(dtype):
     ramp = np.linspace(10, 200, 64 * 64).reshape(64, 64).astype(dtype)
-    rgba = stretched(Raster(np.stack([ramp] * 3), grid_at()))
+    rgba = apply_stretch(Raster(np.stack([ramp] * 3), grid_at()))
     assert (rgba.shape, rgba.dtype) == ((64, 64, 4), np.uint8)
     assert (rgba[0, 0, 0], rgba[-1, -1, 0]) == (0, 255)
     assert (np.diff(rgba[..., 0].ravel().astype(int)) >= 0).all()
@@ -65,15 +65,15 @@ def test_an_image_is_stretched_over_what_it_holds(dtype):
 
 def test_no_data_is_transparent_and_does_not_dull_the_rest():
     pixels = np.tile(np.linspace(100, 110, 64), (3, 64, 1)).astype(np.float32)
-    alone = stretched(Raster(pixels[:, 32:], grid_at()))
+    alone = apply_stretch(Raster(pixels[:, 32:], grid_at()))
     pixels[:, :32] = 0
-    rgba = stretched(Raster(pixels, grid_at()))
+    rgba = apply_stretch(Raster(pixels, grid_at()))
     assert not rgba[:32, :, 3].any()
     assert np.array_equal(rgba[32:], alone)
 
 
 def test_one_band_is_grey():
-    rgba = stretched(Raster(np.arange(1, 65, dtype=np.uint16).reshape(1, 8, 8), grid_at(size=8)))
+    rgba = apply_stretch(Raster(np.arange(1, 65, dtype=np.uint16).reshape(1, 8, 8), grid_at(size=8)))
     assert rgba.shape == (8, 8, 4)
     assert np.array_equal(rgba[..., 0], rgba[..., 2])
     assert np.ptp(rgba[..., 0]) == 255
@@ -81,14 +81,14 @@ def test_one_band_is_grey():
 
 @pytest.mark.parametrize("value", [0, 7])
 def test_a_tile_of_one_colour_and_a_tile_without_a_picture_can_be_drawn(value):
-    rgba = stretched(Raster(np.full((3, 8, 8), value, np.uint8), grid_at(size=8)))
+    rgba = apply_stretch(Raster(np.full((3, 8, 8), value, np.uint8), grid_at(size=8)))
     assert (rgba[..., 3] == (255 if value else 0)).all()
 
 
 def test_not_a_number_is_transparent():
     pixels = np.random.default_rng(0).random((3, 8, 8)).astype(np.float32)
     pixels[:, 2] = np.nan
-    rgba = stretched(Raster(pixels, grid_at(size=8)))
+    rgba = apply_stretch(Raster(pixels, grid_at(size=8)))
     assert not rgba[2, :, 3].any()
     assert np.ptp(rgba[3:, :, 0]) > 200
 
@@ -99,7 +99,7 @@ def test_tiles_of_an_area_join_without_seams(tmp_path):
     assert stretch.low.shape == stretch.high.shape == (3,)
     assert (stretch.low < stretch.high).all()
     value = np.full((3, 4, 4), 100, np.uint8)
-    drawn = [stretched(Raster(value, grid_at(shift, size=4)), stretch) for shift in (0, 4)]
+    drawn = [apply_stretch(Raster(value, grid_at(shift, size=4)), stretch) for shift in (0, 4)]
     assert np.array_equal(*drawn)
 
 
@@ -114,11 +114,11 @@ def test_a_damaged_neighbour_does_not_spoil_the_area(tmp_path):
 
 def test_a_mask_has_one_colour():
     mask = np.array([[0, 255]], np.uint8)
-    assert coloured_mask(mask, colors.TRUTH).tolist() == [[[0, 0, 0, 0], [*colors.rgb(colors.TRUTH), 255]]]
+    assert color_mask(mask, colors.TRUTH).tolist() == [[[0, 0, 0, 0], [*colors.rgb(colors.TRUTH), 255]]]
 
 
 def test_inside_is_red_outside_is_blue_the_wall_is_white():
-    red, blue, white = coloured_distance(np.array([[64.0, -64.0, 0.0]], np.float32))[0, :, :3].astype(int)
+    red, blue, white = color_distance(np.array([[64.0, -64.0, 0.0]], np.float32))[0, :, :3].astype(int)
     assert red[0] > 2 * red[2]
     assert blue[2] > 2 * blue[0]
     assert white.min() > 235
@@ -130,7 +130,7 @@ def test_the_legend_has_its_marks_where_the_colours_are():
 
 
 def test_the_less_probable_is_the_more_transparent():
-    rgba = coloured_probability(np.array([[0.0, 0.1, 0.5, 1.0, np.nan]], np.float32))
+    rgba = color_probability(np.array([[0.0, 0.1, 0.5, 1.0, np.nan]], np.float32))
     assert rgba[0, :, 3].tolist() == [0, 50, 254, 255, 0]
 
 
@@ -143,12 +143,12 @@ def test_what_is_transparent_is_painted_dark():
 
 def test_outlines_are_drawn_on_the_walls_and_nowhere_else():
     black = Raster(np.zeros((4, 64, 64), np.uint8), grid_at())
-    drawn = outlined(black, np.array(HOUSES), colors.TRUTH).pixels
+    drawn = draw_outlines(black, np.array(HOUSES), colors.TRUTH).pixels
     assert drawn[:, 16, 8].tolist() == [*colors.rgb(colors.TRUTH), 255]
     assert not drawn[:, 16, 16].any()
     assert not drawn[:, 60, 4].any()
     assert not black.pixels.any()
-    assert np.array_equal(outlined(black, np.empty(0, object), colors.TRUTH).pixels, black.pixels)
+    assert np.array_equal(draw_outlines(black, np.empty(0, object), colors.TRUTH).pixels, black.pixels)
 
 
 # Layers of a tile
@@ -163,7 +163,7 @@ def test_every_layer_is_drawn_on_the_tile_s_own_grid(tmp_path, layer):
 
 @pytest.mark.parametrize("layer", ["image", "mask", "outlines"])
 def test_a_large_tile_is_drawn_smaller(tmp_path, monkeypatch, layer):
-    monkeypatch.setattr(images, "LONGEST", 32)
+    monkeypatch.setattr(images, "MAX_SIDE", 32)
     drawn = draw(make_tile(tmp_path), layer)
     assert drawn.pixels.shape == (4, 32, 32)
     assert drawn.grid == grid_at().resized(32, 32)
@@ -183,7 +183,7 @@ def test_a_very_long_tile_can_be_drawn(tmp_path):
 def test_eight_bands_are_shown_in_natural_colours(tmp_path):
     bands = np.arange(1, 9, dtype=np.uint16)[:, None, None] * np.linspace(10, 100, 64).astype(np.uint16)
     path = rasters.write(tmp_path / "MUL_x.tif", Raster(bands.repeat(64, 1), grid_at()))
-    assert images._image(path, (64, 64)).pixels[:, 0, 0].tolist() == [50, 30, 20]
+    assert images._read_reduced(path, (64, 64)).pixels[:, 0, 0].tolist() == [50, 30, 20]
 
 
 def test_what_is_missing_is_told(tile):
@@ -193,7 +193,7 @@ def test_what_is_missing_is_told(tile):
         draw(replace(tile, footprints=None), "mask")
     tile.image.write_bytes(b"no image")
     for do in (thumbnail, lambda tile: draw(tile, "image"), lambda tile: map_bounds(tile.image)):
-        with pytest.raises(NotARaster, match=tile.image.name):
+        with pytest.raises(UnsupportedRaster, match=tile.image.name):
             do(tile)
 
 
@@ -203,7 +203,7 @@ def test_what_is_missing_is_told(tile):
 @pytest.mark.parametrize("layer", ["mask", "distance", "boundary"])
 def test_labels_keep_every_pixel(tile, layer):
     drawn = draw(tile, layer).pixels
-    found = np.moveaxis(decoded(encoded(draw(tile, layer), photo=False)), 2, 0)
+    found = np.moveaxis(decoded(encode_image(draw(tile, layer), photo=False)), 2, 0)
     seen = drawn[3] > 0
     assert np.array_equal(found[:3, seen], drawn[:3, seen])
     assert np.array_equal(found[3] if len(found) == 4 else np.full_like(seen, 255, np.uint8), drawn[3])
@@ -212,15 +212,15 @@ def test_labels_keep_every_pixel(tile, layer):
 def test_photographs_are_close_and_smaller(tile):
     drawn = draw(tile, "image")
     drawn.pixels[3, :8] = 0
-    photo = encoded(drawn, photo=True)
+    photo = encode_image(drawn, photo=True)
     found = np.moveaxis(decoded(photo), 2, 0)
     assert found.shape == drawn.pixels.shape
     assert found.mean(axis=(1, 2)) == pytest.approx(drawn.pixels.mean(axis=(1, 2)), abs=8)
-    assert len(photo) < len(encoded(drawn, photo=False))
+    assert len(photo) < len(encode_image(drawn, photo=False))
 
 
 def test_a_flat_picture_has_the_tile_s_own_pixels_and_bounds(tile):
-    found = flat(draw(tile, "mask"), photo=False)
+    found = on_background(draw(tile, "mask"), photo=False)
     pixels = decoded(found.data)
     assert (pixels.shape, found.bounds) == ((64, 64, 3), grid_at().bounds)
     assert pixels[16, 16].tolist() == list(colors.rgb(colors.TRUTH))
@@ -241,7 +241,7 @@ def test_an_overlay_lies_between_the_bounds_the_map_is_told(tmp_path, grid):
     assert (west, south, east, north) == pytest.approx(grid.bounds, abs=5e-6)
     alpha = decoded(found.data)[..., 3] > 127
     rows, columns = np.nonzero(alpha)
-    (there,) = grid.to_ground(np.array([HOUSES[0].union(HOUSES[1])]))
+    (there,) = grid.to_map(np.array([HOUSES[0].union(HOUSES[1])]))
     target = Grid(*alpha.shape[::-1], _between(found.bounds, alpha.shape), LONLAT)
     (expected,) = target.to_pixels(np.array([there]), grid.crs)
     assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == pytest.approx(expected.bounds, abs=2.5)
@@ -254,7 +254,7 @@ def _between(bounds, shape):
 
 def test_a_thumbnail_is_small(tmp_path):
     found = thumbnail(make_tile(tmp_path, grid=grid_at(size=600), houses=()))
-    assert max(decoded(found.data).shape[:2]) <= 1.2 * images.THUMBNAIL
+    assert max(decoded(found.data).shape[:2]) <= 1.2 * images.THUMBNAIL_SIDE
 
 
 def test_a_probability_file_is_shown_in_place(tmp_path):
@@ -283,14 +283,14 @@ def test_a_few_tiles_among_thousands_listed_give_the_areas_stretch(tmp_path):
 def test_a_square_of_three_bands_is_a_picture_of_those(tmp_path):
     tile = make_tile(tmp_path, "img1", grid_at(size=512), eight=True)
     place = square_of(grid_at(size=512), 18)
-    images = [square(tile, place, area_stretch([tile], bands), bands) for bands in (None, (7, 5, 3))]
+    images = [xyz_image(tile, place, area_stretch([tile], bands), bands) for bands in (None, (7, 5, 3))]
     assert all(picture.data[8:12] == b"WEBP" for picture in images)
     assert images[0].data != images[1].data
 
 
 def test_a_square_beside_the_tile_is_transparent(tmp_path):
     tile = make_tile(tmp_path, "img1")
-    blank = square(tile, (3, 0, 0), area_stretch([tile]))
+    blank = xyz_image(tile, (3, 0, 0), area_stretch([tile]))
     assert not np.asarray(Image.open(io.BytesIO(blank.data)).convert("RGBA")).any()
 
 
@@ -302,4 +302,4 @@ def test_infinite_and_missing_values_do_not_darken_a_band():
     stretch = Stretch.of([raster])
     assert np.isfinite(stretch.low).all()
     assert np.isfinite(stretch.high).all()
-    assert stretched(raster, stretch)[..., 0].max() == 255
+    assert apply_stretch(raster, stretch)[..., 0].max() == 255

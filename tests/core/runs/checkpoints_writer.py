@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from core.runs.checkpoints import Checkpoint, Standing
+from core.runs.checkpoints import Checkpoint, TrainerState
 
 
 def checkpoint(epoch: int, size: int = 1000) -> Checkpoint:
     """Weights that tell their epoch."""
     weights = [np.full(size, epoch, np.float32) for _ in range(3)]
-    return Checkpoint(Standing(epoch), weights, [np.zeros(2 * size, np.float32)])
+    return Checkpoint(TrainerState(epoch), weights, [np.zeros(2 * size, np.float32)])
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ import numpy as np
 import orjson
 import pytest
 
-from core.datasets.config import Recipe
-from core.datasets.normalization import Scaling
+from core.datasets.config import DatasetConfig
+from core.datasets.normalization import Normalization
 from core.errors import DamagedRun, InvalidSetting, NoSuchRun, RunExists
 from core.runs.config import TrainingConfig
 from core.runs.run import Record, Run, damaged, runs
@@ -27,8 +27,8 @@ class Weights:
 
 def record(**changes) -> Record:
     basis = Record(
-        TrainingConfig(recipe=Recipe(size=64, chip=32, step=16), options={"batch_norm": True}, name="a run"),
-        ("img1",), ("img2",), Scaling((0.0, 1.0, 2.0), (3.0, 4.0, 5.0)), 3, (0.5, 0.4), 12, "CPU", {"keras": "3"},
+        TrainingConfig(dataset=DatasetConfig(size=64, chip=32, step=16), options={"batch_norm": True}, name="a run"),
+        ("img1",), ("img2",), Normalization((0.0, 1.0, 2.0), (3.0, 4.0, 5.0)), 3, (0.5, 0.4), 12, "CPU", {"keras": "3"},
     )  # fmt: skip
     return replace(basis, **changes)
 
@@ -40,7 +40,7 @@ def run(tmp_path) -> Run:
 
 def test_a_run_says_again_what_it_was_created_with(run):
     assert Run(run.path).record == run.record == record(created=run.record.created)
-    assert Run(run.path).config.recipe.chip == 32
+    assert Run(run.path).config.dataset.chip == 32
 
 
 def test_a_run_from_before_tiles_were_left_out_between_can_be_read(run):
@@ -51,7 +51,7 @@ def test_a_run_from_before_tiles_were_left_out_between_can_be_read(run):
 
 
 def test_a_folder_that_holds_a_run_is_never_overwritten(run):
-    with pytest.raises(RunExists, match="first already holds a run"):
+    with pytest.raises(RunExists, match="first already contains a run"):
         Run.create(run.path, record())
 
 
@@ -60,15 +60,15 @@ def test_a_folder_that_holds_a_run_is_never_overwritten(run):
     [("epochs", 0), ("batch", 0), ("learning_rate", 0.0), ("learning_rate", float("nan")), ("seed", -1)],
 )
 def test_a_setting_that_makes_no_sense_is_refused_by_name(name, value):
-    with pytest.raises(InvalidSetting, match=f"{name} cannot be"):
+    with pytest.raises(InvalidSetting, match=rf"Invalid value \S+ for {name}: "):
         TrainingConfig(**{name: value})
 
 
 def test_a_configuration_of_plain_values_is_read_and_checked():
-    assert TrainingConfig.of({"epochs": 2, "recipe": {"size": 64, "chip": 64}}).recipe.chip == 64
+    assert TrainingConfig.of({"epochs": 2, "recipe": {"size": 64, "chip": 64}}).dataset.chip == 64
     with pytest.raises(InvalidSetting, match="depth"):
         TrainingConfig.of({"depth": 2})
-    with pytest.raises(InvalidSetting, match="epochs cannot be 0"):
+    with pytest.raises(InvalidSetting, match="Invalid value 0 for epochs"):
         TrainingConfig.of({"epochs": 0})
 
 
@@ -102,10 +102,10 @@ def test_a_run_is_usable_after_its_first_epoch_and_finished_after_its_last(tmp_p
     assert not run.is_usable
     with pytest.raises(DamagedRun, match="stopped before its first epoch"):
         run.weights()
-    run.put_weights(Weights(), 1)
+    run.save_weights(Weights(), 1)
     assert run.is_usable
     assert not run.is_finished
-    run.put_weights(Weights(b"better"), 2)
+    run.save_weights(Weights(b"better"), 2)
     assert not run.is_finished  # as long as its figures are not there
     run.add_metrics({"epoch": 2, "seconds": 1.0})
     assert run.is_finished
@@ -114,18 +114,18 @@ def test_a_run_is_usable_after_its_first_epoch_and_finished_after_its_last(tmp_p
 
 
 def test_stopping_while_weights_are_saved_leaves_those_of_the_epoch_before(run):
-    run.put_weights(Weights(b"whole"), 1)
+    run.save_weights(Weights(b"whole"), 1)
     with pytest.raises(KeyboardInterrupt):
-        run.put_weights(Weights(b"ha", fails=True), 2)
+        run.save_weights(Weights(b"ha", fails=True), 2)
     assert run.weights().read_bytes() == b"whole"
     assert [file.name for file in run.path.glob("*.h5")] == ["epoch-1.weights.h5"]
 
 
 def test_changed_or_missing_weights_are_never_loaded(run):
-    run.put_weights(Weights(), 1)
+    run.save_weights(Weights(), 1)
     file = run.weights()
     file.write_bytes(b"weightz")
-    with pytest.raises(DamagedRun, match="have been changed"):
+    with pytest.raises(DamagedRun, match="missing or damaged"):
         run.weights()
     file.unlink()
     assert not run.is_usable
@@ -134,7 +134,7 @@ def test_changed_or_missing_weights_are_never_loaded(run):
 
 
 def test_weights_outside_the_folder_are_never_loaded(run, tmp_path):
-    run.put_weights(Weights(), 1)
+    run.save_weights(Weights(), 1)
     (tmp_path / "other.h5").write_bytes(b"weights")
     said = orjson.loads((run.path / "weights.json").read_bytes())
     (run.path / "weights.json").write_bytes(orjson.dumps({**said, "file": "../other.h5"}))
@@ -145,14 +145,14 @@ def test_weights_outside_the_folder_are_never_loaded(run, tmp_path):
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"config": {}}', b'{"config": {"epochs": 0}}', b"\xff"])
 def test_a_config_that_cannot_be_read_is_a_damaged_run(run, content):
     (run.path / "config.json").write_bytes(content)
-    with pytest.raises(DamagedRun, match=r"config\.json cannot be read"):
+    with pytest.raises(DamagedRun, match=r"config\.json is damaged"):
         _ = Run(run.path).record
     assert not Run(run.path).is_usable
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"file": 1, "sha256": 2, "epoch": "x"}'])
 def test_a_weights_json_that_cannot_be_read_is_a_damaged_run(run, content):
-    run.put_weights(Weights(), 1)
+    run.save_weights(Weights(), 1)
     (run.path / "weights.json").write_bytes(content)
     with pytest.raises(DamagedRun):
         run.weights()

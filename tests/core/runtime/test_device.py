@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from core.runtime import device
-from core.runtime.device import Lookup, cpu_name, device_name
+from core.runtime.device import DeviceLookup, cpu_name, device_name
 from tests.core.jobs.fake_tasks import wait_for
 
 
@@ -51,15 +51,15 @@ def test_the_cpu_is_named_with_its_cores():
 )
 def test_the_lookup_answers_once_its_process_has_ended(monkeypatch, program, name):
     monkeypatch.setattr(device, "COMMAND", (sys.executable, "-c", program))
-    lookup = Lookup()
-    assert wait_for(lookup.answer) == name
-    assert lookup.answer() == name
+    lookup = DeviceLookup()
+    assert wait_for(lookup.result) == name
+    assert lookup.result() == name
     lookup.end()
 
 
 def test_a_lookup_that_is_left_ends_its_process(monkeypatch):
     monkeypatch.setattr(device, "COMMAND", (sys.executable, "-c", "import time; time.sleep(60)"))
-    lookup = Lookup()
-    assert lookup.answer() is None
+    lookup = DeviceLookup()
+    assert lookup.result() is None
     lookup.end()
     assert lookup.process.returncode is not None

@@ -15,7 +15,7 @@ from core.errors import (
     DiskFull,
     DownloadRunning,
     GroundplanError,
-    NotEnoughRoom,
+    InsufficientDiskSpace,
     NotInBucket,
 )
 from core.jobs.folder import JobFolder
@@ -24,9 +24,9 @@ from core.jobs.queue import Queue
 from core.settings import settings
 from core.spacenet import download as module
 from core.spacenet.bucket import Bucket, Object, area_named
-from core.spacenet.download import ask_bucket, fetch_tiles, file_of, megabytes
+from core.spacenet.download import download_tiles, format_bytes, local_path, plan_download
 from core.spacenet.resumable_download import read_manifest
-from core.spacenet.selection import Request
+from core.spacenet.selection import TileSelection
 from core.tasks.data import fetch_task
 from tests.core.jobs.fake_tasks import wait_for
 from tests.core.spacenet_bucket import RIO, VEGAS, FakeBucket
@@ -67,7 +67,7 @@ def asked_for(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_tiles_come_with_colour_and_labels_and_are_registered(vegas: FakeBucket) -> None:
-    found = fetch_tiles(Request.of(VEGAS, [1, 2]))
+    found = download_tiles(TileSelection.of(VEGAS, [1, 2]))
     area = area_named(VEGAS)
     keys = {area.key(product, number) for product in ("PS-RGB", "geojson_buildings") for number in (1, 2)}
     assert files_below(settings().spacenet) == keys | {"manifest.json"}
@@ -82,17 +82,17 @@ def test_tiles_come_with_colour_and_labels_and_are_registered(vegas: FakeBucket)
 
 def test_the_first_spacenet_comes_too_with_its_eight_bands(bucket: FakeBucket) -> None:
     bucket.put_tile(RIO, 9)
-    fetch_tiles(Request.of(RIO, [9], ["3band", "geojson", "8band"]))
+    download_tiles(TileSelection.of(RIO, [9], ["3band", "geojson", "8band"]))
     [tile] = read_catalog().tiles
-    assert (tile.id, set(tile.products), tile.is_labelled) == ("AOI_1_RIO_img9", {"3band", "8band"}, True)
+    assert (tile.id, set(tile.products), tile.is_labeled) == ("AOI_1_RIO_img9", {"3band", "8band"}, True)
 
 
 @pytest.mark.usefixtures("vegas")
 def test_a_tile_takes_the_place_of_the_listed_one() -> None:
     listed = [Tile.listed(f"{VEGAS}_img{n}", VEGAS, grid_at(column=64 * n).footprint) for n in (1, 2, 3)]
-    update_catalog(lambda catalog: catalog.adding(listed))
-    fetch_tiles(Request.of(VEGAS, [2]))
-    assert [(tile.short_id, tile.is_here) for tile in read_catalog().tiles] == [
+    update_catalog(lambda catalog: catalog.with_tiles(listed))
+    download_tiles(TileSelection.of(VEGAS, [2]))
+    assert [(tile.short_id, tile.is_downloaded) for tile in read_catalog().tiles] == [
         ("img1", False),
         ("img2", True),
         ("img3", False),
@@ -101,51 +101,51 @@ def test_a_tile_takes_the_place_of_the_listed_one() -> None:
 
 @pytest.mark.usefixtures("vegas")
 def test_what_is_here_is_neither_sent_nor_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    fetch_tiles(Request.of(VEGAS, [1]))
+    download_tiles(TileSelection.of(VEGAS, [1]))
     asked = asked_for(monkeypatch)
-    found = fetch_tiles(Request.of(VEGAS, [1]))
+    found = download_tiles(TileSelection.of(VEGAS, [1]))
     assert asked == []
     assert [tile.short_id for tile in found.tiles] == ["img1"]
-    found = fetch_tiles(Request.of(VEGAS, [2]))
+    found = download_tiles(TileSelection.of(VEGAS, [2]))
     assert len(asked) == 2
     assert [tile.short_id for tile in found.tiles] == ["img2"]
 
 
 def test_a_missing_file_is_told_by_name_and_does_not_stop_the_rest(vegas: FakeBucket) -> None:
     vegas.remove(area_named(VEGAS).key("geojson_buildings", 2))
-    found = fetch_tiles(Request.of(VEGAS, [1, 2, 3]))
+    found = download_tiles(TileSelection.of(VEGAS, [1, 2, 3]))
     assert found.problems == (
-        "SpaceNet's bucket has no PS-RGB of AOI_2_Vegas 3.",
-        "SpaceNet's bucket has no geojson_buildings of AOI_2_Vegas 2-3.",
+        "The SpaceNet bucket has no PS-RGB for tiles 3 of AOI_2_Vegas.",
+        "The SpaceNet bucket has no geojson_buildings for tiles 2-3 of AOI_2_Vegas.",
     )
-    assert [(tile.short_id, tile.is_labelled) for tile in read_catalog().tiles] == [("img1", True), ("img2", False)]
+    assert [(tile.short_id, tile.is_labeled) for tile in read_catalog().tiles] == [("img1", True), ("img2", False)]
 
 
 @pytest.mark.usefixtures("bucket")
 def test_none_of_the_files_is_an_error() -> None:
     with pytest.raises(NotInBucket, match="the tiles 7-9 of AOI_2_Vegas"):
-        fetch_tiles(Request.of(VEGAS, [7, 8, 9]))
+        download_tiles(TileSelection.of(VEGAS, [7, 8, 9]))
 
 
 def test_a_file_that_changes_while_it_comes_is_told_and_the_rest_comes(
     vegas: FakeBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = ask_bucket(Request.of(VEGAS, [1, 2]))
+    plan = plan_download(TileSelection.of(VEGAS, [1, 2]))
     key = area_named(VEGAS).key("PS-RGB", 2)
     vegas.put(key, vegas.get(key) + b"more")
-    monkeypatch.setattr(module, "ask_bucket", lambda *_: plan)
-    found = fetch_tiles(plan.request)
-    assert "PS-RGB_img2.tif was changed in the bucket" in found.problems[0]
+    monkeypatch.setattr(module, "plan_download", lambda *_: plan)
+    found = download_tiles(plan.selection)
+    assert "PS-RGB_img2.tif changed in the bucket" in found.problems[0]
     assert [tile.short_id for tile in read_catalog().tiles] == ["img1"]
 
 
 def test_a_plan_has_exact_sizes_and_what_is_here(vegas: FakeBucket) -> None:
-    request = Request.of(VEGAS, [1, 2])
-    plan = ask_bucket(request)
+    request = TileSelection.of(VEGAS, [1, 2])
+    plan = plan_download(request)
     sizes = [len(vegas.get(area_named(VEGAS).key(product, n))) for product in request.products for n in (1, 2)]
-    assert (plan.size, plan.missing) == (sum(sizes), sum(sizes))
-    fetch_tiles(Request.of(VEGAS, [1]))
-    assert plan.missing == sizes[1] + sizes[3]
+    assert (plan.total_bytes, plan.missing_bytes) == (sum(sizes), sum(sizes))
+    download_tiles(TileSelection.of(VEGAS, [1]))
+    assert plan.missing_bytes == sizes[1] + sizes[3]
     text = "\n".join(plan.lines())
     assert "PS-RGB                 2 files" in text
     assert "CC BY-SA 4.0, https://creativecommons.org/licenses/by-sa/4.0/" in text
@@ -155,7 +155,7 @@ def test_a_plan_has_exact_sizes_and_what_is_here(vegas: FakeBucket) -> None:
 @pytest.mark.usefixtures("vegas")
 def test_progress_is_in_bytes_and_files_and_only_grows() -> None:
     told: list[tuple[float, str]] = []
-    fetch_tiles(Request.of(VEGAS, [1, 2]), lambda share, doing: told.append((share, doing)))
+    download_tiles(TileSelection.of(VEGAS, [1, 2]), lambda share, doing: told.append((share, doing)))
     shares = [share for share, _ in told]
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0.0, 1.0)
@@ -165,8 +165,8 @@ def test_progress_is_in_bytes_and_files_and_only_grows() -> None:
 @pytest.mark.usefixtures("vegas")
 def test_more_than_the_disk_holds_is_refused_before_anything_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "free_bytes", lambda: 10_000)
-    with pytest.raises(NotEnoughRoom, match=r"need \d+ KB, and the disk has 10 KB"):
-        fetch_tiles(Request.of(VEGAS, [1]))
+    with pytest.raises(InsufficientDiskSpace, match=r"needs \d+ KB, but only 10 KB of disk space"):
+        download_tiles(TileSelection.of(VEGAS, [1]))
     assert not settings().spacenet.exists()
 
 
@@ -174,7 +174,7 @@ def test_more_than_the_disk_holds_is_refused_before_anything_comes(monkeypatch: 
 def test_two_downloads_at_a_time_are_one_too_many() -> None:
     settings().spacenet.mkdir(parents=True)
     with FileLock(settings().spacenet / ".lock"), pytest.raises(DownloadRunning, match="Another download"):
-        fetch_tiles(Request.of(VEGAS, [1]))
+        download_tiles(TileSelection.of(VEGAS, [1]))
 
 
 def test_without_network_one_sentence_is_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +182,7 @@ def test_without_network_one_sentence_is_all(monkeypatch: pytest.MonkeyPatch) ->
         port = server.getsockname()[1]
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
     with pytest.raises(BucketUnreachable, match="cannot be reached"):
-        fetch_tiles(Request.of(VEGAS, [1]))
+        download_tiles(TileSelection.of(VEGAS, [1]))
     assert not settings().spacenet.exists()
 
 
@@ -200,13 +200,13 @@ def test_where_network_or_disk_ends_in_the_middle_what_came_is_registered(
 
     monkeypatch.setattr(Bucket, "read", read)
     monkeypatch.setattr(module, "THREADS", 1)
-    monkeypatch.setattr(module, "_QUICK", 0)  # this is no stop: however much it is
+    monkeypatch.setattr(module, "_MAX_REGISTERED_ON_STOP", 0)  # this is no stop: however much it is
     with pytest.raises(type(error)):
-        fetch_tiles(Request.of(VEGAS, [1, 2, 4]))
+        download_tiles(TileSelection.of(VEGAS, [1, 2, 4]))
     assert [tile.short_id for tile in read_catalog().tiles] == ["img1", "img2"]
     assert len(read_manifest(settings().spacenet / "manifest.json")) == 4
     monkeypatch.setattr(Bucket, "read", real)
-    fetch_tiles(Request.of(VEGAS, [1, 2, 4]))
+    download_tiles(TileSelection.of(VEGAS, [1, 2, 4]))
     assert [tile.short_id for tile in read_catalog().tiles] == ["img1", "img2", "img4"]
 
 
@@ -230,18 +230,18 @@ def test_a_stop_leaves_no_half_file_and_keeps_the_parts(bucket: FakeBucket, monk
             raise Stop
 
     monkeypatch.setattr(Bucket, "read", slowly)
-    request = Request.of(VEGAS, range(20), ["PS-RGB"])
+    request = TileSelection.of(VEGAS, range(20), ["PS-RGB"])
     with pytest.raises(Stop):
-        fetch_tiles(request, stop)
-    plan = ask_bucket(request)
-    whole = [one for one in plan.all_objects if file_of(one).exists()]
-    assert all(file_of(one).stat().st_size == one.size for one in whole)
+        download_tiles(request, stop)
+    plan = plan_download(request)
+    whole = [one for one in plan.all_objects if local_path(one).exists()]
+    assert all(local_path(one).stat().st_size == one.size for one in whole)
     assert len(whole) < 20
     parts = [*settings().spacenet.rglob("*.part")]
     assert parts
     monkeypatch.setattr(Bucket, "read", real)
-    assert len(fetch_tiles(request).problems) == 20  # they are no pictures
-    assert all(file_of(one).stat().st_size == one.size for one in plan.all_objects)
+    assert len(download_tiles(request).problems) == 20  # they are no pictures
+    assert all(local_path(one).stat().st_size == one.size for one in plan.all_objects)
     assert not [*settings().spacenet.rglob("*.part")]
 
 
@@ -254,17 +254,17 @@ def test_on_a_stop_what_came_is_registered_where_that_is_quick(
         if "4 of 4 files" in doing:
             raise Stop
 
-    monkeypatch.setattr(module, "_QUICK", quick)
+    monkeypatch.setattr(module, "_MAX_REGISTERED_ON_STOP", quick)
     with pytest.raises(Stop):
-        fetch_tiles(Request.of(VEGAS, [1, 2]), stop)
+        download_tiles(TileSelection.of(VEGAS, [1, 2]), stop)
     assert [tile.short_id for tile in read_catalog().tiles] == known
 
 
 def test_the_job_does_the_same_and_says_what_is_missing(vegas: FakeBucket, capsys: pytest.CaptureFixture[str]) -> None:
-    fetch_task(Request.of(VEGAS, [1, 3]).params(), lambda _share, _doing: None)
+    fetch_task(TileSelection.of(VEGAS, [1, 3]).params(), lambda _share, _doing: None)
     said = capsys.readouterr().out
-    assert "no PS-RGB and geojson_buildings of AOI_2_Vegas 3." in said
-    assert "1 tiles in 1 areas" in said
+    assert "no PS-RGB and geojson_buildings for tiles 3 of AOI_2_Vegas." in said
+    assert "1 tile in 1 area" in said
 
 
 def test_a_worker_s_job_is_stopped_and_goes_on(bucket: FakeBucket) -> None:
@@ -272,7 +272,7 @@ def test_a_worker_s_job_is_stopped_and_goes_on(bucket: FakeBucket) -> None:
     for number in range(60):
         bucket.put(area_named(VEGAS).key("PS-RGB", number), content + bytes([number]))
     queue = Queue(settings().queue)
-    job = queue.submit("fetch", Request.of(VEGAS, range(60), ["PS-RGB"]).params())
+    job = queue.submit("fetch", TileSelection.of(VEGAS, range(60), ["PS-RGB"]).params())
     with launch(job) as run:
         wait_for(lambda: [*settings().spacenet.rglob("*.part")])
         run.stop()
@@ -282,4 +282,9 @@ def test_a_worker_s_job_is_stopped_and_goes_on(bucket: FakeBucket) -> None:
 
 
 def test_sizes_are_written_for_people() -> None:
-    assert [megabytes(size) for size in (0, 6_000, 2_540_000, 12_300_000_000)] == ["0 KB", "6 KB", "2.5 MB", "12.3 GB"]
+    assert [format_bytes(size) for size in (0, 6_000, 2_540_000, 12_300_000_000)] == [
+        "0 KB",
+        "6 KB",
+        "2.5 MB",
+        "12.3 GB",
+    ]

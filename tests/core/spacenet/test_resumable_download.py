@@ -11,7 +11,7 @@ import pytest
 from core.errors import BucketUnreachable, CannotWrite, DamagedDownload, DiskFull, ObjectChanged
 from core.spacenet import resumable_download
 from core.spacenet.bucket import Bucket, Object
-from core.spacenet.resumable_download import Record, bring, read_manifest, write_manifest
+from core.spacenet.resumable_download import Record, download_object, read_manifest, write_manifest
 from tests.core.spacenet_bucket import FakeBucket
 
 CONTENT = bytes(range(256)) * 4000  # a megabyte, four pieces
@@ -53,7 +53,7 @@ def silent(_size: int) -> None:
 def test_a_file_comes_whole_with_its_record(wanted: Object, tmp_path: Path) -> None:
     told: list[int] = []
     file = tmp_path / "new" / "b.tif"
-    record = bring(Bucket.spacenet(), wanted, file, None, told.append)
+    record = download_object(Bucket.spacenet(), wanted, file, None, told.append)
     assert file.read_bytes() == CONTENT
     assert record == Record(len(CONTENT), wanted.etag, hashlib.sha256(CONTENT).hexdigest())
     assert sum(told) == len(CONTENT)
@@ -64,7 +64,7 @@ def test_only_the_rest_is_asked_for_after_a_cut(wanted: Object, counting: Counti
     file, half = tmp_path / "b.tif", len(CONTENT) // 2
     part_of(file, wanted).write_bytes(CONTENT[:half])
     told: list[int] = []
-    bring(counting, wanted, file, None, told.append)
+    download_object(counting, wanted, file, None, told.append)
     assert counting.asked == [len(CONTENT) - half]
     assert file.read_bytes() == CONTENT
     assert (told[0], sum(told)) == (half, len(CONTENT))
@@ -73,7 +73,7 @@ def test_only_the_rest_is_asked_for_after_a_cut(wanted: Object, counting: Counti
 def test_a_part_that_lacks_nothing_is_not_asked_for(wanted: Object, counting: Counting, tmp_path: Path) -> None:
     file = tmp_path / "b.tif"
     part_of(file, wanted).write_bytes(CONTENT)
-    bring(counting, wanted, file, None, silent)
+    download_object(counting, wanted, file, None, silent)
     assert (counting.asked, file.read_bytes()) == ([], CONTENT)
 
 
@@ -84,7 +84,7 @@ def test_a_part_of_what_has_changed_since_is_thrown_away(
     part_of(file, wanted).write_bytes(CONTENT[:1000])
     bucket.put("a/b.tif", CONTENT[::-1])
     [now] = counting.objects("a").values()
-    bring(counting, now, file, None, silent)
+    download_object(counting, now, file, None, silent)
     assert counting.asked == [len(CONTENT)]
     assert file.read_bytes() == CONTENT[::-1]
     assert [path.name for path in tmp_path.iterdir()] == ["b.tif"]
@@ -94,7 +94,7 @@ def test_a_change_while_it_comes_leaves_no_file(wanted: Object, bucket: FakeBuck
     part_of(tmp_path / "b.tif", wanted).write_bytes(CONTENT[:1000])
     bucket.put("a/b.tif", CONTENT[::-1])
     with pytest.raises(ObjectChanged):
-        bring(Bucket.spacenet(), wanted, tmp_path / "b.tif", None, silent)
+        download_object(Bucket.spacenet(), wanted, tmp_path / "b.tif", None, silent)
     assert not (tmp_path / "b.tif").exists()
 
 
@@ -102,7 +102,7 @@ def test_a_damaged_part_is_replaced_from_its_first_byte(wanted: Object, counting
     file = tmp_path / "b.tif"
     part_of(file, wanted).write_bytes(b"\0" * 1000)
     told: list[int] = []
-    bring(counting, wanted, file, None, told.append)
+    download_object(counting, wanted, file, None, told.append)
     assert counting.asked == [len(CONTENT) - 1000, len(CONTENT)]
     assert file.read_bytes() == CONTENT
     assert sum(told) == len(CONTENT)
@@ -126,8 +126,8 @@ class Endless(Bucket):
 
 @pytest.mark.parametrize("kind", [Damaging, Endless])
 def test_what_has_the_wrong_checksum_never_becomes_a_file(wanted: Object, tmp_path: Path, kind: type[Bucket]) -> None:
-    with pytest.raises(DamagedDownload, match=r"b\.tif arrived damaged twice"):
-        bring(kind(Bucket.spacenet().store), wanted, tmp_path / "b.tif", None, silent)
+    with pytest.raises(DamagedDownload, match=r"checksum of b\.tif failed twice"):
+        download_object(kind(Bucket.spacenet().store), wanted, tmp_path / "b.tif", None, silent)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -147,22 +147,22 @@ class Dead(Breaking):
 
 
 def test_a_connection_that_breaks_is_made_anew_while_something_comes(wanted: Object, tmp_path: Path) -> None:
-    bring(Breaking(Bucket.spacenet().store), wanted, tmp_path / "b.tif", None, silent)
+    download_object(Breaking(Bucket.spacenet().store), wanted, tmp_path / "b.tif", None, silent)
     assert (tmp_path / "b.tif").read_bytes() == CONTENT
 
 
 def test_without_a_connection_the_part_stays(wanted: Object, tmp_path: Path) -> None:
     part_of(tmp_path / "b.tif", wanted).write_bytes(CONTENT[:1000])
     with pytest.raises(BucketUnreachable):
-        bring(Dead(Bucket.spacenet().store), wanted, tmp_path / "b.tif", None, silent)
+        download_object(Dead(Bucket.spacenet().store), wanted, tmp_path / "b.tif", None, silent)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [CONTENT[:1000]]
 
 
 def test_a_whole_file_is_not_asked_for(wanted: Object, counting: Counting, tmp_path: Path) -> None:
     file = tmp_path / "b.tif"
-    record = bring(counting, wanted, file, None, silent)
+    record = download_object(counting, wanted, file, None, silent)
     for known in (record, None):
-        assert bring(counting, wanted, file, known, silent) == record
+        assert download_object(counting, wanted, file, known, silent) == record
     assert counting.asked == [len(CONTENT)]
 
 
@@ -171,9 +171,9 @@ def test_a_file_that_rotted_is_brought_again(
     wanted: Object, counting: Counting, tmp_path: Path, recorded: bool
 ) -> None:
     file = tmp_path / "b.tif"
-    record = bring(counting, wanted, file, None, silent)
+    record = download_object(counting, wanted, file, None, silent)
     file.write_bytes(b"\1" + CONTENT[1:])
-    bring(counting, wanted, file, record if recorded else None, silent)
+    download_object(counting, wanted, file, record if recorded else None, silent)
     assert counting.asked == [len(CONTENT)] * 2
     assert file.read_bytes() == CONTENT
 
@@ -184,10 +184,10 @@ def test_without_a_checksum_the_record_decides(wanted: Object, counting: Countin
     file = tmp_path / "b.tif"
     file.write_bytes(CONTENT)
     known = Record(wanted.size, in_parts.etag, hashlib.sha256(CONTENT).hexdigest())
-    assert bring(counting, in_parts, file, known, silent) == known
+    assert download_object(counting, in_parts, file, known, silent) == known
     assert counting.asked == []
     with pytest.raises(ObjectChanged):  # it was asked for, and the bucket knows no such ETag
-        bring(counting, in_parts, file, None, silent)
+        download_object(counting, in_parts, file, None, silent)
 
 
 class Stop(Exception):
@@ -203,11 +203,11 @@ def test_a_stop_leaves_the_part_and_no_file(wanted: Object, counting: Counting, 
             raise Stop
 
     with pytest.raises(Stop):
-        bring(counting, wanted, tmp_path / "b.tif", None, stop_after_a_piece)
+        download_object(counting, wanted, tmp_path / "b.tif", None, stop_after_a_piece)
     [part] = tmp_path.iterdir()
     assert part == part_of(tmp_path / "b.tif", wanted)
     assert 0 < part.stat().st_size < len(CONTENT)
-    bring(counting, wanted, tmp_path / "b.tif", None, silent)
+    download_object(counting, wanted, tmp_path / "b.tif", None, silent)
     assert counting.asked[1] < len(CONTENT)
     assert (tmp_path / "b.tif").read_bytes() == CONTENT
 
@@ -221,7 +221,7 @@ def test_a_disk_that_is_full_or_closed_is_a_sentence(
 
     monkeypatch.setattr(resumable_download.os, "fsync", fail)
     with pytest.raises(error, match=r"b\.tif"):
-        bring(Bucket.spacenet(), wanted, tmp_path / "b.tif", None, silent)
+        download_object(Bucket.spacenet(), wanted, tmp_path / "b.tif", None, silent)
     assert not (tmp_path / "b.tif").exists()
 
 

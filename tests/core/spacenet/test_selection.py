@@ -8,7 +8,7 @@ from shapely import box
 from core.catalog.store import Catalog
 from core.catalog.tile import Tile
 from core.errors import NotTileNumbers, UnknownArea, UnknownProduct
-from core.spacenet.selection import MOST_TILES, Request, number_of, parse_numbers, spell_numbers
+from core.spacenet.selection import MAX_TILES, TileSelection, format_numbers, parse_numbers, tile_number
 from tests.core.spacenet_bucket import RIO, VEGAS
 from tests.core.tile_factory import make_tile
 
@@ -28,36 +28,36 @@ def test_other_text_is_refused_with_an_example(text: str) -> None:
 
 
 def test_many_ranges_are_no_way_around_the_limit() -> None:
-    parse_numbers(f"1-{MOST_TILES}")
+    parse_numbers(f"1-{MAX_TILES}")
     with pytest.raises(NotTileNumbers):
-        parse_numbers(f"1-{MOST_TILES},{MOST_TILES + 1}")
+        parse_numbers(f"1-{MAX_TILES},{MAX_TILES + 1}")
 
 
 def test_numbers_are_spelled_as_short_as_can_be() -> None:
-    assert spell_numbers([225, 3, 1, 2, 7, 8]) == "1-3, 7-8, 225"
-    assert spell_numbers([]) == ""
+    assert format_numbers([225, 3, 1, 2, 7, 8]) == "1-3, 7-8, 225"
+    assert format_numbers([]) == ""
 
 
 def test_a_tile_s_number_is_in_its_id() -> None:
-    assert number_of("AOI_2_Vegas_img225") == 225
+    assert tile_number("AOI_2_Vegas_img225") == 225
     with pytest.raises(NotTileNumbers):
-        number_of("upload")
+        tile_number("upload")
 
 
 def test_a_request_is_put_in_order_and_takes_colour_and_labels() -> None:
-    request = Request.of(VEGAS, [5, 1, 5])
+    request = TileSelection.of(VEGAS, [5, 1, 5])
     assert (request.numbers, request.products) == ((1, 5), ("PS-RGB", "geojson_buildings"))
     assert request.tiles == ("AOI_2_Vegas_img1", "AOI_2_Vegas_img5")
-    assert request.title == "Get 2 tiles of Las Vegas"
+    assert request.title == "Download 2 tiles of Las Vegas"
     assert 4e6 < request.typical_bytes < 6e6
-    assert Request.from_params(request.params()) == request
+    assert TileSelection.from_params(request.params()) == request
 
 
 def test_what_spacenet_does_not_have_is_refused() -> None:
     with pytest.raises(UnknownArea):
-        Request.of("../../etc", [1])
+        TileSelection.of("../../etc", [1])
     with pytest.raises(UnknownProduct):
-        Request.of(VEGAS, [1], ["3band"])
+        TileSelection.of(VEGAS, [1], ["3band"])
 
 
 def test_tiles_that_have_all_of_it_are_left_out(tmp_path: Path) -> None:
@@ -65,8 +65,8 @@ def test_tiles_that_have_all_of_it_are_left_out(tmp_path: Path) -> None:
     colour = make_tile(tmp_path, f"{RIO}_img2")
     listed = Tile.listed(f"{RIO}_img3", RIO, box(0, 0, 1, 1))
     catalog = Catalog((whole, colour, listed))
-    assert Request.of(RIO, [1, 2, 3, 4]).lacking(catalog).numbers == (3, 4)
-    assert Request.of(RIO, [1, 2, 3, 4], ["3band", "8band"]).lacking(catalog).numbers == (2, 3, 4)
+    assert TileSelection.of(RIO, [1, 2, 3, 4]).missing(catalog).numbers == (3, 4)
+    assert TileSelection.of(RIO, [1, 2, 3, 4], ["3band", "8band"]).missing(catalog).numbers == (2, 3, 4)
 
 
 @pytest.mark.parametrize(("gone", "products"), [
@@ -75,5 +75,5 @@ def test_tiles_that_have_all_of_it_are_left_out(tmp_path: Path) -> None:
 def test_what_was_deleted_from_the_disk_is_lacking(tmp_path: Path, gone: str, products: list[str]) -> None:
     whole, damaged = (make_tile(tmp_path, f"{RIO}_img{n}", eight=True) for n in (1, 2))
     getattr(damaged, gone).unlink()
-    request = Request.of(RIO, [1, 2], products)
-    assert request.lacking(Catalog((whole, damaged))).numbers == (2,)
+    request = TileSelection.of(RIO, [1, 2], products)
+    assert request.missing(Catalog((whole, damaged))).numbers == (2,)

@@ -142,7 +142,7 @@ def test_labels_are_whole_polygons_inside_their_tile(larger):
         footprints, grid = labels(larger, n), colour(larger, n).grid
         assert len(footprints) > 0
         assert footprints.repairs == type(footprints.repairs)()
-        assert shapely.covers(grid.rim.buffer(1e-9), footprints.geometries).all()
+        assert shapely.covers(grid.outline.buffer(1e-9), footprints.geometries).all()
 
 
 def test_a_label_file_says_how_much_of_a_building_lies_on_the_tile(larger):

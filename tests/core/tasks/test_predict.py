@@ -10,9 +10,9 @@ import pytest
 from core.catalog.store import Catalog, write_catalog
 from core.catalog.tile import Tile
 from core.cli import main
-from core.datasets.normalization import Scaling
+from core.datasets.normalization import Normalization
 from core.errors import DamagedRun, DiskFull, NoSuchTile, TilesNotPredicted, TruncatedRaster
-from core.inference.predict import made_with, prediction_folder, weights_hash
+from core.inference.predict import prediction_folder, stored_weights_hash, weights_hash
 from core.jobs.queue import LOW, Queue, State
 from core.progress import silent
 from core.runs.config import TrainingConfig
@@ -47,7 +47,7 @@ def with_weights(path: Path, weights: bytes, bands: int = 3) -> Run:
     """A run whose weights are these bytes."""
     run = Run(path)
     if not run.exists:
-        record = Record(TrainingConfig(), ("x",), (), Scaling((0.0,), (1.0,)), bands, (0.5, 0.5), 1, "CPU", {})
+        record = Record(TrainingConfig(), ("x",), (), Normalization((0.0,), (1.0,)), bands, (0.5, 0.5), 1, "CPU", {})
         Run.create(path, record)
     (path / "epoch-1.weights.h5").write_bytes(weights)
     facts = {"file": "epoch-1.weights.h5", "sha256": hashlib.sha256(weights).hexdigest(), "epoch": 1}
@@ -108,18 +108,18 @@ def test_what_is_predicted_or_about_to_be_is_not_asked_for_again(queue, run, til
 def test_predictions_by_earlier_weights_count_as_lacking(queue, run, tiles):
     for tile in tiles:
         note_weights(run, tile)
-    assert AreaPrediction(run, tiles).lacking == ()
+    assert AreaPrediction(run, tiles).pending == ()
     again = with_weights(run.path, b"better")
     assert AreaPrediction(again, tiles).done == ()
-    assert len(AreaPrediction(again, tiles).lacking) == 5
+    assert len(AreaPrediction(again, tiles).pending) == 5
 
 
 def test_tiles_that_are_not_here_or_lack_the_bands_are_told_apart(queue, tiles):
     run = with_weights(settings().runs / "four", b"w", bands=4)
-    assert (AreaPrediction(run, tiles).lacking, AreaPrediction(run, tiles).unfit) == ((), 5)
+    assert (AreaPrediction(run, tiles).pending, AreaPrediction(run, tiles).incompatible) == ((), 5)
     three = with_weights(settings().runs / "three", b"w")
     gone = replace(tiles[0], products={"3band": Path("/gone.tif")})
-    assert AreaPrediction(three, (gone, *tiles[1:])).unfit == 1
+    assert AreaPrediction(three, (gone, *tiles[1:])).incompatible == 1
 
 
 def test_the_job_predicts_every_tile_and_says_how_far_it_is(run, tiles, predicted):
@@ -127,7 +127,7 @@ def test_the_job_predicts_every_tile_and_says_how_far_it_is(run, tiles, predicte
     task(run, tiles, report=lambda share, doing: said.append((share, doing)))
     assert predicted == [tile.id for tile in tiles]
     assert [share for share, _ in said] == sorted(share for share, _ in said)
-    assert said[1] == (0.3, "tile 2 of 5, img2: window 1 of 2")
+    assert said[1] == (0.3, "Tile 2 of 5, img2: window 1 of 2")
 
 
 def test_the_job_passes_over_what_is_there(run, tiles, predicted):
@@ -200,7 +200,7 @@ def test_a_real_network_leaves_the_note_of_its_weights_last(queue, tmp_path):
     write_catalog(Catalog((tile,)))
     task(run, [tile])
     folder = prediction_folder(run, tile.id)
-    assert made_with(folder) == weights_hash(run)
+    assert stored_weights_hash(folder) == weights_hash(run)
     newest = max(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)
     assert newest.name == "weights.sha256"
     assert AreaPrediction(run, (tile,)).done == (tile,)
@@ -218,7 +218,7 @@ def test_the_command_line_submits_an_area(queue, run, tiles, monkeypatch, capsys
     assert command(monkeypatch, "mine", "AOI_0_Made") == 0
     said = capsys.readouterr()
     assert said.out == "1\tPredict 4 tiles of AOI_0_Made\n"
-    assert "1 of 5 tiles are predicted, 0 cannot be" in said.err
+    assert "1 of 5 tiles predicted, 0 incompatible" in said.err
     assert command(monkeypatch, "mine", "AOI_0_Made") == 0
     assert len(queue.jobs()) == 1
 

@@ -8,14 +8,14 @@ import pytest
 
 from core.catalog.store import Catalog, write_catalog
 from core.cli import main
-from core.datasets.normalization import Scaling
+from core.datasets.normalization import Normalization
 from core.errors import InvalidSetting, UnknownNetwork
 from core.jobs.job import Resources
 from core.jobs.queue import HIGH, LOW, Queue, State
 from core.runs.config import TrainingConfig
 from core.runs.run import Record, Run
 from core.settings import settings
-from core.tasks.sweep import MOST_TRAININGS, Sweep, results, stop, submit, sweep_names
+from core.tasks.sweep import MAX_TRAININGS, Sweep, results, stop, submit, sweep_names
 from core.tasks.train import run_of
 from tests.core.tile_factory import grid_at, make_tile
 
@@ -37,7 +37,7 @@ def trained(job, *ious: float) -> Run:
     """What training would have left behind."""
     run = run_of(job)
     config = TrainingConfig.of(job.params["config"])
-    record = Record(config, ("a",), ("b",), Scaling((0.0,), (1.0,)), 3, (0.5, 0.5), 1, "CPU", {})
+    record = Record(config, ("a",), ("b",), Normalization((0.0,), (1.0,)), 3, (0.5, 0.5), 1, "CPU", {})
     Run.create(run.path, record)
     for epoch, iou in enumerate(ious, 1):
         run.add_metrics({"epoch": epoch, "seconds": 2.0, "val_iou": iou})
@@ -80,7 +80,7 @@ def test_every_run_has_a_folder_of_its_own_that_tells_what_it_is(queue):
     [
         ({"name": " "}, InvalidSetting),
         ({"seeds": ()}, InvalidSetting),
-        ({"seeds": tuple(range(MOST_TRAININGS))}, InvalidSetting),
+        ({"seeds": tuple(range(MAX_TRAININGS))}, InvalidSetting),
         ({"rates": (2.0,)}, InvalidSetting),
         ({"networks": ("fcn", "unheard_of")}, UnknownNetwork),
     ],
@@ -94,7 +94,7 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_submitted(queue, c
 def test_words_of_a_command_line_become_numbers_or_a_sentence():
     parsed = Sweep.parse("s", ["a"], TrainingConfig(), ["1e-3", "0.1"], ["fcn"], ["4"])
     assert (parsed.rates, parsed.seeds, len(parsed)) == ((1e-3, 0.1), (4,), 2)
-    with pytest.raises(InvalidSetting, match='the seed cannot be "x": it is a number'):
+    with pytest.raises(InvalidSetting, match='Invalid value "x" for the seed: must be a number'):
         Sweep.parse("s", ["a"], TrainingConfig(), ["1e-3"], ["fcn"], ["x"])
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from core.datasets.normalization import Scaling
-from core.errors import DamagedRun, JobIsRunning, NoSuchJob, RunInUse
+from core.datasets.normalization import Normalization
+from core.errors import DamagedRun, JobRunning, NoSuchJob, RunInUse
 from core.jobs.folder import JobFolder
 from core.jobs.job import Resources
 from core.jobs.queue import Queue, State
@@ -27,7 +27,7 @@ def trained(folder: str, epochs: int = 3, **config) -> Run:
     """A run with so many whole epochs, without weights."""
     chosen = TrainingConfig(**{"epochs": max(epochs, 1), "name": "Mine", **config})
     record = Record(
-        chosen, ("a", "b"), ("b", "c"), Scaling((0.0,), (1.0,)), 3, (0.5, 0.5), 1, "CPU", {}, between_tiles=("d",)
+        chosen, ("a", "b"), ("b", "c"), Normalization((0.0,), (1.0,)), 3, (0.5, 0.5), 1, "CPU", {}, buffer_tiles=("d",)
     )
     run = Run.create(settings().runs / folder, record)
     for epoch in range(1, epochs + 1):
@@ -104,7 +104,7 @@ def test_a_run_gone_on_with_twice_is_called_continued_once(queue):
 
 
 def test_nothing_goes_on_from_a_run_without_a_whole_epoch(queue):
-    with pytest.raises(DamagedRun, match="before its first epoch was whole"):
+    with pytest.raises(DamagedRun, match="before its first epoch was complete"):
         submit_more_epochs(trained("old", 0), 1, queue)
     assert queue.jobs() == []
 
@@ -130,7 +130,7 @@ def test_a_running_job_is_not_deleted(queue):
     trained("old")
     queue.submit("train", {"run": "old", "tiles": [], "config": {}})
     running = queue.claim("w")
-    with pytest.raises(JobIsRunning):
+    with pytest.raises(JobRunning):
         delete_job(running, queue, with_run=True)
     assert Run(settings().runs / "old").exists
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.errors import DamagedCheckpoint
-from core.runs.checkpoints import Standing
+from core.runs.checkpoints import TrainerState
 from core.runs.config import TrainingConfig
 from core.runtime.device import Device
 from core.runtime.keras_backend import start_keras
@@ -44,16 +44,16 @@ def stepped(config: TrainingConfig) -> Learner:
 @pytest.mark.parametrize(("before", "after"), [("float16", "float32"), ("float32", "float16")])
 def test_a_training_goes_on_where_the_arithmetic_is_another(before, after):
     config = TrainingConfig(precision=before)
-    kept = stepped(config).checkpoint(Standing(1), config)
+    kept = stepped(config).checkpoint(TrainerState(1), config)
     learner = Learner.build(replace(config, precision=after, seed=1), 3)
     learner.restore(kept, HERE)
-    again = learner.checkpoint(Standing(1), config)
+    again = learner.checkpoint(TrainerState(1), config)
     for saved, found in zip((*kept.weights, *kept.optimizer), (*again.weights, *again.optimizer), strict=True):
         np.testing.assert_array_equal(saved, found)
 
 
 def test_the_state_of_another_network_is_refused():
     config = TrainingConfig()
-    kept = Learner.build(config, 4).checkpoint(Standing(), config)
+    kept = Learner.build(config, 4).checkpoint(TrainerState(), config)
     with pytest.raises(DamagedCheckpoint):
         Learner.build(config, 3).restore(kept, HERE)

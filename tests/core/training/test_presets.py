@@ -2,10 +2,10 @@
 
 import pytest
 
-from core.cli.train import chosen_config
+from core.cli.train import training_config
 from core.errors import InvalidSetting
 from core.runs.config import TrainingConfig
-from core.training.presets import MANY, PRESETS, preset, recommended
+from core.training.presets import PRESETS, UNLIMITED_EPOCHS, preset, recommended
 from core.training.train import check_network
 from models.registry import NETWORKS
 
@@ -34,39 +34,39 @@ def test_an_unknown_preset_is_refused_by_name():
 
 
 def test_what_is_named_beside_a_preset_wins():
-    found = chosen_config({"preset": "quick", "seed": 7, "gsd_m": 0.5, "options": {"width": 8}, "minutes": None})
-    assert (found.seed, found.recipe.gsd_m, found.options["width"]) == (7, 0.5, 8)
+    found = training_config({"preset": "quick", "seed": 7, "gsd_m": 0.5, "options": {"width": 8}, "minutes": None})
+    assert (found.seed, found.dataset.gsd_m, found.options["width"]) == (7, 0.5, 8)
     assert found.minutes == preset("quick").minutes
 
 
 def test_near_infrared_comes_and_goes_with_a_word():
-    assert chosen_config({"network": "unet", "bands": 0}).recipe.bands == 0
-    assert chosen_config({"network": "fcn", "bands": 3}).recipe.bands == 3
-    assert chosen_config({"preset": "quick", "bands": None}).recipe.bands == 3
+    assert training_config({"network": "unet", "bands": 0}).dataset.bands == 0
+    assert training_config({"network": "fcn", "bands": 3}).dataset.bands == 3
+    assert training_config({"preset": "quick", "bands": None}).dataset.bands == 3
 
 
 def test_epochs_instead_of_minutes_and_minutes_instead_of_epochs():
-    assert chosen_config({"preset": "quick", "epochs": 3}).minutes == 0
-    assert chosen_config({"preset": "quick", "epochs": 3}).epochs == 3
-    assert chosen_config({"network": "fcn", "minutes": 2.0}).epochs == MANY
+    assert training_config({"preset": "quick", "epochs": 3}).minutes == 0
+    assert training_config({"preset": "quick", "epochs": 3}).epochs == 3
+    assert training_config({"network": "fcn", "minutes": 2.0}).epochs == UNLIMITED_EPOCHS
 
 
 def test_another_network_keeps_the_minutes_of_the_preset_and_none_of_its_options():
-    found = chosen_config({"preset": "good", "network": "distance"})
+    found = training_config({"preset": "good", "network": "distance"})
     assert (found.network, found.minutes, dict(found.options)) == ("distance", preset("good").minutes, {})
 
 
 def test_what_is_for_a_fast_machine_is_checked_more_seldom():
     assert preset("best").config.epoch_crops > preset("good").config.epoch_crops == TrainingConfig().epoch_crops
-    assert chosen_config({"preset": "best", "network": "unet"}).epoch_crops == preset("best").epoch_crops
-    assert chosen_config({"preset": "best", "epoch_crops": 900}).epoch_crops == 900
+    assert training_config({"preset": "best", "network": "unet"}).epoch_crops == preset("best").epoch_crops
+    assert training_config({"preset": "best", "epoch_crops": 900}).epoch_crops == 900
 
 
 def test_nothing_named_is_the_default_network():
-    assert chosen_config({}) == recommended("unet")
+    assert training_config({}) == recommended("unet")
 
 
 def test_a_resolution_that_is_named_is_kept_whatever_the_tiles_have():
-    found = chosen_config({"preset": "good", "gsd_m": 0.5}).recipe
-    assert found.seeing(0.1) == found
+    found = training_config({"preset": "good", "gsd_m": 0.5}).dataset
+    assert found.for_gsd(0.1) == found
     assert found.gsd_m == 0.5

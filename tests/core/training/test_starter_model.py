@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from core.postprocessing.thresholds import tuning_of
+from core.postprocessing.thresholds import load_thresholds
 from core.runs.run import Run
 from core.settings import settings
 from core.training import starter_model
-from core.training.starter_model import FOLDER, NAME, card, install, is_starter
+from core.training.starter_model import FOLDER, NAME, install, is_starter, starter_card
 from tests.core.inference.test_engine import make_run
 
 MOST_BYTES = 5_000_000
@@ -28,8 +28,8 @@ def test_it_is_small_whole_and_says_what_it_is():
     assert not list(FOLDER.glob("checkpoint-*")), "weights only"
     assert run.record.bands == 3, "any picture has three colours"
     said = (FOLDER / "README.md").read_text("utf-8")
-    assert said == card(run)
-    for word in ("licence", "Limits", "split", "SHA-256", run.weights().name, f"F1 {tuning_of(run).f1:.2f}"):
+    assert said == starter_card(run)
+    for word in ("License", "Limitations", "split", "SHA-256", run.weights().name, f"F1 {load_thresholds(run).f1:.2f}"):
         assert word in said
 
 
@@ -54,7 +54,7 @@ def test_it_is_made_by_one_command_and_replaces_what_was_there(tmp_path: Path, m
     def train(tiles, config, folder, _report):
         made.update(tiles=len(tiles), minutes=config.minutes)
         run = make_run(folder)
-        run.put_tuning(tuning_of(run).as_dict())
+        run.save_thresholds(load_thresholds(run).as_dict())
         run.add_metrics({"epoch": 1})
         return run
 
@@ -64,8 +64,8 @@ def test_it_is_made_by_one_command_and_replaces_what_was_there(tmp_path: Path, m
     old = tmp_path / "kept"
     old.mkdir()
     (old / "epoch-9.weights.h5").write_bytes(b"old")
-    run = starter_model.make(0.5, folder=old)
+    run = starter_model.train_starter(0.5, folder=old)
     assert made == {"tiles": 3, "minutes": 0.5}
     assert run.is_usable
     assert not (old / "epoch-9.weights.h5").exists()
-    assert (old / "README.md").read_text("utf-8") == card(run)
+    assert (old / "README.md").read_text("utf-8") == starter_card(run)

@@ -22,11 +22,11 @@ from core.training import train as train_module
 from core.training import trainer
 from core.training.learner import Learner
 from core.training.train import train
-from core.training.trainer import Fit
+from core.training.trainer import Trainer
 from models.steps.tensorflow import TensorflowSteps
 from tests.core.tile_factory import HOUSES, SMALL, grid_at, make_real_tile, make_tile
 
-QUICK = TrainingConfig(epochs=2, batch=8, seed=7, recipe=SMALL)
+QUICK = TrainingConfig(epochs=2, batch=8, seed=7, dataset=SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +63,9 @@ def test_a_run_tells_everything_that_was_trained(tiles, tmp_path):
     shares = [share for share, _ in said]
     assert shares == sorted(shares)
     assert shares[-1] == 1
-    assert said[-4][1].startswith("epoch 2 of 2, batch 3 of 3, loss ")
+    assert said[-4][1].startswith("Epoch 2 of 2, batch 3 of 3, loss ")
     assert [doing for _, doing in said[-3:]] == [
-        "epoch 2 of 2, checking", "looking for the best thresholds", "2 epochs trained",
+        "Epoch 2 of 2, validating", "Tuning thresholds", "2 epochs completed",
     ]  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def test_stopping_between_epochs_leaves_a_usable_run(tiles, tmp_path):
         pass
 
     def stop(_share: float, doing: str) -> None:
-        if doing.startswith("epoch 2"):
+        if doing.startswith("Epoch 2"):
             raise Stop
 
     with pytest.raises(Stop):
@@ -107,7 +107,7 @@ def test_a_loss_that_is_no_number_stops_training_and_leaves_no_weights(tiles, tm
 
     real = Learner.build
     monkeypatch.setattr(Learner, "build", broken)
-    with pytest.raises(Diverged, match="In epoch 1"):
+    with pytest.raises(Diverged, match="in epoch 1"):
         train(tiles, QUICK, tmp_path / "run")
     assert not Run(tmp_path / "run").is_usable
 
@@ -119,19 +119,19 @@ def test_a_weight_that_is_no_number_stops_training_though_the_loss_is_one(tiles,
         self.learner.model.set_weights([first, *others])
         return np.ones(6)
 
-    monkeypatch.setattr(Fit, "_check", broken)
-    with pytest.raises(Diverged, match="In epoch 1 the loss or a weight"):
+    monkeypatch.setattr(Trainer, "_validate", broken)
+    with pytest.raises(Diverged, match=r"in epoch 1 .loss or weights are NaN"):
         train(tiles, QUICK, tmp_path / "run")
     run = Run(tmp_path / "run")
     assert not run.is_usable
-    assert "a weight is no number any more" in run.log_text
+    assert "training diverged (a weight is NaN)" in run.log_text
 
 
 def test_images_of_real_numbers_with_a_corner_of_nan_are_learnt(tmp_path):
     tiles = [make_real_tile(tmp_path, f"img{n}", grid_at(100 * n)) for n in range(2)]
     run = train(tiles, replace(QUICK, epochs=1), tmp_path / "run")
     assert run.is_finished
-    assert np.isfinite([*run.record.scaling.low, *run.record.scaling.high]).all()
+    assert np.isfinite([*run.record.normalization.low, *run.record.normalization.high]).all()
     assert all(np.isfinite(weight).all() for weight in load_network(run).get_weights())
 
 
@@ -144,7 +144,7 @@ def six(tiles, tmp_path_factory) -> Run:
     return train(tiles, SIX, tmp_path_factory.mktemp("six") / "run")
 
 
-@pytest.mark.parametrize("place", ["epoch 4 of 6, batch 1 ", "epoch 4 of 6, batch 4 ", "epoch 1 of 6, batch 2 "])
+@pytest.mark.parametrize("place", ["Epoch 4 of 6, batch 1 ", "Epoch 4 of 6, batch 4 ", "Epoch 1 of 6, batch 2 "])
 def test_an_interrupted_training_goes_on_as_if_nothing_had_been(tiles, tmp_path, six, place):
     with pytest.raises(KeyboardInterrupt):
         train(tiles, SIX, tmp_path / "run", interrupting(place))
@@ -158,26 +158,26 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_been(tiles, tmp_path,
 
 
 def test_a_checkpoint_within_an_epoch_loses_none_of_its_figures(tiles, tmp_path, six, monkeypatch):
-    monkeypatch.setattr(trainer, "CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(trainer, "CHECKPOINT_INTERVAL_S", 0.0)
     with pytest.raises(KeyboardInterrupt):
-        train(tiles, SIX, tmp_path / "run", interrupting("epoch 3 of 6, batch 4 "))
-    assert latest(tmp_path / "run")[0].standing.order == (2, 12)
+        train(tiles, SIX, tmp_path / "run", interrupting("Epoch 3 of 6, batch 4 "))
+    assert latest(tmp_path / "run")[0].state.order == (2, 12)
     run = train(tiles, SIX, tmp_path / "run", resume=True)
-    assert "Going on after 2 whole epochs and 12 crops." in run.log_text
+    assert "Resuming after 2 epochs and 12 crops." in run.log_text
     np.testing.assert_allclose(run.metrics()["loss"], six.metrics()["loss"], rtol=0, atol=1e-6)
     np.testing.assert_allclose(run.metrics()["iou"], six.metrics()["iou"], rtol=0, atol=1e-6)
 
 
 def test_a_damaged_checkpoint_costs_one_epoch_more(tiles, tmp_path, six):
     with pytest.raises(KeyboardInterrupt):
-        train(tiles, SIX, tmp_path / "run", interrupting("epoch 4 of 6, batch 2 "))
+        train(tiles, SIX, tmp_path / "run", interrupting("Epoch 4 of 6, batch 2 "))
     newest = max((tmp_path / "run").glob("checkpoint-*"))
     broken = bytearray(newest.read_bytes())
     broken[len(broken) // 2] ^= 1
     newest.write_bytes(broken)
     run = train(tiles, SIX, tmp_path / "run", resume=True)
     assert f"{newest.name} is damaged" in run.log_text
-    assert "Going on after 2 epochs." in run.log_text
+    assert "Resuming after 2 epochs." in run.log_text
     np.testing.assert_allclose(run.metrics()["loss"], six.metrics()["loss"], rtol=0, atol=1e-6)
 
 
@@ -201,46 +201,46 @@ def test_a_run_of_before_there_were_checkpoints_goes_on_with_its_weights(tiles, 
 
 def test_the_end_that_somebody_asks_for_leaves_a_usable_run(tiles, tmp_path):
     asked = iter([False, True, True])
-    run = train(tiles, replace(QUICK, epochs=50, batch=4), tmp_path / "run", finish=lambda: next(asked))
+    run = train(tiles, replace(QUICK, epochs=50, batch=4), tmp_path / "run", stop_requested=lambda: next(asked))
     assert (run.is_usable, run.is_finished, run.epochs_done) == (True, False, 1)
-    assert "Epoch 1 was ended after 8 of 18 crops, as asked." in run.log_text
+    assert "Epoch 1 was cut short after 8 of 18 crops." in run.log_text
     assert load_network(run)
     assert run.live() is None
 
 
 def test_the_end_asked_for_before_an_interruption_comes_without_another_epoch(tiles, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        train(tiles, SIX, tmp_path / "run", interrupting("epoch 3"))
-    run = train(tiles, SIX, tmp_path / "run", finish=lambda: True, resume=True)
+        train(tiles, SIX, tmp_path / "run", interrupting("Epoch 3"))
+    run = train(tiles, SIX, tmp_path / "run", stop_requested=lambda: True, resume=True)
     assert (run.epochs_done, run.is_usable) == (2, True)
 
 
 def test_the_end_asked_for_during_a_check_comes_before_the_next_epoch(tiles, tmp_path, monkeypatch):
     asked = []
-    real = Fit._check
-    monkeypatch.setattr(Fit, "_check", lambda self: (asked.append(True), real(self))[1])
-    run = train(tiles, SIX, tmp_path / "run", finish=lambda: bool(asked))
+    real = Trainer._validate
+    monkeypatch.setattr(Trainer, "_validate", lambda self: (asked.append(True), real(self))[1])
+    run = train(tiles, SIX, tmp_path / "run", stop_requested=lambda: bool(asked))
     assert (run.epochs_done, len(asked), run.is_usable) == (1, 1, True)
-    assert "was ended after" not in run.log_text
+    assert "was cut short" not in run.log_text
 
 
 def test_what_a_training_that_was_killed_could_not_remove_goes_at_the_next_start(tiles, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        train(tiles, SIX, tmp_path / "run", interrupting("epoch 2"))
+        train(tiles, SIX, tmp_path / "run", interrupting("Epoch 2"))
     left = [tmp_path / "run" / name for name in (".abc.safetensors", ".tmpX", "live.json", "scenes/0.npy")]
     for file in left:
         file.parent.mkdir(exist_ok=True)
         file.touch()
     with pytest.raises(KeyboardInterrupt):
-        train(tiles, SIX, tmp_path / "run", interrupting("epoch 3"), resume=True)
+        train(tiles, SIX, tmp_path / "run", interrupting("Epoch 3"), resume=True)
     assert not any(file.exists() for file in left)
 
 
 def test_training_ends_when_patience_does(tiles, tmp_path, monkeypatch):
-    monkeypatch.setattr(Fit, "_check", lambda self: np.array([9.0, 1, 1, 0, self.standing.epoch, 8]))
+    monkeypatch.setattr(Trainer, "_validate", lambda self: np.array([9.0, 1, 1, 0, self.state.epoch, 8]))
     run = train(tiles, replace(QUICK, epochs=50, patience=2), tmp_path / "run")
     assert (run.epochs_done, run.best_epoch, run.is_finished) == (3, 1, True)
-    assert "Ended: no epoch was better than 1 for 2 epochs." in run.log_text
+    assert "Early stopping: no improvement over epoch 1 for 2 epochs." in run.log_text
     assert len(train(tiles, run.config, run.path, resume=True).metrics()) == 3
 
 
@@ -260,13 +260,13 @@ def test_where_memory_ends_half_the_batch_is_tried(tiles, tmp_path, monkeypatch)
     held = []
     real = TensorflowSteps.train
     monkeypatch.setattr(TensorflowSteps, "train", train_batch)
-    monkeypatch.setattr(Learner, "hold", hold)
+    monkeypatch.setattr(Learner, "cache_on_device", hold)
     run = train(tiles, replace(QUICK, batch=16), tmp_path / "run")
     assert tried[:4] == [16, 8, 4, 4]
     assert run.is_finished
-    assert "The memory was not enough for 16 crops a step. Going on with 8." in run.log_text
+    assert "Out of memory with batch size 16. Continuing with batch size 8." in run.log_text
     assert held == [True]  # where memory was short, the scenes do not lie on the device
-    assert latest(run.path)[0].standing.batch == 4
+    assert latest(run.path)[0].state.batch == 4
 
 
 def test_memory_that_is_not_enough_for_one_crop_is_told(tiles, tmp_path, monkeypatch):
@@ -278,7 +278,7 @@ def test_memory_that_is_not_enough_for_one_crop_is_told(tiles, tmp_path, monkeyp
 def test_a_run_that_somebody_else_trains_is_left_alone(tiles, tmp_path, monkeypatch):
     monkeypatch.setattr(train_module, "_PATIENCE_S", 0.1)
     (tmp_path / "run").mkdir()
-    with FileLock(tmp_path / "run" / ".lock"), pytest.raises(RunBusy, match="Another process is training run"):
+    with FileLock(tmp_path / "run" / ".lock"), pytest.raises(RunBusy, match="run is being trained by another process"):
         train(tiles, QUICK, tmp_path / "run")
 
 
@@ -365,17 +365,17 @@ def test_a_job_that_is_started_again_after_its_last_epoch_is_done(queued, tmp_pa
 def test_a_job_that_was_interrupted_goes_on(queued, tmp_path):
     queued["config"]["epochs"] = 3
     with pytest.raises(KeyboardInterrupt):
-        train_task(queued, interrupting("epoch 2"))
+        train_task(queued, interrupting("Epoch 2"))
     run = Run(tmp_path / "runs" / "mine")
     assert run.epochs_done == 1
     train_task(queued, silent)
     assert run.is_finished
-    assert "Going on after 1 epochs." in run.log_text
+    assert "Resuming after 1 epoch." in run.log_text
 
 
 def test_a_job_interrupted_in_its_first_epoch_starts_again(queued, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        train_task(queued, interrupting("epoch 1"))
+        train_task(queued, interrupting("Epoch 1"))
     assert not Run(tmp_path / "runs" / "mine").is_usable
     train_task(queued, silent)
     assert Run(tmp_path / "runs" / "mine").is_finished

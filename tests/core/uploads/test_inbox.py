@@ -6,7 +6,7 @@ import pytest
 
 from core.errors import NotInInbox
 from core.settings import settings
-from core.uploads.inbox import inbox, waiting
+from core.uploads.inbox import inbox, inbox_file
 
 pytestmark = pytest.mark.usefixtures("data")
 
@@ -25,7 +25,7 @@ def test_geotiffs_are_listed_with_their_size(tmp_path: Path):
     (folder / "broken.tif").symlink_to(tmp_path / "nowhere.tif")
     (folder / "folder.tif").mkdir()
     assert [(found.name, found.size) for found in inbox()] == [("a.tiff", 5), ("b.TIF", 5)]
-    assert waiting("b.TIF").path == folder / "b.TIF"
+    assert inbox_file("b.TIF").path == folder / "b.TIF"
 
 
 @pytest.mark.parametrize("name", ["link.tif", "../secret.tif", "deeper/c.tif", "", "x\0.tif"])
@@ -34,4 +34,4 @@ def test_only_a_listed_name_is_found(name: str, tmp_path: Path):
     (tmp_path / "secret.tif").touch()
     (settings().inbox / "link.tif").symlink_to(tmp_path / "secret.tif")
     with pytest.raises(NotInInbox, match="Copy it there again"):
-        waiting(name)
+        inbox_file(name)

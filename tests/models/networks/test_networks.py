@@ -8,10 +8,10 @@ import keras
 import numpy as np
 import pytest
 
-from models.heads import channels, layers
-from models.networks.ensemble import _parsed, named
-from models.registry import NETWORKS, build, build_for_windows
-from models.steps.factory import optimizer_for, steps
+from models.heads import channels, decode
+from models.networks.ensemble import _parse_members, format_members
+from models.registry import NETWORKS, build, build_inference
+from models.steps.factory import make_steps, optimizer_for
 
 #: The large ones are as they are but for their width.
 SMALL = {"unet": {"width": 8}, "distance": {"width": 8}, "ensemble": {"members": "unet:width=8+fcn"}}
@@ -44,8 +44,8 @@ def test_every_pixel_of_a_picture_of_any_size_has_all_heads(name, options, bands
     for rows, columns in [(64, 96), (65, 97), (33, 70)]:
         out = model(batch(name, bands, rows, columns)[0])
         assert tuple(out.shape) == (2, rows, columns, channels(heads) * options.get("copies", 1))
-        told = keras.ops.convert_to_numpy(layers(heads, out))
-        assert told.shape == (2, rows, columns, NETWORKS[name].layers)
+        told = keras.ops.convert_to_numpy(decode(heads, out))
+        assert told.shape == (2, rows, columns, NETWORKS[name].prediction_layers)
         assert ((told[..., 0] >= 0) & (told[..., 0] <= 1)).all()
 
 
@@ -53,7 +53,7 @@ def test_every_pixel_of_a_picture_of_any_size_has_all_heads(name, options, bands
 def test_an_optimisation_step_lowers_the_loss_and_moves_every_weight(name, options):
     keras.utils.set_random_seed(1)
     model, optimizer = build(name, 3, **options), optimizer_for("float32")
-    stepping = steps(model, optimizer, NETWORKS[name].heads)
+    stepping = make_steps(model, optimizer, NETWORKS[name].heads)
     pixels, target = batch(name)
     whole = np.ones(target.shape[:3], np.float32)
     before = [keras.ops.convert_to_numpy(w).copy() for w in model.trainable_weights]
@@ -77,17 +77,17 @@ def test_saved_weights_give_the_same_output(name, options, tmp_path):
 @every_network
 def test_a_window_gives_its_inner_part_and_so_does_the_whole(name, options):
     network = NETWORKS[name]
-    model, windowed = build(name, 3, **options), build_for_windows(name, 3, **options)
+    model, windowed = build(name, 3, **options), build_inference(name, 3, **options)
     windowed.set_weights(model.get_weights())
     halo, core = network.halo, 2 * network.stride
     first = -(-halo // network.stride) * network.stride
     size = 2 * first + core
     pixels = np.random.default_rng(0).random((1, size, size, 3), np.float32)
-    whole = keras.ops.convert_to_numpy(layers(network.heads, model(pixels)))
+    whole = keras.ops.convert_to_numpy(decode(network.heads, model(pixels)))
     part = pixels[:, first - halo : first + core + halo, first - halo : first + core + halo]
     window = keras.ops.convert_to_numpy(windowed(part))
     own = slice(first, first + core)
-    assert window.shape == (1, core, core, network.layers)
+    assert window.shape == (1, core, core, network.prediction_layers)
     assert np.ptp(window) > 1e-5, "otherwise nothing is compared"
     if not network.blend:
         np.testing.assert_allclose(window, whole[:, own, own], atol=1e-5)
@@ -98,12 +98,12 @@ def test_every_network_learns_with_either_backend(backend):
     names = [name for name in NETWORKS if name in ("unet", "unet-efficientnetlite0", "distance", "ensemble")]
     code = """
 import sys, keras, numpy as np
-from models.steps.factory import optimizer_for, steps
+from models.steps.factory import make_steps, optimizer_for
 from models.registry import NETWORKS, build
 for name in sys.argv[1:]:
     options = {"ensemble": {"members": "unet:width=4+fcn"}, "unet-efficientnetlite0": {}}.get(name, {"width": 4})
     keras.utils.set_random_seed(1)
-    stepping = steps(build(name, 3, **options), optimizer_for("float32", 0.01, 0.9), NETWORKS[name].heads)
+    stepping = make_steps(build(name, 3, **options), optimizer_for("float32", 0.01, 0.9), NETWORKS[name].heads)
     pixels = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
     target = np.full((2, 32, 32, len(NETWORKS[name].heads)), 1, np.uint8)
     looks = np.random.default_rng(0).uniform(0.9, 1, (2, 13)).astype(np.float32)
@@ -119,9 +119,9 @@ for name in sys.argv[1:]:
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "ensemble"])
 def test_every_network_can_be_in_an_ensemble(name):
-    ensemble, members = NETWORKS["ensemble"], named([(name, SMALL.get(name, {})), ("fcn", {})])
+    ensemble, members = NETWORKS["ensemble"], format_members([(name, SMALL.get(name, {})), ("fcn", {})])
     core = ensemble.stride
-    windowed = build_for_windows("ensemble", 3, members=members)
+    windowed = build_inference("ensemble", 3, members=members)
     side = core + 2 * ensemble.halo
     assert windowed(np.zeros((1, side, side, 3), np.float32)).shape == (1, core, core, 2)
     assert ensemble.stride % NETWORKS[name].stride == 0
@@ -129,7 +129,7 @@ def test_every_network_can_be_in_an_ensemble(name):
 
 def test_members_of_an_ensemble_are_written_as_they_are_read():
     members = [("unet", {"width": 24}), ("fcn", {"batch_norm": True}), ("fcn", {})]
-    assert _parsed(named(members)) == members
+    assert _parse_members(format_members(members)) == members
 
 
 def test_the_thesis_network_has_the_layers_and_parameters_of_the_thesis():
@@ -146,9 +146,9 @@ def test_the_thesis_network_has_the_layers_and_parameters_of_the_thesis():
 
 
 def test_an_unknown_network_or_option_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"no network named unet9, only .*fcn"):
+    with pytest.raises(ValueError, match=r"Unknown model unet9\. Choose one of .*fcn"):
         build("unet9", 3)
-    with pytest.raises(ValueError, match=r"no option depth, only batch_norm"):
+    with pytest.raises(ValueError, match=r"no option depth\. Its options: batch_norm"):
         build("fcn", 3, depth=4)
 
 

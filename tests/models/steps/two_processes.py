@@ -9,9 +9,9 @@ import sys
 import keras
 import numpy as np
 
-from core.training.trainer import parts_of
+from core.training.trainer import split_among_replicas
 from models.registry import NETWORKS, build
-from models.steps.factory import optimizer_for, steps
+from models.steps.factory import make_steps, optimizer_for
 
 
 def scenes() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -53,15 +53,15 @@ def losses(how: str) -> list[list[float]]:
     else:
         model, optimizer = build("fcn", 3), optimizer_for(precision)
     model.set_weights([np.random.default_rng(n).normal(0, 0.05, w.shape) for n, w in enumerate(model.get_weights())])
-    steps_ = steps(model, optimizer, NETWORKS["fcn"].heads, strategy, xla=how == "xla")
-    held = how == "held" and steps_.hold(scenes(), 16)
-    numbers, counts = parts_of(np.arange(len(PLACES)), steps_.ranks)
-    mine = PLACES[numbers[steps_.own].ravel()]
+    steps_ = make_steps(model, optimizer, NETWORKS["fcn"].heads, strategy, xla=how == "xla")
+    held = how == "held" and steps_.cache(scenes(), 16)
+    numbers, counts = split_among_replicas(np.arange(len(PLACES)), steps_.ranks)
+    mine = PLACES[numbers[steps_.local_replicas].ravel()]
     pixels, target, weight = windows(mine, 16)
-    whole = pixels, target, weight * counts[steps_.own].reshape(-1, 1, 1)
+    whole = pixels, target, weight * counts[steps_.local_replicas].reshape(-1, 1, 1)
     batch = mine if held else whole
     learnt = [steps_.train(batch, 1e-4) for _ in range(5)]
-    return [[float(v) for v in sums] for sums in (*learnt, steps_.check(batch), steps_.check(whole))]
+    return [[float(v) for v in sums] for sums in (*learnt, steps_.evaluate(batch), steps_.evaluate(whole))]
 
 
 if __name__ == "__main__":

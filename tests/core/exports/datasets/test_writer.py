@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.io import loadmat
 
 from core.errors import CannotWrite, InvalidSetting
-from core.exports.datasets.samples import Example, examples
+from core.exports.datasets.samples import ExportSample, export_samples
 from core.exports.datasets.writer import FORMATS, write_set
 from tests.core.tile_factory import HOUSES, grid_at, make_tile
 
@@ -20,12 +20,12 @@ COURT = shapely.box(24, 20, 44, 40).difference(shapely.box(30, 26, 38, 34))
 
 def example(
     name: str = "one", side: str = "train", buildings: tuple[shapely.Polygon, ...] = (SQUARE, COURT)
-) -> Example:
+) -> ExportSample:
     pixels = np.random.default_rng(0).integers(0, 255, (48, 64, 3)).astype(np.uint8)
-    return Example(name, side, pixels, np.array(buildings, object), "Somebody, CC BY 4.0")
+    return ExportSample(name, side, pixels, np.array(buildings, object), "Somebody, CC BY 4.0")
 
 
-def both() -> list[Example]:
+def both() -> list[ExportSample]:
     return [example(), example("two", "val", (SQUARE,)), example("none", "train", ())]
 
 
@@ -38,7 +38,7 @@ def written(request, tmp_path) -> Path:
 def test_every_set_says_whose_it_is_and_how_it_was_parted(written):
     text = (written / "README.txt").read_text()
     assert "Somebody, CC BY 4.0" in text
-    assert "2 pictures to train on, 1 to validate on" in text
+    assert "2 training images and 1 validation images" in text
     assert not list(written.parent.glob(".*"))
 
 
@@ -145,11 +145,11 @@ def test_tfrecord_as_tensorflow_reads_it(tmp_path):
 
 def test_tiles_are_cut_into_chips_with_their_buildings_and_parted_as_training_parts_them(tmp_path):
     tiles = [make_tile(tmp_path, f"img{n}", grid_at(200 * n)) for n in range(3)]
-    found = list(examples(tiles, 32, 0))
+    found = list(export_samples(tiles, 32, 0))
     assert len(found) == 12
-    assert {one.side for one in found} == {"train", "val"}
+    assert {one.split for one in found} == {"train", "val"}
     assert len({one.name for one in found}) == 12
-    whole = list(examples(tiles, 0, 0))
+    whole = list(export_samples(tiles, 0, 0))
     assert [one.shape for one in whole] == [(64, 64)] * 3
     assert len(whole[0].buildings) == len(HOUSES)
     area = sum(shapely.area(one.buildings).sum() for one in found)

@@ -8,10 +8,10 @@ from core import GDAL_GUARD
 from core.errors import CannotStart, RunLost
 from core.jobs.failures import DISK_FULL, OUT_OF_MEMORY, UNEXPECTED
 from core.jobs.folder import JobFolder
-from core.jobs.launchers.base import Outcome
-from core.jobs.launchers.exit_status import KILLED, environment, outcome
-from core.jobs.launchers.local import Local, launch
-from core.jobs.launchers.select import launcher
+from core.jobs.launchers.base import JobResult
+from core.jobs.launchers.exit_status import KILLED, environment, job_result
+from core.jobs.launchers.local import LocalLauncher, launch
+from core.jobs.launchers.select import make_launcher
 from core.jobs.queue import Queue, State
 from core.settings import settings
 from tests.core.jobs import fake_tasks
@@ -20,17 +20,17 @@ from tests.core.jobs import fake_tasks
 @pytest.mark.parametrize(
     ("code", "said", "expected"),
     [
-        (0, None, Outcome(State.DONE)),
-        (2, "No tiles.", Outcome(State.FAILED, "No tiles.")),
-        (1, None, Outcome(State.FAILED, UNEXPECTED)),
-        (3, None, Outcome(State.FAILED, OUT_OF_MEMORY)),
-        (4, None, Outcome(State.FAILED, DISK_FULL)),
-        (-signal.SIGKILL, None, Outcome(State.FAILED, KILLED)),
-        (-signal.SIGKILL, "No tiles.", Outcome(State.FAILED, "No tiles.")),
+        (0, None, JobResult(State.DONE)),
+        (2, "No tiles.", JobResult(State.FAILED, "No tiles.")),
+        (1, None, JobResult(State.FAILED, UNEXPECTED)),
+        (3, None, JobResult(State.FAILED, OUT_OF_MEMORY)),
+        (4, None, JobResult(State.FAILED, DISK_FULL)),
+        (-signal.SIGKILL, None, JobResult(State.FAILED, KILLED)),
+        (-signal.SIGKILL, "No tiles.", JobResult(State.FAILED, "No tiles.")),
     ],
 )
 def test_an_exit_code_becomes_a_state_and_a_sentence(code, said, expected):
-    assert outcome(code, said) == expected
+    assert job_result(code, said) == expected
 
 
 def test_a_crash_in_a_library_is_named_and_its_stack_is_in_the_log(queue: Queue):
@@ -76,7 +76,7 @@ def test_a_process_told_to_end_by_somebody_else_is_a_lost_run(queue: Queue, tmp_
     with fake_tasks.start(queue.submit("linger", {"mark": str(mark)})) as run:
         fake_tasks.wait_for(mark.exists)
         os.kill(run.process.pid, signal.SIGTERM)
-        with pytest.raises(RunLost, match="somebody else told its process to end"):
+        with pytest.raises(RunLost, match="its process was terminated"):
             run.wait(20)
 
 
@@ -92,7 +92,7 @@ def test_a_run_that_its_worker_stopped_is_stopped(queue: Queue, tmp_path):
     with fake_tasks.start(queue.submit("linger", {"mark": str(mark)})) as run:
         fake_tasks.wait_for(mark.exists)
         run.stop()
-        assert run.wait(0) == Outcome(State.STOPPED)
+        assert run.wait(0) == JobResult(State.STOPPED)
 
 
 def test_leaving_the_block_ends_the_process(queue: Queue, tmp_path):
@@ -111,7 +111,7 @@ def test_what_a_job_leaves_behind_ends_when_the_job_ends(queue: Queue, tmp_path)
     with fake_tasks.start(queue.submit("family", {"mark": str(mark)})) as run:
         fake_tasks.wait_for(lambda: mark.exists() and mark.read_text())
         os.kill(run.process.pid, signal.SIGKILL)
-        assert run.wait(5) == Outcome(State.FAILED, KILLED)
+        assert run.wait(5) == JobResult(State.FAILED, KILLED)
         fake_tasks.wait_for(lambda: not fake_tasks.is_running(int(mark.read_text())), seconds=5)
 
 
@@ -125,16 +125,16 @@ def test_a_second_start_ends_the_first_before_it_begins(queue: Queue, tmp_path):
         queue.release(first.id, "w")
         with fake_tasks.start(queue.claim("w")) as second:
             assert not fake_tasks.is_running(frozen.process.pid)
-            assert second.wait(20) == Outcome(State.DONE)
+            assert second.wait(20) == JobResult(State.DONE)
 
 
 def test_this_machine_runs_one_job_at_once_and_says_what_it_computes_on(queue: Queue):
     here = fake_tasks.local()
     assert (here.slots, here.device()) == (1, "CPU toy, 1 core")
-    assert isinstance(launcher(), Local)
+    assert isinstance(make_launcher(), LocalLauncher)
 
 
 def test_leaving_ends_a_run_on_this_machine(queue: Queue, tmp_path):
     run = fake_tasks.local().start(queue.submit("linger", {"mark": str(tmp_path / "mark")}))
-    run.leave()
+    run.detach()
     assert run.process.returncode is not None

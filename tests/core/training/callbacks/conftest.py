@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.datasets.config import Recipe
-from core.datasets.normalization import Scaling
+from core.datasets.config import DatasetConfig
+from core.datasets.normalization import Normalization
 from core.runs.config import TrainingConfig
-from core.runs.prediction_film import Windows
+from core.runs.prediction_film import PreviewBatch
 from core.runs.run import Record, Run
 from core.training.callbacks.base import Epoch
 
@@ -14,8 +14,10 @@ SIDE = 32
 
 
 def make_run(folder: Path, epochs: int = 4) -> Run:
-    config = TrainingConfig(epochs=epochs, options={"batch_norm": True}, recipe=Recipe(size=64, chip=SIDE, step=16))
-    scaling = Scaling((0.0,) * 3, (1.0,) * 3)
+    config = TrainingConfig(
+        epochs=epochs, options={"batch_norm": True}, dataset=DatasetConfig(size=64, chip=SIDE, step=16)
+    )
+    scaling = Normalization((0.0,) * 3, (1.0,) * 3)
     return Run.create(folder, Record(config, ("img1", "img2"), ("img3",), scaling, 3, (0.5, 0.5), 12, "CPU", {}))
 
 
@@ -25,12 +27,12 @@ def run(tmp_path) -> Run:
 
 
 @pytest.fixture
-def windows() -> Windows:
+def windows() -> PreviewBatch:
     """Two windows in red, green, blue and infrared: a house in the middle of the first, none in the second."""
     pixels = np.random.default_rng(0).random((2, SIDE, SIDE, 4), np.float32)
     target = np.zeros((2, SIDE, SIDE), np.uint8)
     target[0, 8:24, 8:24] = 1
-    return Windows(pixels, target, np.ones((2, SIDE, SIDE), bool))
+    return PreviewBatch(pixels, target, np.ones((2, SIDE, SIDE), bool))
 
 
 def epoch(number: int, probability: float = 0.5, **figures: float) -> Epoch:

@@ -5,13 +5,13 @@ import pytest
 from PIL import Image
 
 from core.catalog.scan import scan
-from core.datasets.config import Recipe
-from core.datasets.samples import read_scene
+from core.datasets.config import DatasetConfig
+from core.datasets.samples import read_sample
 from core.errors import DiskFull, NoSuchFrame
 from core.rendering import colors
 from core.runs import prediction_film as film_module
-from core.runs.prediction_film import GAP_PX, WINDOW_PX, Film, Windows
-from core.training.callbacks.film import FilmStrip
+from core.runs.prediction_film import GAP_PX, WINDOW_PX, Film, PreviewBatch
+from core.training.callbacks.film import FilmCallback
 from tests.core.training.callbacks.conftest import SIDE, epoch
 
 SCALE = WINDOW_PX // SIDE
@@ -19,7 +19,7 @@ STEP = WINDOW_PX + GAP_PX
 
 
 def filmed(run, windows, *epochs, done=0) -> Film:
-    strip = FilmStrip()
+    strip = FilmCallback()
     strip.begin(run, windows, done)
     for one in epochs:
         strip.end_epoch(one)
@@ -29,7 +29,7 @@ def filmed(run, windows, *epochs, done=0) -> Film:
 
 def table(film: Film, number: int) -> np.ndarray:
     """(rows, columns, WINDOW_PX, WINDOW_PX, 4) of a picture."""
-    pixels = np.asarray(Image.open(film.picture(number)))
+    pixels = np.asarray(Image.open(film.image_file(number)))
     rows, columns = (round((length + GAP_PX) / STEP) for length in pixels.shape[:2])
     assert pixels.shape == (rows * STEP - GAP_PX, columns * STEP - GAP_PX, 4)
     starts = [[(row * STEP, column * STEP) for column in range(columns)] for row in range(rows)]
@@ -97,7 +97,7 @@ def test_every_pixel_is_a_square(run, windows):
 
 
 def test_the_page_shines_through_between_the_windows_only(run, windows):
-    alpha = np.asarray(Image.open(filmed(run, windows, epoch(1)).picture(1)))[..., 3]
+    alpha = np.asarray(Image.open(filmed(run, windows, epoch(1)).image_file(1)))[..., 3]
     assert (alpha[WINDOW_PX:STEP] == 0).all()
     assert (alpha[:, WINDOW_PX:STEP] == 0).all()
     assert (alpha == 255).sum() == 6 * WINDOW_PX**2
@@ -113,33 +113,33 @@ def test_ground_without_a_picture_is_grey_in_every_row(run, windows):
     valid = windows.valid.copy()
     valid[1] = False
     shown = table(filmed(run, replace(windows, valid=valid), epoch(1)), 1)
-    assert {middle(row[1]) for row in shown} == {colors.rgb(colors.LEFT_OUT)}
-    assert {middle(row[0]) for row in shown}.isdisjoint({colors.rgb(colors.LEFT_OUT)})
+    assert {middle(row[1]) for row in shown} == {colors.rgb(colors.EXCLUDED)}
+    assert {middle(row[0]) for row in shown}.isdisjoint({colors.rgb(colors.EXCLUDED)})
 
 
 def test_a_probability_that_is_no_number_is_drawn_as_none(run, windows):
     film = filmed(run, windows, epoch(1, probability=float("nan")), epoch(2, probability=0.0))
-    assert film.picture(1).read_bytes() == film.picture(2).read_bytes()
+    assert film.image_file(1).read_bytes() == film.image_file(2).read_bytes()
 
 
 def test_a_resumed_training_drops_what_lies_beyond_its_whole_epochs(run, windows):
     film = filmed(run, windows, *(epoch(number, probability=0.1) for number in (1, 2, 3)))
-    first, third = (film.picture(number).read_bytes() for number in (1, 3))
+    first, third = (film.image_file(number).read_bytes() for number in (1, 3))
     filmed(run, windows, done=2)
     assert film.frames == [1, 2]
-    with pytest.raises(NoSuchFrame, match="film of the run first has no picture of epoch 3"):
-        film.picture(3)
+    with pytest.raises(NoSuchFrame, match="run first has no validation preview of epoch 3"):
+        film.image_file(3)
     filmed(run, windows, epoch(3, probability=0.9), done=2)
-    assert film.picture(1).read_bytes() == first
-    assert film.picture(3).read_bytes() != third
+    assert film.image_file(1).read_bytes() == first
+    assert film.image_file(3).read_bytes() != third
 
 
 def test_only_the_pictures_looked_at_last_are_kept(run, windows, monkeypatch):
-    monkeypatch.setattr(film_module, "SHOWN", 2)
+    monkeypatch.setattr(film_module, "MAX_FRAMES", 2)
     film = filmed(run, windows, *(epoch(number) for number in range(1, 6)))
-    paths = [film.picture(number) for number in film.frames]
+    paths = [film.image_file(number) for number in film.frames]
     assert [path.is_file() for path in paths] == [False, False, False, True, True]
-    assert film.picture(1).is_file()
+    assert film.image_file(1).is_file()
 
 
 def test_a_film_is_small(run, windows):
@@ -162,18 +162,18 @@ def test_a_frame_that_cannot_be_written_leaves_the_others(run, windows, monkeypa
         film.add(2, epoch(2).probability)
     monkeypatch.undo()
     assert film.frames == [1]
-    assert film.picture(1).is_file()
+    assert film.image_file(1).is_file()
     assert not [path for path in film.path.iterdir() if path.name.startswith(".")]
 
 
 def test_real_windows_make_a_picture(run, shared):
     tile = scan(shared / "spacenet" / "SN2_buildings" / "AOI_2_Vegas_Train").tiles[0]
-    scene = read_scene(tile, Recipe(), 3)
+    scene = read_sample(tile, DatasetConfig(), 3)
     cut = (slice(128, 256), slice(128, 256))
-    real = Windows(scene.pixels[cut][None] / 2047, scene.target[cut][None, ..., 0], scene.valid[cut][None])
+    real = PreviewBatch(scene.pixels[cut][None] / 2047, scene.target[cut][None, ..., 0], scene.valid[cut][None])
     film = Film(run.path / "film")
     film.begin(real, 0)
     film.add(1, real.target.astype(np.float32))
     shown = table(film, 1)
     assert len(np.unique(shown[0].reshape(-1, 4), axis=0)) > 1000, "a photograph has many colours"
-    assert film.picture(1).stat().st_size < 200_000
+    assert film.image_file(1).stat().st_size < 200_000

@@ -13,14 +13,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboardX.record_writer import RecordWriter
 
 from core.training.callbacks import tensorboard as module
-from core.training.callbacks.base import Guarded
-from core.training.callbacks.film import FilmStrip
-from core.training.callbacks.tensorboard import TensorBoard
+from core.training.callbacks.base import FaultTolerantCallback
+from core.training.callbacks.film import FilmCallback
+from core.training.callbacks.tensorboard import TensorBoardCallback
 from tests.core.training.callbacks.conftest import epoch, make_run
 
 
 def train(run, windows, *numbers, done=0, close=True, film=False, **figures) -> None:
-    looking_on = [FilmStrip(), TensorBoard()] if film else [TensorBoard()]
+    looking_on = [FilmCallback(), TensorBoardCallback()] if film else [TensorBoardCallback()]
     for watcher in looking_on:
         watcher.begin(run, windows, done)
     for number in numbers:
@@ -49,7 +49,7 @@ def test_every_figure_of_an_epoch_is_there_for_train_and_validation(run, windows
 
 
 def test_figures_can_be_read_while_training_goes_on(run, windows):
-    watcher = TensorBoard()
+    watcher = TensorBoardCallback()
     watcher.begin(run, windows, 0)
     watcher.end_epoch(epoch(1))
     assert scalar(run, "loss/train") == {1: 1.0}
@@ -90,14 +90,14 @@ def test_the_picture_of_the_film_is_there(run, windows):
     train(run, windows, 1, 2, film=True)
     images = read(run).Images("film")
     assert [image.step for image in images] == [1, 2]
-    assert images[0].encoded_image_string == run.film.picture(1).read_bytes()
+    assert images[0].encoded_image_string == run.film.image_file(1).read_bytes()
     assert (images[0].width, images[0].height) == (518, 780)
 
 
 def test_a_long_training_has_some_pictures_not_hundreds(tmp_path, windows):
     run = make_run(tmp_path / "long", epochs=100)
     train(run, windows, *range(1, 101), film=True)
-    assert len(read(run).Images("film")) == module.PICTURES
+    assert len(read(run).Images("film")) == module.MAX_IMAGES
 
 
 def test_without_a_film_the_figures_are_there_all_the_same(run, windows):
@@ -108,7 +108,7 @@ def test_without_a_film_the_figures_are_there_all_the_same(run, windows):
 
 def test_a_full_disk_switches_it_off_and_leaves_no_file_open(run, windows, monkeypatch):
     """An open file would be a ResourceWarning, which fails the test."""
-    watcher = Guarded(TensorBoard())
+    watcher = FaultTolerantCallback(TensorBoardCallback())
     watcher.begin(run, windows, 0)
 
     def full(self, data):
@@ -118,7 +118,7 @@ def test_a_full_disk_switches_it_off_and_leaves_no_file_open(run, windows, monke
     watcher.end_epoch(epoch(1))
     watcher.end_epoch(epoch(2))
     watcher.close()
-    assert run.log_text.count("TensorBoard was switched off") == 1
+    assert run.log_text.count("TensorBoard was disabled after an error") == 1
 
 
 def asked(url: str, within_s: float) -> object:
