@@ -23,7 +23,7 @@ OWN = re.compile(
 #: Keys of stored data, of columns and of materials, which are not shown, and text for programs.
 KEYS = {
     "colour", "colours", "ground", "invented", "labelled", "licence", "picture", "bare ground", "block wall",
-    "truth", "edges", "us-east-1",
+    "truth", "edges", "us-east-1", "began",
 }  # fmt: skip
 _KEY = re.compile(r"grey (shingle|metal|car)|BEGIN IMMEDIATE")
 FILES = sorted([*(ROOT / "core").rglob("*.py"), *(ROOT / "models").rglob("*.py")])
