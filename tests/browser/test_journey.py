@@ -96,7 +96,7 @@ def test_from_a_vegas_tile_on_the_map_to_its_score(page: Page, site: Site) -> No
     page.get_by_role("spinbutton", name="Epochs").press("Enter")
     page.get_by_role("button", name="Train", exact=True).click()
     expect(page.get_by_text("running", exact=False).first).to_be_visible()
-    page.locator(".st-key-gp-chip a").hover()
+    page.locator(".st-key-gp-chip a").first.hover()
     expect(page.get_by_text("Device: CPU").first).to_be_visible()
     expect(page.get_by_role("button", name="Use for prediction")).to_be_visible(timeout=180_000)
     to_predict_and_back(page)
